@@ -1,0 +1,1 @@
+//! Floor 2: registers, traps, prologues, calling convention, disassembly.

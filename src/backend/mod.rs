@@ -1,0 +1,3 @@
+//! Floor 6: the one door to a target.
+
+pub mod protocol;

@@ -1,0 +1,497 @@
+//! What client and host say to each other: typed requests, replies and notices.
+//!
+//! A request gets exactly one reply, in any order; notices come by themselves. Data read of the target carries the
+//! [`StopEpoch`] at which it was true. The same enums travel over an in-memory pipe or, framed, over a socket.
+
+use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
+use crate::model::*;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// How to start a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchSpec {
+    /// The executable.
+    pub exe: PathBuf,
+    /// Its arguments, without argv[0].
+    pub args: Vec<String>,
+    /// Working directory; none for ours.
+    pub cwd: Option<PathBuf>,
+    /// Added to (or replacing in) the environment.
+    pub env: Vec<(String, String)>,
+    /// A terminal to use for its input and output; none for a pty of its own.
+    pub tty: Option<PathBuf>,
+    /// Leave it running when the session ends, instead of killing it.
+    pub leave: bool,
+    /// How to build it again, where we built it.
+    pub build: Option<BuildSpec>,
+    /// Size of the pty: columns, rows.
+    pub size: (u16, u16),
+}
+
+/// A `go build` or `go test -c` that made the executable.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildSpec {
+    /// The go command.
+    pub go: PathBuf,
+    /// Its arguments, `build`, `-gcflags=all=-N -l`, …; the output path included.
+    pub args: Vec<String>,
+    /// Where to run it.
+    pub cwd: PathBuf,
+}
+
+/// What to open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TargetSpec {
+    /// A running process. With `control`, ptrace attaches (without stopping it); else it is only read.
+    Attach {
+        /// Process id.
+        pid: i32,
+        /// Executable to take symbols from, when `/proc/PID/exe` is not the one (stripped).
+        exe: Option<PathBuf>,
+        /// Take control, or only observe.
+        control: bool,
+    },
+    /// A new process, stopped at `main.main`.
+    Launch(LaunchSpec),
+}
+
+/// A frame of a goroutine. `goroutine` none means: the one of the current stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FrameRef {
+    /// Which goroutine.
+    pub goroutine: Option<GoroutineId>,
+    /// Index into its stack, inlined frames counted.
+    pub frame: u32,
+}
+
+/// How much of a value to put into its one-line text, and how long pages are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LoadLimits {
+    /// Bytes of a string.
+    pub string: u32,
+    /// Elements of arrays, slices and maps.
+    pub elements: u32,
+    /// Fields of a struct.
+    pub fields: u32,
+    /// Levels below the value itself.
+    pub depth: u32,
+}
+
+impl Default for LoadLimits {
+    /// Delve's interactive defaults: 64 bytes, 64 elements, all fields, one level.
+    fn default() -> Self {
+        LoadLimits { string: 64, elements: 64, fields: u32::MAX, depth: 1 }
+    }
+}
+
+/// How to go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ResumeKind {
+    /// Until something stops it.
+    Continue,
+    /// To the next line of this goroutine, calls included.
+    Next,
+    /// To the next line, into calls.
+    Step,
+    /// To the caller.
+    StepOut,
+    /// One machine instruction.
+    StepInstruction,
+    /// One machine instruction, a call as one.
+    NextInstruction,
+    /// Until this location (Delve syntax) is reached by any goroutine.
+    To(String),
+}
+
+/// What to list of goroutines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GoroutineQuery {
+    /// Which.
+    pub filter: GoroutineFilter,
+    /// First row, in ascending id order.
+    pub start: u64,
+    /// Rows at most.
+    pub count: u64,
+    /// Frames to fetch of each; 0 for none.
+    pub stack: u32,
+    /// Fetch pending defers too.
+    pub defers: bool,
+}
+
+/// Order of groups.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupQuery {
+    /// Which goroutines.
+    pub filter: GoroutineFilter,
+    /// How to group.
+    pub by: GroupBy,
+    /// First group, largest first.
+    pub start: u64,
+    /// Groups at most.
+    pub count: u64,
+}
+
+/// What of the symbol tables a completion or list is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum SymbolKind {
+    Functions,
+    Sources,
+    Types,
+    PackageVariables,
+}
+
+/// Client to host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// First message. Reply: `Hello`.
+    Hello {
+        /// The client's [`PROTOCOL_VERSION`].
+        version: u32,
+    },
+    /// Opens the target. Reply: `Opened`. Notices `Progress` may come before it.
+    Open(TargetSpec),
+    /// Reply: `Goroutines`.
+    Goroutines(GoroutineQuery),
+    /// Reply: `Groups`.
+    Groups(GroupQuery),
+    /// Goroutines of one group. Reply: `Goroutines`.
+    GroupMembers {
+        /// The grouping.
+        query: GroupQuery,
+        /// The group's key.
+        key: u64,
+        /// First member.
+        start: u64,
+        /// Members at most.
+        count: u64,
+    },
+    /// In observe mode: forget what was read and read anew. Reply: `Done`; the epoch moves on.
+    Refresh,
+    /// Reply: `Stack`.
+    Stack {
+        /// Whose; none for the goroutine of the current stop.
+        goroutine: Option<GoroutineId>,
+        /// Frames at most.
+        depth: u32,
+        /// With defers of each frame.
+        defers: bool,
+    },
+    /// Arguments and locals in scope. Reply: `Variables`.
+    Scope {
+        /// Where.
+        frame: FrameRef,
+        /// How much of each.
+        limits: LoadLimits,
+    },
+    /// Children of a value. Reply: `Variables`.
+    Children {
+        /// [`Variable::handle`].
+        handle: u64,
+        /// First child.
+        start: u64,
+        /// Children at most.
+        count: u64,
+        /// How much of each.
+        limits: LoadLimits,
+    },
+    /// An expression, as Delve's `print`. Reply: `Value`.
+    Eval {
+        /// Where names are looked up.
+        frame: FrameRef,
+        /// Go expression.
+        expression: String,
+        /// How much.
+        limits: LoadLimits,
+    },
+    /// Assign. Reply: `Done`.
+    Set {
+        /// Where.
+        frame: FrameRef,
+        /// What to assign to.
+        expression: String,
+        /// The new value, an expression.
+        value: String,
+    },
+    /// Package variables that match. Reply: `Variables`.
+    PackageVariables {
+        /// Regular expression on the full name.
+        filter: String,
+        /// How much of each.
+        limits: LoadLimits,
+    },
+    /// Text of a source file as the host sees it. Reply: `Source`.
+    Source {
+        /// Path as in the symbol tables.
+        file: String,
+    },
+    /// Lines of a file that have code (where a breakpoint can be). Reply: `CodeLines`.
+    CodeLines {
+        /// Path as in the symbol tables.
+        file: String,
+    },
+    /// Machine code around an address. Reply: `Instructions`.
+    Disassemble {
+        /// Where: none for the current PC of the frame.
+        frame: FrameRef,
+    },
+    /// Names for completion and lists. Reply: `Symbols`.
+    Symbols {
+        /// Of what.
+        kind: SymbolKind,
+        /// Case-insensitive substring.
+        filter: String,
+        /// At most.
+        count: u32,
+    },
+    /// Reply: `Breakpoint`, or `Breakpoints` for a regular expression.
+    SetBreakpoint {
+        /// What.
+        spec: BreakpointSpec,
+        /// For relative locations.
+        frame: FrameRef,
+    },
+    /// New condition, hit count, name or enabled state; the place stays. Reply: `Breakpoint`.
+    EditBreakpoint {
+        /// Which.
+        id: BreakpointId,
+        /// What it shall be.
+        spec: BreakpointSpec,
+    },
+    /// Reply: `Done`.
+    ClearBreakpoint(BreakpointId),
+    /// Reply: `Breakpoints`.
+    Breakpoints,
+    /// Reply: `Threads`.
+    Threads,
+    /// Registers of a frame's thread (innermost frame only). Reply: `Registers`.
+    Registers(FrameRef),
+    /// Go on. Reply: `Done` at once; `Notice::Stopped` or `Exited` follows.
+    Resume {
+        /// How.
+        kind: ResumeKind,
+        /// Which goroutine a step is about; none for the one of the stop.
+        goroutine: Option<GoroutineId>,
+    },
+    /// Stop the target. Reply: `Done`; `Notice::Stopped` follows (also if it stood already).
+    Pause,
+    /// Forget a step that another goroutine's breakpoint interrupted. Reply: `Done`.
+    CancelStep,
+    /// Start the program again; with `rebuild`, build it first. Reply: `Opened`.
+    Restart {
+        /// Build first.
+        rebuild: bool,
+        /// New arguments, or the old ones.
+        args: Option<Vec<String>>,
+    },
+    /// Bytes typed for the program. Reply: `Done`.
+    Input(Vec<u8>),
+    /// New size of the program's pty. Reply: `Done`.
+    ResizePty {
+        /// Columns.
+        cols: u16,
+        /// Rows.
+        rows: u16,
+    },
+    /// Put everything back and let go. `kill` is refused for a process we did not launch. Reply: `Done`; the host then ends.
+    Detach {
+        /// End the program too.
+        kill: bool,
+    },
+}
+
+/// One disassembled instruction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instruction {
+    /// Where.
+    pub pc: LoadAddr,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Text.
+    pub text: String,
+    /// Line it belongs to.
+    pub line: u32,
+    /// The thread stands here.
+    pub current: bool,
+    /// A breakpoint is here.
+    pub breakpoint: bool,
+}
+
+/// Host to client, answering.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)] // fields are named in the request they answer
+pub enum Reply {
+    Hello {
+        version: u32,
+        adit: String,
+    },
+    Opened {
+        target: Arc<TargetInfo>,
+        caps: Caps,
+        stop: Option<Stop>,
+    },
+    Done,
+    Goroutines {
+        epoch: StopEpoch,
+        read: ReadInfo,
+        total: u64,
+        rows: Vec<Goroutine>,
+    },
+    Groups {
+        epoch: StopEpoch,
+        read: ReadInfo,
+        goroutines: u64,
+        hidden_system: u64,
+        total: u64,
+        groups: Vec<GoroutineGroup>,
+    },
+    Stack {
+        epoch: StopEpoch,
+        stack: Stack,
+    },
+    Variables {
+        epoch: StopEpoch,
+        variables: Vec<Variable>,
+        total: u64,
+    },
+    Value {
+        epoch: StopEpoch,
+        value: Box<Variable>,
+    },
+    Source {
+        file: String,
+        text: String,
+    },
+    CodeLines {
+        file: String,
+        lines: Vec<u32>,
+    },
+    Instructions {
+        function: String,
+        instructions: Vec<Instruction>,
+    },
+    Symbols {
+        names: Vec<String>,
+        total: u64,
+    },
+    Breakpoint(Breakpoint),
+    Breakpoints(Vec<Breakpoint>),
+    Threads {
+        epoch: StopEpoch,
+        threads: Vec<Thread>,
+    },
+    Registers(Vec<(String, String)>),
+}
+
+/// Host to client, unasked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Notice {
+    /// All threads stand; text is clean.
+    Stopped(Box<Stop>),
+    /// It runs again.
+    Resumed { epoch: StopEpoch },
+    /// The program wrote this to its pty.
+    Output(Vec<u8>),
+    /// The process ended by itself: exit status or signal name.
+    Exited { status: Option<i32>, signal: Option<String> },
+    /// We let go; why.
+    Detached { reason: String },
+    /// Hits, state or place of a breakpoint changed.
+    Breakpoint(Breakpoint),
+    /// Long work: `done` of `total` (0 = unknown).
+    Progress { what: String, done: u64, total: u64 },
+    /// For the Log workspace.
+    Log { level: LogLevel, text: String },
+}
+
+/// How important a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+}
+
+/// Kinds of failure; they decide exit codes and JSON's `error.kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// The request makes no sense now (continue while running, step without control).
+    BadState,
+    /// The request itself is wrong (syntax, no such location, name, goroutine).
+    BadRequest,
+    /// No such process.
+    NoProcess,
+    /// The operating system refused.
+    Permission,
+    /// Another debugger is on it.
+    Traced,
+    /// Not a program that we can read (not ELF, not Go, truncated, corrupt).
+    BadBinary,
+    /// The target is gone.
+    Gone,
+    /// The host went away or talks another protocol.
+    Host,
+    /// What was asked for cannot be had, and why.
+    Unavailable,
+    /// The build failed.
+    Build,
+    /// The user cancelled it.
+    Cancelled,
+    /// An error of ours or of the system's.
+    Internal,
+}
+
+/// A clear one-line error: the cause and the fix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// Kind.
+    pub kind: FailureKind,
+    /// The cause, one line.
+    pub message: String,
+    /// What to do about it, where something can be done.
+    pub fix: Option<String>,
+}
+
+impl Failure {
+    /// A failure without advice.
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
+        Failure { kind, message: message.into(), fix: None }
+    }
+    /// Adds advice.
+    pub fn fix(mut self, fix: impl Into<String>) -> Failure {
+        self.fix = Some(fix.into());
+        self
+    }
+}
+
+/// Client to host, with the number that its reply will carry.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToHost {
+    /// Chosen by the client, ascending.
+    pub id: u64,
+    /// What.
+    pub request: Request,
+}
+
+/// Host to client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum FromHost {
+    /// The answer to request `id`.
+    Reply {
+        /// The request's number.
+        id: u64,
+        /// What came of it.
+        result: Result<Reply, Failure>,
+    },
+    /// News.
+    Notice(Notice),
+}

@@ -1,0 +1,108 @@
+//! Text from a target is hostile: it is escaped and capped before it reaches a terminal, a log or a file.
+
+/// Characters that may change what a terminal shows of the text around them.
+fn is_hostile(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{200b}'..='\u{200f}'   // zero width, direction marks
+            | '\u{2028}'..='\u{202e}' // separators, bidi embeddings and overrides
+            | '\u{2060}'..='\u{206f}' // word joiner, isolates, invisible operators
+            | '\u{061c}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `bytes` as one printable line of at most `max` characters; control, bidi and zero-width characters and
+/// bytes that are not UTF-8 become Go escapes (`\n`, `\x1b`, `\u202e`). An ellipsis marks what was cut.
+pub fn printable(bytes: &[u8], max: usize) -> String {
+    let mut out = String::with_capacity(bytes.len().min(max) + 4);
+    let mut n = 0;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if n >= max {
+                out.push('…');
+                return out;
+            }
+            push_escaped(&mut out, c);
+            n += 1;
+        }
+        for b in chunk.invalid() {
+            if n >= max {
+                out.push('…');
+                return out;
+            }
+            out.push_str(&format!("\\x{b:02x}"));
+            n += 1;
+        }
+    }
+    out
+}
+
+/// [`printable`] for text that is UTF-8 already.
+pub fn printable_str(s: &str, max: usize) -> String {
+    printable(s.as_bytes(), max)
+}
+
+fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        c if !is_hostile(c) => out.push(c),
+        c if (c as u32) < 0x80 => out.push_str(&format!("\\x{:02x}", c as u32)),
+        c if (c as u32) <= 0xffff => out.push_str(&format!("\\u{:04x}", c as u32)),
+        c => out.push_str(&format!("\\U{:08x}", c as u32)),
+    }
+}
+
+/// As [`printable`], and `"` and `\` escaped: the body of a Go string literal.
+pub fn quoted(bytes: &[u8], max: usize) -> String {
+    let mut out = String::from("\"");
+    for c in printable_keep_backslash(bytes, max).chars() {
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+fn printable_keep_backslash(bytes: &[u8], max: usize) -> String {
+    let mut pre = Vec::with_capacity(bytes.len().min(max * 4));
+    for &b in bytes.iter().take(max.saturating_mul(4)) {
+        pre.push(b);
+    }
+    let mut out = String::new();
+    let mut n = 0;
+    for chunk in pre.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if n >= max {
+                return out;
+            }
+            match c {
+                '"' => out.push_str("\\\""),
+                '\\' => out.push_str("\\\\"),
+                c => push_escaped(&mut out, c),
+            }
+            n += 1;
+        }
+        for b in chunk.invalid() {
+            if n >= max {
+                return out;
+            }
+            out.push_str(&format!("\\x{b:02x}"));
+            n += 1;
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn nothing_reaches_the_terminal_raw() {
+        let s = printable("a\x1b[2J\u{202e}\u{200b}\u{7f}é".as_bytes(), 100);
+        assert_eq!(s, "a\\x1b[2J\\u202e\\u200b\\x7fé");
+        assert_eq!(printable(&[0xff, b'k'], 9), "\\xffk");
+        assert_eq!(printable(b"abcdef", 3), "abc…");
+        assert_eq!(quoted(b"a\"\\\n", 9), "\"a\\\"\\\\\\n\"");
+    }
+}

@@ -1,0 +1,1 @@
+//! Floor 9: one-shot commands: text and JSON.

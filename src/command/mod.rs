@@ -1,0 +1,1 @@
+//! Floor 8: one table of commands and their verbs.

@@ -1,0 +1,1 @@
+//! Floor 6: configuration files: schema, defaults.

@@ -1,0 +1,20 @@
+//! adit: a full-screen terminal workstation for debugging Go programs.
+//!
+//! ARCHITECTURE.md tells the floors; `tests/layers.rs` holds them.
+
+pub mod arch;
+pub mod backend;
+pub mod base;
+pub mod batch;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod engine;
+pub mod eval;
+pub mod goruntime;
+pub mod model;
+pub mod session;
+pub mod symbols;
+pub mod target;
+pub mod tui;
+pub mod waits;

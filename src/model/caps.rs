@@ -1,0 +1,22 @@
+//! What a backend can do; what is absent is greyed out on screens.
+
+use serde::{Deserialize, Serialize};
+
+/// Abilities of a backend on its present target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caps {
+    /// Read goroutines without stopping.
+    pub observe: bool,
+    /// Stop, continue, step, break.
+    pub control: bool,
+    /// Variables and expressions (DWARF is there).
+    pub variables: bool,
+    /// Write variables.
+    pub set: bool,
+    /// Restart the program (we launched it).
+    pub restart: bool,
+    /// Rebuild and restart (we built it).
+    pub rebuild: bool,
+    /// The program's output comes through us.
+    pub output: bool,
+}

@@ -1,0 +1,75 @@
+//! What is being looked at, and how a read of it was made.
+
+use serde::{Deserialize, Serialize};
+
+/// Kinds of target, as JSON names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum TargetKind {
+    /// A live process.
+    #[default]
+    Process,
+    /// An ELF core.
+    Core,
+    /// One of our snapshots.
+    Snapshot,
+    /// A goroutine dump in text.
+    Dump,
+    /// A remote `dlv --headless`.
+    Delve,
+}
+
+/// The target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetInfo {
+    /// What kind of thing it is.
+    pub kind: TargetKind,
+    /// Process id, where there is one.
+    pub pid: Option<i32>,
+    /// Path of the executable.
+    pub exe: String,
+    /// Arguments it was launched with, where we launched it.
+    pub args: Vec<String>,
+    /// `go1.27.3`; empty for a program that is not Go's.
+    pub go: String,
+    /// `amd64`, `arm64`.
+    pub arch: String,
+    /// No DWARF in the file.
+    pub stripped: bool,
+    /// The main package was compiled with optimisation.
+    pub optimised: bool,
+    /// Position-independent executable.
+    pub pie: bool,
+    /// Did we start it? Only then may it be killed.
+    pub launched: bool,
+    /// Import path of the main package, from build info.
+    pub main_package: String,
+    /// Things worth telling the user once: what is missing and what follows.
+    pub notes: Vec<String>,
+}
+
+/// How goroutines and values were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+pub enum ReadMode {
+    /// From the running process, nothing stopped.
+    #[default]
+    Observed,
+    /// At a stop.
+    Stopped,
+    /// From a file.
+    Offline,
+}
+
+/// Facts about one read, for the `read` object of the JSON output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadInfo {
+    /// With or without a stop.
+    pub mode: ReadMode,
+    /// How long the target stood for it, microseconds.
+    pub pause_us: u64,
+    /// Goroutines that moved while being read and were read again.
+    pub retries: u64,
+    /// How long the read took, microseconds.
+    pub took_us: u64,
+}

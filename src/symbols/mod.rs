@@ -1,0 +1,1 @@
+//! Floor 2: bytes in, facts out; opens no files itself.

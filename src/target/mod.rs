@@ -1,0 +1,1 @@
+//! Floor 3: the debuggee as the operating system shows it.

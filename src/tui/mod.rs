@@ -1,0 +1,1 @@
+//! Floor 9: the screen; ratatui lives only here.
