@@ -1,1 +1,3 @@
+//! The adit binary: everything is in the library.
+
 fn main() {}

@@ -1,1 +1,7 @@
 //! Floor 2: registers, traps, prologues, calling convention, disassembly.
+//!
+//! It knows CPUs, not Go's runtime and not the operating system.
+
+pub mod registers;
+
+pub use registers::Registers;
