@@ -1,3 +1,8 @@
 //! Floor 6: the one door to a target.
+//!
+//! A client holds a [`client::Client`]; whether the other end is a thread of this process, a host process or a
+//! recorded conversation is not its business.
 
+pub mod client;
 pub mod protocol;
+pub mod replay;
