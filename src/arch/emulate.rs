@@ -295,7 +295,10 @@ pub fn displaced(code: &[u8], from: u64, to: u64) -> Option<(Vec<u8>, usize)> {
 }
 
 /// Performs an emulated store.
-pub fn store(write: &dyn Fn(LoadAddr, &[u8]) -> Result<(), MemoryError>, s: (LoadAddr, u64, u8)) -> Result<(), MemoryError> {
+pub fn store(
+    write: &dyn Fn(LoadAddr, &[u8]) -> Result<(), MemoryError>,
+    s: (LoadAddr, u64, u8),
+) -> Result<(), MemoryError> {
     write(s.0, &s.1.to_le_bytes()[..s.2 as usize])
 }
 

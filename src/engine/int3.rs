@@ -71,6 +71,12 @@ impl Int3 {
     pub fn planted(&self) -> impl Iterator<Item = (LoadAddr, u8)> + '_ {
         self.planted.iter().map(|(a, b)| (*a, *b))
     }
+    /// The target has a new program or none: nothing of ours is in it any more.
+    pub fn abandon(&mut self) {
+        self.planted.clear();
+        self.recent.clear();
+        self.finish();
+    }
     /// The target is clean and let go: the journal is no longer needed.
     pub fn finish(&mut self) {
         if let Some(j) = self.journal.take() {

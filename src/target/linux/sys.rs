@@ -245,6 +245,14 @@ pub fn tgkill(pid: i32, tid: Tid, sig: i32) -> i32 {
     unsafe { libc::syscall(libc::SYS_tgkill, pid, tid.0, sig) as i32 }
 }
 
+/// SIGKILL to a process.
+pub fn kill_process(pid: i32) {
+    // SAFETY: plain integers.
+    unsafe {
+        libc::kill(pid, libc::SIGKILL);
+    }
+}
+
 /// Ignores a signal in this process.
 pub fn ignore_signal(sig: i32) {
     // SAFETY: SIG_IGN installs no handler code.

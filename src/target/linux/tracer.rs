@@ -442,6 +442,25 @@ impl Tracer {
         let _gone_is_fine = sys::detach(Tid(pid), 0);
     }
 
+    /// Ends the process and collects it. Only for processes that we launched.
+    pub fn kill(&mut self) {
+        sys::kill_process(self.pid);
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while !self.threads.is_empty() && Instant::now() < deadline {
+            let all: Vec<Tid> = self.threads.keys().copied().collect();
+            let mut events = Vec::new();
+            for tid in all {
+                self.poll_thread(tid, &mut events);
+            }
+            for (tid, t) in self.threads() {
+                if t.state.stands() {
+                    let _dying = sys::cont(tid, 0);
+                }
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Detaches from all threads, which must stand and hold no trap, delivering the signals they hold.
     pub fn release_all(&mut self) {
         for (tid, t) in std::mem::take(&mut self.threads) {
@@ -484,5 +503,12 @@ fn refused(pid: i32, e: io::Error) -> TargetError {
             tracer => TargetError::Traced { pid, tracer, tracer_name: procfs::name(tracer) },
         },
         _ => TargetError::os(format!("attach to process {pid}"), e),
+    }
+}
+
+/// Lets go of a traced task that may be running.
+pub fn release_running(tid: Tid) {
+    if sys::detach(tid, 0).is_err() && sys::interrupt(tid).is_ok() && sys::wait(tid, true).is_ok() {
+        let _gone_is_fine = sys::detach(tid, 0);
     }
 }
