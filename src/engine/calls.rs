@@ -34,8 +34,8 @@ impl Engine {
     /// At that call: the step goes on in the new goroutine, at its function.
     pub(super) fn follow_new_goroutine(&mut self, regs: &Registers) -> Result<(), EngineError> {
         let g = LoadAddr(regs.gp[3]); // RBX: second integer argument of ABIInternal
-        let Ok(new) = self.rt.goroutine_start(&*self.mem, g) else { return Ok(()) };
-        let entry = self.bias.to_file(new.start_pc);
+        let Ok(new) = self.rt.read_g(&*self.mem, g) else { return Ok(()) };
+        let entry = self.bias.to_file(LoadAddr(new.startpc));
         let Some(f) = self.sym.function_at(entry) else { return Ok(()) };
         let target = self.go_wrapper_target(f).unwrap_or(f);
         let at = self.bias.to_load(self.sym.pc_after_prologue(target));
@@ -43,7 +43,7 @@ impl Engine {
             for p in &mut step.points {
                 p.off = true;
             }
-            step.who = Who::Goroutine(new.goid);
+            step.who = Who::Goroutine(crate::base::GoroutineId(new.goid));
             step.points.push(Point::next(at, step.who, None));
         }
         self.rearm()

@@ -121,8 +121,16 @@ impl Engine {
                 }
             }
         }
-        let g = self.rt.find_goroutine(&*self.mem, id).map_err(|e| EngineError::NotFound(e.to_string()))?;
+        let g = self.find_goroutine(id).ok_or_else(|| EngineError::NotFound(format!("no goroutine {id}")))?;
         Ok((Start::Parked(id, g), Who::Goroutine(id)))
+    }
+
+    /// Address of a goroutine's `runtime.g`.
+    fn find_goroutine(&self, id: GoroutineId) -> Option<LoadAddr> {
+        let all = self.rt.all_gs(&*self.mem).ok()?;
+        all.into_iter()
+            .map(LoadAddr)
+            .find(|g| self.rt.read_g(&*self.mem, *g).is_ok_and(|g| g.alive() && g.goid == id.0))
     }
 
     fn step_instruction(&mut self, go: &Go, goroutine: Option<GoroutineId>) -> Result<(), EngineError> {

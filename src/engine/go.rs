@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::arch::Registers;
 use crate::base::{GoroutineId, LoadAddr, Memory, Tid};
-use crate::goruntime::StackStart;
+use crate::goruntime::{RawFrame, StackStart};
 use crate::symbols::Function;
 
 /// The goroutine of a thread.
@@ -46,8 +46,13 @@ pub enum Start {
 impl Engine {
     /// The goroutine on whose behalf a thread with these registers runs.
     pub(super) fn go_context(&self, regs: &Registers) -> GoContext {
-        let Ok(cur) = self.rt.current_g(&*self.mem, regs.fs_base) else { return GoContext::default() };
-        GoContext { goid: cur.user_goid, g: cur.user_g, stack_hi: cur.user_stack_hi, system_stack: cur.system_stack }
+        let Some(cur) = self.rt.current_g(&*self.mem, regs.fs_base) else { return GoContext::default() };
+        if cur.curg.is_nil() {
+            return GoContext { system_stack: true, ..GoContext::default() };
+        }
+        let stack_hi = self.mem.read_u64(cur.curg.add(self.rt.layout().g.stack_hi)).unwrap_or(0);
+        let goid = (cur.goid != 0).then_some(GoroutineId(cur.goid));
+        GoContext { goid, g: cur.curg, stack_hi, system_stack: cur.is_g0 || cur.is_gsignal }
     }
 
     /// `runtime.frameoff` of the innermost frame.
@@ -63,27 +68,35 @@ impl Engine {
 
     /// Physical frames, innermost first.
     pub(super) fn step_frames(&self, start: &Start, max: usize) -> Vec<StepFrame> {
-        let (start, cx) = match start {
-            Start::Thread(_, regs) => (StackStart::Registers(Box::new(*regs)), self.go_context(regs)),
-            Start::Parked(goid, g) => {
-                let hi = self.rt.stack_hi(&*self.mem, *g).unwrap_or(0);
-                (StackStart::Parked(*g), GoContext { goid: Some(*goid), g: *g, stack_hi: hi, system_stack: false })
-            }
+        let walked = match start {
+            Start::Thread(_, regs) => self.rt.stack(&*self.mem, StackStart::Registers(regs), max, false),
+            Start::Parked(_, g) => self.rt.stack(&*self.mem, StackStart::Parked(*g), max, false),
         };
-        let raw = self.rt.unwind(&*self.mem, &start, max);
-        raw.frames
-            .iter()
-            .map(|f| {
-                let on_user_stack = GoContext { system_stack: f.system_stack, ..cx };
-                StepFrame {
-                    pc: f.pc,
-                    cfa: f.cfa,
-                    sp: f.sp,
-                    function: self.sym.function_at(self.bias.to_file(f.pc)),
-                    offset: offset_of(f.cfa, &on_user_stack),
-                }
-            })
-            .collect()
+        let Ok(walked) = walked else { return Vec::new() };
+        let cx = GoContext {
+            goid: walked.g.map(|g| GoroutineId(g.goid)),
+            g: walked.g.map_or(LoadAddr(0), |g| g.addr),
+            stack_hi: walked.g.map_or(0, |g| g.stack_hi),
+            system_stack: false,
+        };
+        let frame = |f: &RawFrame| {
+            let cx = GoContext { system_stack: f.system_stack, ..cx };
+            StepFrame { pc: f.pc, cfa: f.cfa, sp: f.sp, function: Some(f.info.function), offset: offset_of(f.cfa, &cx) }
+        };
+        walked.raw.iter().map(frame).collect()
+    }
+
+    /// Entry of the function that the top frame's next deferred call runs.
+    pub(super) fn topmost_deferred(&self, start: &Start) -> Option<LoadAddr> {
+        let walked = match start {
+            Start::Thread(_, regs) => self.rt.stack(&*self.mem, StackStart::Registers(regs), 2, true),
+            Start::Parked(_, g) => self.rt.stack(&*self.mem, StackStart::Parked(*g), 2, true),
+        };
+        let walked = walked.ok()?;
+        let shown = walked.origin.iter().rposition(|o| o.0 == 0)?;
+        let first = walked.stack.frames.get(shown)?.defers.first()?;
+        let f = self.sym.function_at(self.bias.to_file(first.at.pc))?;
+        Some(self.bias.to_load(f.entry))
     }
 
     /// Name of the function at an address; empty outside Go code.
@@ -100,11 +113,6 @@ impl Engine {
         // Open-coded defers are called by the function itself on a normal return; listed ones by deferreturn.
         callers.iter().any(|n| panicking(n))
             || on_return && callers.first().is_some_and(|n| *n == "runtime.deferreturn" || !n.starts_with("runtime."))
-    }
-
-    /// A word of the target.
-    pub(super) fn word(&self, at: LoadAddr) -> Option<u64> {
-        self.mem.read_u64(at).ok()
     }
 }
 

@@ -103,8 +103,7 @@ impl Loaded {
 
     /// What screens and JSON say of it.
     pub fn info(&self, launched: bool, args: Vec<String>) -> TargetInfo {
-        let mut notes = self.sym.notes();
-        notes.extend(self.rt.notes());
+        let notes = self.sym.notes();
         TargetInfo {
             kind: TargetKind::Process,
             pid: Some(self.pid),

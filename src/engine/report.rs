@@ -1,7 +1,7 @@
 //! Saying what a stop is about.
 
 use super::breakpoints::UNRECOVERED_PANIC;
-use super::go::{GoContext, Start};
+use super::go::GoContext;
 use super::{Engine, Happened, StopState};
 use crate::arch::Registers;
 use crate::base::{BreakpointId, LoadAddr, Memory, StopEpoch, Tid, text};
@@ -50,7 +50,8 @@ impl Engine {
     /// At the entry of `runtime.fatalpanic`, `throw` or `fatal`: with the message.
     pub(super) fn death_reason(&self, id: BreakpointId, regs: &Registers, cx: &GoContext) -> StopReason {
         if id == UNRECOVERED_PANIC {
-            let value = self.rt.panics(&*self.mem, cx.g).into_iter().next().map(|p| p.value);
+            let g = self.rt.read_g(&*self.mem, cx.g).ok();
+            let value = g.and_then(|g| self.rt.panics(&*self.mem, &g).into_iter().next()).map(|p| p.value);
             return StopReason::UnrecoveredPanic(value.unwrap_or_else(|| "<message unreadable>".into()));
         }
         // throw(s string) and fatal(s string): the string is in RAX, RBX (ABIInternal).
@@ -60,15 +61,5 @@ impl Engine {
             .read_vec(ptr, len)
             .map_or_else(|_| "<message unreadable>".into(), |b| text::printable(&b, MESSAGE));
         StopReason::FatalError(message)
-    }
-
-    /// Entry of the deferred function that the top frame would run first.
-    pub(super) fn topmost_deferred(&self, frames: &[super::go::StepFrame], start: &Start) -> Option<LoadAddr> {
-        let top = frames.first()?;
-        let g = match start {
-            Start::Thread(_, regs) => self.go_context(regs).g,
-            Start::Parked(_, g) => *g,
-        };
-        self.rt.topmost_deferred(&*self.mem, g, top.pc, top.cfa, top.sp)
     }
 }

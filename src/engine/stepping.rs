@@ -111,7 +111,7 @@ impl Engine {
 
     /// The deferred function that a panic (or with `on_return`, a return) of the top frame runs first.
     fn plan_defer(&self, step: &mut Step, frames: &[StepFrame], start: &Start, on_return: bool) {
-        let Some(entry) = self.topmost_deferred(frames, start) else { return };
+        let Some(entry) = self.topmost_deferred(start) else { return };
         let Some(f) = self.sym.function_at(self.bias.to_file(entry)).filter(|f| self.bias.to_load(f.entry) == entry)
         else {
             return;

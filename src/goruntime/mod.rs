@@ -1,101 +1,140 @@
-//! TEMPORARY stand-in until the runtime floor is merged.
-use crate::arch::Registers;
-use crate::base::*;
+//! Floor 3: the Go runtime's structures over memory and symbols.
+//!
+//! [`GoRuntime`] is one program's runtime: it reads through [`Memory`], whatever that is (a process, a core, a test's
+//! bytes), and knows nothing of ptrace. What differs between releases is in [`layout`].
+
+pub mod defer;
+pub mod entry;
+pub mod g;
+pub mod globals;
+pub mod goroutines;
+pub mod groups;
+pub mod labels;
+pub mod layout;
+pub mod panic;
+pub mod pcinfo;
+pub mod rtype;
+pub mod stack;
+pub mod unwind;
+
+pub use g::{CurrentG, G};
+pub use goroutines::{GoroutineList, ListOptions};
+pub use layout::{Layout, LayoutError};
+pub use pcinfo::{PcCache, PcInfo};
+pub use stack::{StackStart, WalkedStack};
+pub use unwind::{RawFrame, RawStack};
+
+use crate::base::{LoadAddr, LoadBias, Memory, MemoryError};
 use crate::symbols::Symbols;
+use globals::Globals;
 use std::sync::Arc;
+
+/// Longest text taken for a wait reason.
+const MAX_REASON: u64 = 64;
+
+/// Why a program's runtime cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum RuntimeError {
+    /// The release is unknown.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The list of goroutines was not found.
+    #[error("the runtime's list of goroutines was not found in the program")]
+    NoGoroutineList,
+    /// Memory could not be read.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// What was read makes no sense.
+    #[error("the runtime's data make no sense: {0}")]
+    Nonsense(String),
+}
+
+/// The runtime of one program in memory.
 pub struct GoRuntime {
-    sym: Arc<Symbols>,
+    symbols: Arc<Symbols>,
     bias: LoadBias,
+    layout: Layout,
+    globals: Globals,
+    cache: PcCache,
+    wait_reasons: Vec<Arc<str>>,
+    entries: entry::EntryCache,
 }
-pub struct CurrentG {
-    pub user_g: LoadAddr,
-    pub user_goid: Option<GoroutineId>,
-    pub user_stack_hi: u64,
-    pub system_stack: bool,
-}
-pub enum StackStart {
-    Registers(Box<Registers>),
-    Parked(LoadAddr),
-}
-pub struct RawFrame {
-    pub pc: LoadAddr,
-    pub cfa: LoadAddr,
-    pub sp: LoadAddr,
-    pub system_stack: bool,
-}
-pub struct RawStack {
-    pub frames: Vec<RawFrame>,
-}
-pub struct GoroutineStart {
-    pub goid: GoroutineId,
-    pub start_pc: LoadAddr,
-}
+
 impl GoRuntime {
-    pub fn open(sym: Arc<Symbols>, bias: LoadBias, _m: &dyn Memory) -> Result<GoRuntime, MemoryError> {
-        Ok(GoRuntime { sym, bias })
+    /// Finds globals and layout; reads the table of wait reasons.
+    pub fn open(symbols: Arc<Symbols>, bias: LoadBias, mem: &dyn Memory) -> Result<GoRuntime, RuntimeError> {
+        let layout = Layout::of(&symbols)?;
+        let globals = Globals::find(&symbols, bias).ok_or(RuntimeError::NoGoroutineList)?;
+        let wait_reasons = read_wait_reasons(&layout, &globals, mem);
+        let cache = PcCache::new(symbols.clone(), bias);
+        Ok(GoRuntime { symbols, bias, layout, globals, cache, wait_reasons, entries: entry::EntryCache::default() })
     }
-    pub fn notes(&self) -> Vec<String> {
-        vec![]
+    /// Symbols of the program.
+    pub fn symbols(&self) -> &Arc<Symbols> {
+        &self.symbols
     }
-    pub fn current_g(&self, m: &dyn Memory, fs: u64) -> Result<CurrentG, MemoryError> {
-        let g = m.read_ptr(LoadAddr(fs.wrapping_sub(8)))?;
-        let mm = m.read_ptr(g.add(48))?;
-        let cur = m.read_ptr(mm.add(184))?;
-        let g0 = m.read_ptr(mm)?;
-        let sys = g != cur;
-        let _ = g0;
-        if cur.is_nil() {
-            return Ok(CurrentG { user_g: LoadAddr(0), user_goid: None, user_stack_hi: 0, system_stack: true });
+    /// Where it is loaded.
+    pub fn bias(&self) -> LoadBias {
+        self.bias
+    }
+    /// Field offsets and facts.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+    /// Global variables.
+    pub fn globals(&self) -> &Globals {
+        &self.globals
+    }
+    /// Memory of PCs.
+    pub fn pcs(&self) -> &PcCache {
+        &self.cache
+    }
+    /// Text of a wait reason.
+    pub fn wait_reason(&self, n: u8) -> Option<Arc<str>> {
+        self.wait_reasons.get(n as usize).filter(|s| !s.is_empty()).cloned()
+    }
+    /// What the thread with this `fs_base` runs.
+    pub fn current_g(&self, mem: &dyn Memory, fs_base: u64) -> Option<CurrentG> {
+        g::current_g(&self.layout, mem, fs_base)
+    }
+    /// One goroutine's `runtime.g`.
+    pub fn read_g(&self, mem: &dyn Memory, addr: LoadAddr) -> Result<G, MemoryError> {
+        G::read(&self.layout, mem, addr)
+    }
+    /// Addresses of all `runtime.g` ever made, dead ones included.
+    pub fn all_gs(&self, mem: &dyn Memory) -> Result<Vec<u64>, RuntimeError> {
+        let n = mem.read_u64(self.globals.allglen)?;
+        let at = mem.read_ptr(self.globals.allgptr)?;
+        if n > 1 << 26 {
+            return Err(RuntimeError::Nonsense(format!("{n} goroutines")));
         }
-        Ok(CurrentG {
-            user_g: cur,
-            user_goid: Some(GoroutineId(m.read_u64(cur.add(152))?)),
-            user_stack_hi: m.read_u64(cur.add(8))?,
-            system_stack: sys,
-        })
+        let bytes = mem.read_vec(at, n as usize * 8)?;
+        Ok(bytes.chunks_exact(8).map(|c| c.try_into().map_or(0, u64::from_le_bytes)).collect())
     }
-    pub fn stack_hi(&self, m: &dyn Memory, g: LoadAddr) -> Result<u64, MemoryError> {
-        m.read_u64(g.add(8))
-    }
-    pub fn unwind(&self, m: &dyn Memory, s: &StackStart, max: usize) -> RawStack {
-        let (mut pc, mut sp) = match s {
-            StackStart::Registers(r) => (r.pc(), r.sp()),
-            StackStart::Parked(g) => (m.read_u64(g.add(64)).unwrap_or(0), m.read_u64(g.add(56)).unwrap_or(0)),
-        };
-        let mut frames = vec![];
-        let mut exact = true;
-        while frames.len() < max {
-            let look = if exact { pc } else { pc - 1 };
-            let Some(d) = self.sym.sp_delta(self.bias.to_file(LoadAddr(look))) else { break };
-            let cfa = sp.wrapping_add_signed(d as i64 + 8);
-            frames.push(RawFrame { pc: LoadAddr(pc), cfa: LoadAddr(cfa), sp: LoadAddr(sp), system_stack: false });
-            let Ok(ret) = m.read_u64(LoadAddr(cfa - 8)) else { break };
-            if ret == 0 {
-                break;
+}
+
+/// The target's own texts if they look right, else those of its release.
+fn read_wait_reasons(l: &Layout, globals: &Globals, mem: &dyn Memory) -> Vec<Arc<str>> {
+    let known = || l.wait_reasons.iter().map(|s| Arc::from(*s)).collect::<Vec<_>>();
+    let Some(at) = globals.wait_reason_strings else { return known() };
+    let count = l.wait_reasons.len().max(1);
+    let mut own: Vec<Arc<str>> = Vec::new();
+    for i in 0..count as u64 {
+        let text = || -> Option<String> {
+            let ptr = mem.read_ptr(at.add(i * 16)).ok()?;
+            let len = mem.read_u64(at.add(i * 16 + 8)).ok().filter(|n| *n <= MAX_REASON)?;
+            if len == 0 {
+                return Some(String::new());
             }
-            pc = ret;
-            sp = cfa;
-            exact = false;
+            String::from_utf8(mem.read_vec(ptr, len as usize).ok()?).ok()
+        };
+        match text() {
+            Some(t) => own.push(t.into()),
+            None => return known(),
         }
-        RawStack { frames }
     }
-    pub fn find_goroutine(&self, _m: &dyn Memory, _id: GoroutineId) -> Result<LoadAddr, MemoryError> {
-        Err(MemoryError::Gone)
-    }
-    pub fn goroutine_start(&self, m: &dyn Memory, g: LoadAddr) -> Result<GoroutineStart, MemoryError> {
-        Ok(GoroutineStart { goid: GoroutineId(m.read_u64(g.add(152))?), start_pc: m.read_ptr(g.add(296))? })
-    }
-    pub fn panics(&self, _m: &dyn Memory, _g: LoadAddr) -> Vec<crate::model::PanicRecord> {
-        vec![]
-    }
-    pub fn topmost_deferred(
-        &self,
-        _m: &dyn Memory,
-        _g: LoadAddr,
-        _pc: LoadAddr,
-        _cfa: LoadAddr,
-        _sp: LoadAddr,
-    ) -> Option<LoadAddr> {
-        None
+    match own.get(1) {
+        Some(first) if first.starts_with("GC assist") => own,
+        _ => known(),
     }
 }

@@ -229,7 +229,7 @@ impl Symbols {
     fn call_sites_on_line(&self, file: &str, line: u32) -> Vec<(FileAddr, bool)> {
         let mut out = Vec::new();
         for f in self.functions_with_file(file) {
-            for c in self.inlined_from_table(f) {
+            for c in self.inlined_calls_of_table(f) {
                 if c.call_line == line && c.call_file == file {
                     out.extend(c.ranges.iter().map(|r| r.0).min().map(|pc| (pc, true)));
                 }
@@ -251,8 +251,8 @@ impl Symbols {
 
     /// Inlined calls of a function, outer before inner.
     pub fn inlined_calls(&self, f: Function) -> Vec<InlinedCall> {
-        let Some(d) = self.dwarf() else { return self.inlined_from_table(f) };
-        let Some(off) = d.index().function_at(f.entry.0) else { return self.inlined_from_table(f) };
+        let Some(d) = self.dwarf() else { return self.inlined_calls_of_table(f) };
+        let Some(off) = d.index().function_at(f.entry.0) else { return self.inlined_calls_of_table(f) };
         let addr = |r: (u64, u64)| (FileAddr(r.0), FileAddr(r.1));
         d.inlined_in(off)
             .into_iter()
@@ -266,7 +266,8 @@ impl Symbols {
             .collect()
     }
 
-    fn inlined_from_table(&self, f: Function) -> Vec<InlinedCall> {
+    /// Inlined calls of a function from its inline tree, without DWARF.
+    pub fn inlined_calls_of_table(&self, f: Function) -> Vec<InlinedCall> {
         let Some(tree) = self.funcdata(f, funcdata::INL_TREE) else { return Vec::new() };
         let entry = |i: u64| {
             let e = self.image().bytes_at(tree.add(i * 16), 16)?;

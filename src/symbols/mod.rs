@@ -110,6 +110,10 @@ impl Symbols {
     pub fn dwarf(&self) -> Option<&Dwarf> {
         self.load_dwarf().ok()
     }
+    /// DWARF if it was loaded before; never waits.
+    pub fn dwarf_if_loaded(&self) -> Option<&Dwarf> {
+        self.dwarf.get()?.as_ref().ok()
+    }
     /// Is there usable DWARF?
     pub fn has_dwarf(&self) -> bool {
         self.load_dwarf().is_ok()

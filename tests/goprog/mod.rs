@@ -1,6 +1,8 @@
 //! Builds the Go programs of `tests/programs` at test time, once per toolchain and set of flags.
 #![allow(dead_code, clippy::expect_used)]
 
+pub mod live;
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};

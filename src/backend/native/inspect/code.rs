@@ -74,7 +74,12 @@ impl Worker {
             .iter()
             .map(|(tid, r)| Thread {
                 tid: Tid(*tid),
-                goroutine: self.loaded.rt.current_g(&*self.loaded.mem, r.fs_base).ok().and_then(|g| g.user_goid),
+                goroutine: self
+                    .loaded
+                    .rt
+                    .current_g(&*self.loaded.mem, r.fs_base)
+                    .filter(|g| g.goid != 0)
+                    .map(|g| crate::base::GoroutineId(g.goid)),
                 at: self.location(LoadAddr(r.pc())),
             })
             .collect();
@@ -115,7 +120,10 @@ impl Worker {
             .registers
             .values()
             .find(|r| {
-                self.loaded.rt.current_g(&*self.loaded.mem, r.fs_base).is_ok_and(|g| g.user_goid == frame.goroutine)
+                self.loaded
+                    .rt
+                    .current_g(&*self.loaded.mem, r.fs_base)
+                    .is_some_and(|g| Some(g.goid) == frame.goroutine.map(|g| g.0))
             })
             .copied()
     }
