@@ -169,7 +169,11 @@ fn values(name: &str, theirs: &mut Dlv, ours: &mut Debuggee, score: &mut Score) 
     names.extend(Dlv::names(&theirs.run("locals")));
     let scope = match ours.call(Request::Scope { frame: FrameRef::default(), limits: LoadLimits::default() }) {
         Ok(Reply::Variables { variables, .. }) => variables,
-        other => panic!("{name}: scope: {other:?}"),
+        Ok(other) => panic!("{name}: scope: {other:?}"),
+        Err(e) => {
+            score.value(&format!("{name} scope"), "", &e.to_string());
+            return;
+        }
     };
     let mut mine: Vec<String> =
         scope.iter().map(|v| if v.flags.shadowed { format!("({})", v.name) } else { v.name.clone() }).collect();

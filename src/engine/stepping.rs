@@ -85,7 +85,7 @@ impl Engine {
         Ok(step)
     }
 
-    /// A point at the return address, wrappers skipped. `runtime.goexit` is one too: the goroutine ends there, and nothing is shown.
+    /// A point at the return address, wrappers skipped.
     fn plan_return(&self, step: &mut Step, frames: &[StepFrame]) {
         let Some(top) = frames.first() else { return };
         let mut at = 1;
@@ -93,8 +93,7 @@ impl Engine {
             at += 1;
         }
         let Some(ret) = frames.get(at) else { return };
-        let name = self.function_name_at(ret.pc.offset(-1));
-        if name.is_empty() || name == "runtime.goexit" {
+        if self.function_name_at(ret.pc.offset(-1)).is_empty() {
             return;
         }
         let mut p = Point::next(ret.pc, step.who, Some(ret.offset));

@@ -80,10 +80,11 @@ impl Dlv {
     /// `function:line` of the last `> ` line of a stop, none if the program ended.
     pub fn place(out: &str) -> Option<String> {
         let line = out.lines().rev().find(|l| l.starts_with("> "))?;
-        let mut words = line[2..].split(' ').skip_while(|w| w.starts_with('[') || !w.contains("()"));
-        let function = words.next()?.split("()").next()?.to_string();
-        let n = words.next()?.rsplit(':').next()?.to_string();
-        let short = adit::model::location::short_function(&function).to_string();
+        let (head, tail) = line[2..].split_once("() ")?;
+        let function =
+            head.rsplit_once("] ").filter(|(h, _)| h.starts_with('[') && !h.contains("](")).map_or(head, |p| p.1);
+        let n = tail.split(' ').next()?.rsplit(':').next()?.to_string();
+        let short = adit::model::location::short_function(function).to_string();
         Some(format!("{short}:{n}"))
     }
     /// Names that `args` or `locals` lists.

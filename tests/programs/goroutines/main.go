@@ -29,11 +29,11 @@ func main() {
 		mu.Lock()
 		defer mu.Unlock()
 	}()
-	never := make(chan struct{})
+	never, nor := make(chan struct{}), make(chan int)
 	go func() {
 		select {
 		case <-never:
-		case <-in:
+		case <-nor:
 		}
 	}()
 	time.Sleep(50 * time.Millisecond)

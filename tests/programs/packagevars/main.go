@@ -15,12 +15,12 @@ var (
 )
 
 func first() int {
-	return 41 // BP
+	return 41
 }
 
 func init() {
 	count++
-	list = append(list, "init") // BP
+	list = append(list, "init")
 }
 
 func main() {
