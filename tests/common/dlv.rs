@@ -16,6 +16,7 @@ pub struct Dlv {
     stdin: ChildStdin,
     stdout: ChildStdout,
     pub over: bool,
+    attached: bool,
 }
 
 impl Dlv {
@@ -42,7 +43,18 @@ impl Dlv {
             .spawn()
             .expect("dlv starts");
         let (stdin, stdout) = (child.stdin.take().expect("stdin"), child.stdout.take().expect("stdout"));
-        let mut d = Dlv { child, stdin, stdout, over: false };
+        let mut d = Dlv { child, stdin, stdout, over: false, attached: false };
+        d.read();
+        d
+    }
+    /// Attaches to a process; detaches, leaving it running, when dropped.
+    pub fn attach(dlv: &Path, pid: i32) -> Dlv {
+        let mut c = Command::new(dlv);
+        c.args(["attach", &pid.to_string(), "--allow-non-terminal-interactive=true", "--check-go-version=false"]);
+        let mut child =
+            c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("dlv starts");
+        let (stdin, stdout) = (child.stdin.take().expect("stdin"), child.stdout.take().expect("stdout"));
+        let mut d = Dlv { child, stdin, stdout, over: false, attached: true };
         d.read();
         d
     }
@@ -96,7 +108,14 @@ impl Dlv {
 
 impl Drop for Dlv {
     fn drop(&mut self) {
-        let _gone = self.stdin.write_all(b"exit\ny\n");
+        // A launched program is killed by `y`; an attached one is asked about killing too, and `n` is given first.
+        let _gone = self.stdin.write_all(if self.attached { b"exit\nn\n" } else { b"exit\ny\n" });
+        for _ in 0..200 {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         let _gone = self.child.kill();
         let _status = self.child.wait();
     }
