@@ -68,13 +68,17 @@ impl Reader<'_> {
                 }
                 match t.kind {
                     TypeKind::Struct { .. } => self.fields(v, &t, &Place::at(to), start, count),
-                    _ => one(start, count, ValueRef {
-                        name: format!("*{}", v.name),
-                        expression: prefixed("*", &v.expression),
-                        ty: t,
-                        place: Place::at(to),
-                        ..ValueRef::default()
-                    }),
+                    _ => one(
+                        start,
+                        count,
+                        ValueRef {
+                            name: format!("*{}", v.name),
+                            expression: prefixed("*", &v.expression),
+                            ty: t,
+                            place: Place::at(to),
+                            ..ValueRef::default()
+                        },
+                    ),
                 }
             }
             TypeKind::Interface { methods } => match self.interface_data(&v.place, *methods)? {
@@ -124,8 +128,7 @@ impl Reader<'_> {
 
     fn indexed(&self, v: &ValueRef, base: &Place, elem: &Arc<GoType>, n: u64, start: u64, count: u64) -> Vec<ValueRef> {
         let end = n.min(start.saturating_add(count));
-        let (Some(from), Some(len)) =
-            (start.checked_mul(elem.size), end.saturating_sub(start).checked_mul(elem.size))
+        let (Some(from), Some(len)) = (start.checked_mul(elem.size), end.saturating_sub(start).checked_mul(elem.size))
         else {
             return Vec::new();
         };

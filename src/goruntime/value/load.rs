@@ -187,8 +187,7 @@ impl Loading<'_, '_> {
                 let to = LoadAddr(r.word(place, 0)?);
                 let elem = elem.map_or_else(Arc::default, |e| r.dwarf.go_type(e));
                 let is_pointer = matches!(elem.kind, TypeKind::Pointer { .. });
-                let next =
-                    level + u32::from(is_pointer || matches!(elem.kind, TypeKind::Interface { .. }));
+                let next = level + u32::from(is_pointer || matches!(elem.kind, TypeKind::Interface { .. }));
                 let child = match is_pointer && level > self.limits.depth || elem.kind == TypeKind::Void {
                     true => Loaded { ty: elem, addr: to, exists: !to.is_nil(), only_addr: true, ..Loaded::default() },
                     false => self.value(&Place::at(to), &elem, next, nesting + 1),

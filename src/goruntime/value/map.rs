@@ -61,7 +61,13 @@ impl Reader<'_> {
     }
 
     /// `count` entries from number `start` on, as (key, element).
-    pub fn map_entries(&self, ty: &GoType, base: LoadAddr, start: u64, count: u64) -> Result<Vec<(Place, Place)>, Problem> {
+    pub fn map_entries(
+        &self,
+        ty: &GoType,
+        base: LoadAddr,
+        start: u64,
+        count: u64,
+    ) -> Result<Vec<(Place, Place)>, Problem> {
         let mut out = Vec::new();
         let mut n = 0;
         if count == 0 {

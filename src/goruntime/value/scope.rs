@@ -275,12 +275,7 @@ impl Reader<'_> {
     pub fn global(&self, name: &str, off: DieOff) -> Option<ValueRef> {
         let die = self.dwarf.die(off)?;
         let ty = self.dwarf.go_type(die.type_ref()?);
-        let cx = FrameContext {
-            cfa: LoadAddr(0),
-            register: &|_| None,
-            mem: self.mem,
-            bias: self.rt.bias(),
-        };
+        let cx = FrameContext { cfa: LoadAddr(0), register: &|_| None, mem: self.mem, bias: self.rt.bias() };
         let Location::Whole(Part::Memory(a)) = self.dwarf.variable_location(&die, FileAddr(0), &cx)? else {
             return None;
         };
@@ -314,8 +309,7 @@ impl Reader<'_> {
             let root = self.dwarf.index().function_at(f.entry.0)?;
             let mut out = Vec::new();
             self.dwarf.children(root, |die| {
-                let (Some(off), Some(name), Some(ty)) =
-                    (die.u64(go_attr::CLOSURE_OFFSET), die.name(), die.type_ref())
+                let (Some(off), Some(name), Some(ty)) = (die.u64(go_attr::CLOSURE_OFFSET), die.name(), die.type_ref())
                 else {
                     return;
                 };

@@ -297,8 +297,7 @@ impl Dwarf {
         for u in self.units().iter().filter(|u| u.go) {
             self.walk(DieOff(u.root), |d| {
                 if d.tag() == gimli::DW_TAG_constant
-                    && let (Some(ty), Some(v), Some(name)) =
-                        (d.type_ref(), d.i64(gimli::DW_AT_const_value), d.name())
+                    && let (Some(ty), Some(v), Some(name)) = (d.type_ref(), d.i64(gimli::DW_AT_const_value), d.name())
                 {
                     map.entry(ty).or_default().push((v, name.to_string()));
                 }
