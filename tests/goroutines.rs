@@ -32,8 +32,15 @@ fn check(tool: &str, flags: &[&str]) {
     let what = format!("{tool} {flags:?}");
     let p = start(&build("parked", tool, flags), &["3"], &[]);
     let rt = open(&p);
-    let l = list(&rt, &p);
-    let rows: Vec<Goroutine> = (0..l.len()).filter_map(|i| l.row(i)).collect();
+    // It says `ready` just before it goes to sleep.
+    let deadline = Instant::now() + std::time::Duration::from_secs(20);
+    let (l, rows) = loop {
+        let l = list(&rt, &p);
+        let rows: Vec<Goroutine> = (0..l.len()).filter_map(|i| l.row(i)).collect();
+        if by_entry(&rows, "runtime.main").user.function == "time.Sleep" || Instant::now() > deadline {
+            break (l, rows);
+        }
+    };
     let get = |n: &str| by_entry(&rows, n);
 
     let r = get("main.receiver");

@@ -16,6 +16,7 @@ pub mod pcinfo;
 pub mod rtype;
 pub mod stack;
 pub mod unwind;
+pub mod value;
 
 pub use g::{CurrentG, G};
 pub use goroutines::{GoroutineList, ListOptions};

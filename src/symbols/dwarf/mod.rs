@@ -6,6 +6,8 @@ pub mod die;
 pub mod index;
 pub mod inlined;
 pub mod line;
+pub mod location;
+pub mod types;
 pub mod units;
 
 use super::image::{Image, SectionData};
@@ -15,6 +17,7 @@ use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock};
 
 pub use die::{Die, Walk};
+pub use types::{GoType, TypeKind};
 pub use units::Unit;
 
 /// Offset of an entry in `.debug_info`.
@@ -134,6 +137,7 @@ pub struct Dwarf {
     lines: Vec<OnceLock<line::UnitLines>>,
     files: OnceLock<line::FileIndex>,
     index: OnceLock<index::Index>,
+    types: types::TypeCache,
 }
 
 impl Dwarf {
@@ -142,7 +146,15 @@ impl Dwarf {
         let sections = Sections::load(image)?;
         let (units, abbrevs) = units::read(&sections)?;
         let lines = units.iter().map(|_| OnceLock::new()).collect();
-        Ok(Dwarf { sections, abbrevs, units, lines, files: OnceLock::new(), index: OnceLock::new() })
+        Ok(Dwarf {
+            sections,
+            abbrevs,
+            units,
+            lines,
+            files: OnceLock::new(),
+            index: OnceLock::new(),
+            types: types::TypeCache::default(),
+        })
     }
     /// Compilation units in file order.
     pub fn units(&self) -> &[Unit] {
