@@ -4,10 +4,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The key maps that are shipped.
-pub const PRESETS: &[(&str, &str)] = &[
-    ("default", include_str!("../../assets/keys/default.toml")),
-    ("gdb", include_str!("../../assets/keys/gdb.toml")),
-];
+pub const PRESETS: &[(&str, &str)] =
+    &[("default", include_str!("../../assets/keys/default.toml")), ("gdb", include_str!("../../assets/keys/gdb.toml"))];
 
 /// Contexts that a key map may name.
 pub const CONTEXTS: &[&str] =

@@ -39,7 +39,8 @@ mod tests {
     use super::*;
     #[test]
     fn all_of_it() {
-        let text = "theme = \"light\"\nkeys = \"gdb\"\nmouse = true\n[[substitute-path]]\nfrom = \"/src\"\nto = \"/home\"\n";
+        let text =
+            "theme = \"light\"\nkeys = \"gdb\"\nmouse = true\n[[substitute-path]]\nfrom = \"/src\"\nto = \"/home\"\n";
         let s: Settings = super::super::parse("config.toml", text).expect("parses");
         assert_eq!(s.substitute_path.len(), 1);
         assert!(s.mouse && s.theme.as_deref() == Some("light"));
