@@ -357,7 +357,6 @@ impl App {
     fn answer(&mut self, a: choice::Answer) {
         match a {
             choice::Answer::Stay => {}
-            choice::Answer::Quit => self.effects.push(Effect::Quit),
             choice::Answer::DetachAndQuit => self.detach(false),
             choice::Answer::SuspendHeld => self.effects.push(Effect::Suspend),
             choice::Answer::ResumeAndSuspend => {

@@ -137,8 +137,8 @@ impl App {
                     StopReason::Breakpoint(id) => {
                         let hits = s.breakpoints.iter().find(|b| b.id == *id).map(|b| b.hits).filter(|h| *h > 0);
                         match hits {
-                            Some(h) if !short => format!("bp {id} hit {h}"),
-                            _ => format!("bp {id}"),
+                            Some(h) => format!("bp {id} hit {h}"),
+                            None => format!("bp {id}"),
                         }
                     }
                     StopReason::StepInterrupted(id) => format!("bp {id} in a step"),
@@ -151,7 +151,9 @@ impl App {
                     StopReason::ConditionFailed(id, _) => format!("bp {id} condition failed"),
                     StopReason::Exec(_) => "exec".into(),
                 };
-                printable_str(&format!("stopped: {why} ({at}){g}"), 120)
+                // The place is in the line above the hints; a narrow header has no room for it.
+                let at = if short { String::new() } else { format!(" ({at})") };
+                printable_str(&format!("stopped: {why}{at}{g}"), 120)
             }
         }
     }
@@ -205,7 +207,11 @@ impl App {
         pen.put(&self.state_text(!wide), style);
         if s.state == RunState::Stopped && !s.stopped_at.is_empty() {
             pen.put(&sep, look.style("border"));
-            let since = if s.held() && wide { "held since " } else { "since " };
+            let since = match (s.held(), wide) {
+                (true, true) => "held since ",
+                (false, true) => "since ",
+                _ => "",
+            };
             pen.put(&format!("{since}{}", s.stopped_at), look.style("dim"));
         }
         if let Some((what, _)) = s.waiting_for() {

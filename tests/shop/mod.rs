@@ -43,15 +43,15 @@ impl Shop {
                 let problem = String::new();
                 s.breakpoints.push(Breakpoint { id: BreakpointId(id), spec, at: vec![at], hits, problem });
             };
-            b(1, loc("main.(*Cart).Total", FILE, 46), 1, "", false);
-            b(2, loc("main.(*Cart).Total", FILE, 47), 3, "", true);
+            b(1, loc("main.(*Cart).Total", FILE, 47), 1, "", false);
+            b(2, loc("main.(*Cart).Total", FILE, 48), 3, "", true);
             b(3, loc("main.(*API).checkout", "/src/shop/api.go", 88), 91, "len(items) > 3", true);
         }
         s
     }
 
     fn line(&self) -> u32 {
-        [47, 48, 51, 46, 47][self.steps as usize % 5]
+        [48, 49, 52, 47, 48][self.steps as usize % 5]
     }
 
     fn stop(&self) -> Stop {
@@ -117,7 +117,7 @@ impl Shop {
             type_name: ty.into(),
             kind,
             value: value.into(),
-            addr: LoadAddr(0xc000_11e0_00),
+            addr: LoadAddr(0x00c0_0011_e000),
             children,
             handle,
             ..Variable::default()
@@ -224,13 +224,14 @@ impl Shop {
             Request::Groups(q) => {
                 let all: Vec<GoroutineGroup> = (0..9u64)
                     .filter_map(|k| {
-                        let g = if k == 0 { goroutine(19) } else { goroutine(18 + k) };
+                        let g = if k == 8 { goroutine(19) } else { goroutine(27 + k) };
                         let text = format!("{} {:?} {}", g.user.function, g.wait_reason, g.state.name()).to_lowercase();
                         (text.contains(&q.filter.text) != q.filter.inverse).then(|| GoroutineGroup {
                             key: k,
                             label: String::new(),
-                            count: if k == 0 { 1 } else { MANY >> k },
-                            wait_ns: (k > 0).then_some((k * 1_000_000_000, k * 400_000_000_000)),
+                            count: if k == 8 { 1 } else { MANY >> (k + 1) },
+                            wait_ns: (g.wait_ns.is_some())
+                                .then_some((k * 1_000_000_000, 3_000_000 + k * 400_000_000_000)),
                             ids: vec![g.id],
                             sample: g,
                         })
@@ -318,7 +319,7 @@ fn kind(id: u64) -> (At, GoroutineState, Option<&'static str>, At) {
     let main = ("main.main", FILE, 57);
     let net = "/usr/local/go/src/net/net.go";
     if id == 19 {
-        return (("main.(*Cart).Total", FILE, 47), Running, None, serve);
+        return (("main.(*Cart).Total", FILE, 48), Running, None, serve);
     }
     match id % 9 {
         1 => (("main.(*Audit).Record.func1", "/src/shop/audit.go", 41), Waiting, Some("chan send"), main),
@@ -351,7 +352,7 @@ pub fn goroutine(id: u64) -> Goroutine {
             vec![WaitOn {
                 kind: WaitKind::Chan,
                 op: WaitOp::Receive,
-                addr: Some(LoadAddr(0xc000_1a20_60)),
+                addr: Some(LoadAddr(0x00c0_001a_2060)),
                 type_name: Some("chan main.Event".into()),
                 name: Some("main.orders".into()),
                 buffer: Some((0, 8)),

@@ -18,7 +18,7 @@ pub struct GoroutinesPane {
 }
 
 impl Pane for GoroutinesPane {
-    fn title(&self, s: &Session, ctx: &Ctx) -> (String, String) {
+    fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
         let l = &s.list;
         let mut t = match &l.listing {
             Listing::Groups(by) => {
@@ -37,7 +37,6 @@ impl Pane for GoroutinesPane {
         if !l.filter.text.is_empty() {
             t.push_str(&format!("  /{}", printable_str(&l.filter_text(), 40)));
         }
-        let _ = ctx;
         let note = match l.read.mode {
             _ if l.generation().is_none() => String::new(),
             ReadMode::Observed => format!("read in {}, not stopped", human_ns(l.read.took_us * 1_000)),
@@ -94,7 +93,7 @@ impl Pane for GoroutinesPane {
             Pen::new(buf, area, shown as u16 + 1, look.style("dim"), look).put(&text, Style::default());
         }
     }
-    fn act(&mut self, s: &mut Session, ctx: &Ctx, ui: &Ui) -> Handled {
+    fn act(&mut self, s: &mut Session, _ctx: &Ctx, ui: &Ui) -> Handled {
         let l = &mut s.list;
         let rows = self.rows.max(2) as i64;
         match ui {
@@ -129,7 +128,6 @@ impl Pane for GoroutinesPane {
             }
             _ => return Handled::No,
         }
-        let _ = ctx;
         s.list.scroll(self.rows);
         Handled::Yes
     }
@@ -151,11 +149,14 @@ struct Widths {
 
 impl Widths {
     fn new(width: usize, groups: bool) -> Widths {
-        let lead = if groups { 9 } else { 9 };
-        let (state, wait) = if width < 60 { (11, 6) } else { (14, 12) };
-        let left = width.saturating_sub(lead + state + wait + 3);
-        let place = if width < 60 { 0 } else { (left / 4).clamp(10, 22) };
-        let creator = if width < 70 { 0 } else { left / 3 };
+        let (state, wait) = match width {
+            0..60 => (11, 6),
+            60..100 => (15, 7),
+            _ => (16, if groups { 13 } else { 8 }),
+        };
+        let left = width.saturating_sub(9 + state + wait + 3);
+        let place = if width < 60 { 0 } else { (left / 4).clamp(12, 22) };
+        let creator = if width < 70 { 0 } else { left * 3 / 10 };
         let name = left.saturating_sub(place + creator + 2);
         Widths { state, wait, name, place, creator }
     }
@@ -202,10 +203,7 @@ impl Widths {
         let wait = match g.wait_ns {
             None => "-".to_string(),
             Some((a, b)) if human_ns(a) == human_ns(b) => human_ns(a),
-            Some((a, b)) if self.wait < 10 => {
-                let _ = a;
-                human_ns(b)
-            }
+            Some((_, longest)) if self.wait < 10 => human_ns(longest),
             Some((a, b)) => format!("{}-{}", human_ns(a), human_ns(b)),
         };
         pen.column(&wait, self.wait, look.style("text"));

@@ -348,6 +348,8 @@ fn inline_values(pen: &mut Pen, s: &Session, line: &str, used: usize, ctx: &Ctx)
             seen.push(w);
         }
     }
+    // What changed since the last stop is worth a look, too.
+    seen.extend(s.vars.roots.iter().filter(|n| n.changed).map(|n| n.var.name.as_str()).filter(|n| !line.contains(n)));
     let mut text = String::new();
     for w in seen {
         let Some(n) = s.vars.roots.iter().rev().find(|n| n.var.name == w && n.var.unavailable.is_none()) else {

@@ -101,7 +101,13 @@ impl Pane for StackPane {
         }
         self.cursor.clamp(lines.len(), area.height as usize);
         let old = if !fresh && s.old() { look.style("stale") } else { look.style("text") };
-        let place_width = (area.width as usize / 3).clamp(8, 22);
+        let longest = |f: &crate::model::Frame| {
+            f.defers
+                .iter()
+                .map(|d| place(d.statement.as_ref().unwrap_or(&d.at)).len())
+                .fold(place(&f.at).len(), usize::max)
+        };
+        let place_width = stack.frames.iter().map(longest).max().unwrap_or(8).min(area.width as usize * 2 / 5);
         let digits = stack.frames.len().saturating_sub(1).to_string().len().max(2);
         for (row, line) in lines.iter().skip(self.cursor.top).take(area.height as usize).enumerate() {
             let under = ctx.focused && row as u16 == self.cursor.row();

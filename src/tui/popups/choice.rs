@@ -10,8 +10,6 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 pub enum Answer {
     /// Leave adit; the target is let go and runs on.
     DetachAndQuit,
-    /// Leave adit; there is nothing to let go.
-    Quit,
     /// Resume the target, then suspend adit.
     ResumeAndSuspend,
     /// Suspend adit, the target stays held.
