@@ -1,0 +1,254 @@
+//! The table. A command is a row here and nothing else.
+
+use super::parse::{breakpoint_args, condition, number, split_words, substitute, word};
+use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
+use crate::backend::protocol::{ResumeKind, SymbolKind};
+use crate::base::GoroutineId;
+
+type Made = Result<Do, String>;
+
+fn ui(u: Ui) -> Made {
+    Ok(Do::Ui(u))
+}
+fn act(a: Action) -> Made {
+    Ok(Do::Session(a))
+}
+fn resume(k: ResumeKind) -> Made {
+    act(Action::Resume(k))
+}
+/// Delve's `next 3` and the like: we go one at a time and say so.
+fn once(rest: &str, k: ResumeKind) -> Made {
+    if rest.is_empty() { resume(k) } else { Err("one step at a time: press the key again".into()) }
+}
+fn breakpoint(rest: &str, f: fn(BreakpointName) -> Action) -> Made {
+    if rest.is_empty() { Err(String::new()) } else { act(f(BreakpointName::parse(rest))) }
+}
+fn text(rest: &str, f: fn(String) -> Action) -> Made {
+    if rest.is_empty() { Err(String::new()) } else { act(f(rest.to_string())) }
+}
+fn assignment(rest: &str) -> Made {
+    // Not the `=` of `==`, `!=`, `<=`, `>=`.
+    let bytes = rest.as_bytes();
+    let at = (0..bytes.len()).find(|&i| {
+        bytes[i] == b'='
+            && bytes.get(i + 1) != Some(&b'=')
+            && !matches!(i.checked_sub(1).map(|j| bytes[j]), Some(b'=' | b'!' | b'<' | b'>'))
+    });
+    match at {
+        Some(i) if !rest[..i].trim().is_empty() && !rest[i + 1..].trim().is_empty() => {
+            act(Action::Set { target: rest[..i].trim().into(), value: rest[i + 1..].trim().into() })
+        }
+        Some(_) => Err(String::new()),
+        None if rest.is_empty() => ui(Ui::SetPrompt),
+        None => ui(Ui::Set(rest.to_string())),
+    }
+}
+fn frame(rest: &str) -> Made {
+    let (n, more) = word(rest);
+    let n = number(n, 0)?;
+    match word(more) {
+        ("", _) => act(Action::Frame(FrameMove::To(n))),
+        ("print" | "p", e) if !e.is_empty() => act(Action::Print { expression: e.into(), frame: Some(n) }),
+        _ => Err("after the frame's number only print EXPR may come".into()),
+    }
+}
+fn goroutine(rest: &str) -> Made {
+    if rest.is_empty() {
+        return act(Action::Goroutine(None));
+    }
+    let id = rest.trim_start_matches('g').parse().map_err(|_| format!("{rest} is not a goroutine id"))?;
+    act(Action::Goroutine(Some(GoroutineId(id))))
+}
+fn restart(rest: &str, rebuild: bool) -> Made {
+    let args = split_words(rest);
+    act(Action::Restart { rebuild, args: (!args.is_empty()).then_some(args) })
+}
+fn symbols(rest: &str, kind: SymbolKind) -> Made {
+    act(Action::Symbols(kind, rest.to_string()))
+}
+fn config(rest: &str) -> Made {
+    match word(rest) {
+        ("substitute-path", r) => substitute(r),
+        ("", _) => Err("usage: config substitute-path FROM TO, or set OPTION".into()),
+        _ => ui(Ui::Set(rest.to_string())),
+    }
+}
+
+macro_rules! command {
+    ($name:literal $aliases:tt $short:literal $usage:literal $group:ident $arg:ident $needs:ident $doc:literal $make:expr) => {
+        Command {
+            name: $name,
+            aliases: &$aliases,
+            short: $short,
+            usage: $usage,
+            doc: $doc,
+            group: Group::$group,
+            arg: Arg::$arg,
+            needs: Needs::$needs,
+            make: $make,
+        }
+    };
+}
+
+/// All commands, in the order in which help lists them within a group.
+#[rustfmt::skip]
+pub const COMMANDS: &[Command] = &[
+    // Running
+    command!("continue" ["c"] "continue" "[PLACE]" Running Place Stopped
+        "Let the program run until something stops it, or until a place is reached."
+        |r| resume(if r.is_empty() { ResumeKind::Continue } else { ResumeKind::To(r.into()) })),
+    command!("next" ["n"] "next" "" Running None Stopped
+        "Go to the next line, calls included." |r| once(r, ResumeKind::Next)),
+    command!("step" ["s"] "step" "" Running None Stopped
+        "Go to the next line, into calls." |r| once(r, ResumeKind::Step)),
+    command!("stepout" ["so"] "out" "" Running None Stopped
+        "Run until the current function returns, and show what it returned." |r| once(r, ResumeKind::StepOut)),
+    command!("step-instruction" ["si", "stepi"] "instr" "" Running None Stopped
+        "Execute one machine instruction." |r| once(r, ResumeKind::StepInstruction)),
+    command!("next-instruction" ["ni", "nexti"] "instr over" "" Running None Stopped
+        "Execute one machine instruction, a call as one." |r| once(r, ResumeKind::NextInstruction)),
+    command!("run-to-cursor" ["until-cursor"] "to cursor" "" Running None Stopped
+        "Run until the line under the cursor is reached." |_| ui(Ui::RunToCursor)),
+    command!("pause" ["halt"] "pause" "" Running None Control
+        "Stop the program where it is." |_| act(Action::Pause)),
+    command!("interrupt" [] "pause" "" Running None Nothing
+        "Pause the program if we control it and it runs; else cancel what is being waited for." |_| ui(Ui::Interrupt)),
+    command!("cancel-step" ["cancelnext"] "drop step" "" Running None Stopped
+        "Forget a step that a breakpoint interrupted." |_| act(Action::CancelStep)),
+    command!("restart" ["r"] "restart" "[ARGS]" Running Text Launched
+        "Start the program again, with new arguments if some are given." |r| restart(r, false)),
+    command!("rebuild" [] "rebuild" "[ARGS]" Running Text Launched
+        "Build the program and start it again." |r| restart(r, true)),
+    // Breakpoints
+    command!("break" ["b"] "break" "[NAME] [PLACE] [if CONDITION]" Breakpoints Place Control
+        "Set a breakpoint: main.go:10, 10, +1, main.f, main.(*T).M, /regex/, *0x4a1f36; here without a place."
+        |r| if r.is_empty() { ui(Ui::BreakHere) } else { act(Action::Break(breakpoint_args(r)?)) }),
+    command!("condition" ["cond"] "condition" "ID CONDITION | -hitcount ID OP N | -clear ID" Breakpoints Breakpoint Control
+        "Make a breakpoint conditional, on an expression or on its hit count." condition),
+    command!("toggle" [] "on/off" "ID" Breakpoints Breakpoint Control
+        "Disable or enable a breakpoint."
+        |r| breakpoint(r, |n| Action::EditBreakpoint(n, BreakpointEdit::Toggle))),
+    command!("clear" [] "clear" "ID" Breakpoints Breakpoint Control
+        "Take a breakpoint away." |r| breakpoint(r, Action::Clear)),
+    command!("clearall" [] "clear all" "[PLACE]" Breakpoints Place Control
+        "Take all breakpoints away, or those at a place." |r| act(Action::ClearAll(r.into()))),
+    command!("breakpoints" ["bp"] "list" "" Breakpoints None Target
+        "List breakpoints." |_| act(Action::ListBreakpoints)),
+    command!("edit-breakpoint" [] "edit" "" Breakpoints None Control
+        "Edit the breakpoint under the cursor: place, condition, hit count, name." |_| ui(Ui::EditBreak)),
+    command!("toggle-selected" [] "on/off" "" Breakpoints None Control
+        "Disable or enable the breakpoint under the cursor." |_| ui(Ui::ToggleSelected)),
+    command!("clear-selected" [] "delete" "" Breakpoints None Control
+        "Take the breakpoint under the cursor away." |_| ui(Ui::ClearSelected)),
+    // Looking
+    command!("print" ["p"] "print" "EXPRESSION" Looking Expression Variables
+        "Evaluate a Go expression in the selected frame."
+        |r| if r.is_empty() { ui(Ui::PrintWord) } else { act(Action::Print { expression: r.into(), frame: None }) }),
+    command!("whatis" [] "type" "EXPRESSION" Looking Expression Variables
+        "Show the type of an expression." |r| text(r, Action::Whatis)),
+    command!("hover" [] "hover" "" Looking None Variables
+        "Evaluate the name under the cursor." |_| ui(Ui::Hover)),
+    command!("args" [] "args" "" Looking None Target
+        "Show the arguments of the selected frame (in the Variables pane)." |_| ui(Ui::Focus("vars"))),
+    command!("locals" [] "locals" "" Looking None Target
+        "Show the local variables of the selected frame (in the Variables pane)." |_| ui(Ui::Focus("vars"))),
+    command!("vars" [] "globals" "[REGEX]" Looking Text Variables
+        "List package variables whose names match."
+        |r| act(Action::PackageVariables(r.into()))),
+    command!("stack" ["bt"] "stack" "" Looking None Target
+        "Go to the stack of the selected goroutine." |_| ui(Ui::Focus("stack"))),
+    command!("frame" [] "frame" "N [print EXPRESSION]" Looking Number Target
+        "Select a frame, or evaluate an expression in it." frame),
+    command!("up" [] "up" "[N]" Looking Number Target
+        "Select the caller's frame." |r| act(Action::Frame(FrameMove::Up(number(r, 1)?)))),
+    command!("down" [] "down" "[N]" Looking Number Target
+        "Select the frame that was called." |r| act(Action::Frame(FrameMove::Down(number(r, 1)?)))),
+    command!("deferred" [] "deferred" "N" Looking Number Target
+        "Show the N-th pending deferred call of the selected frame."
+        |r| act(Action::Deferred(number(r, 1)?))),
+    command!("goroutines" ["grs"] "goroutines" "" Looking None Target
+        "Go to the goroutines." |_| ui(Ui::Workspace(2))),
+    command!("goroutine" ["gr"] "goroutine" "[ID]" Looking Goroutine Target
+        "Select a goroutine." goroutine),
+    command!("list" ["l", "ls"] "list" "[FILE:LINE]" Looking Place Target
+        "Show source: a place, or where the selected frame is." |r| ui(Ui::List(r.into()))),
+    command!("definition" [] "definition" "" Looking None Target
+        "Go to where the name under the cursor is declared." |_| ui(Ui::Definition)),
+    command!("open-file" [] "open file" "" Looking None Target
+        "Open a source file of the program by a part of its name." |_| ui(Ui::OpenFile)),
+    command!("funcs" [] "functions" "[PART]" Looking Text Target
+        "List functions whose names contain a text." |r| symbols(r, SymbolKind::Functions)),
+    command!("types" [] "types" "[PART]" Looking Text Target
+        "List types whose names contain a text." |r| symbols(r, SymbolKind::Types)),
+    command!("sources" [] "sources" "[PART]" Looking Text Target
+        "List source files whose paths contain a text." |r| symbols(r, SymbolKind::Sources)),
+    command!("threads" [] "threads" "" Looking None Target
+        "List threads." |_| act(Action::Threads)),
+    command!("regs" [] "registers" "" Looking None Stopped
+        "Show registers of the selected frame's thread." |_| act(Action::Registers)),
+    command!("disassemble" ["disass"] "disassemble" "" Looking None Target
+        "Show machine code around the selected frame's position." |_| act(Action::Disassemble)),
+    command!("refresh" [] "refresh" "" Looking None Target
+        "Read the target anew (observe mode); nothing is stopped." |_| act(Action::Refresh)),
+    command!("group" [] "group by" "" Looking None Nothing
+        "Group goroutines in another way: user frame, stack, wait, creator, entry, state, label, not at all." |_| ui(Ui::CycleGroup)),
+    command!("system" [] "system" "" Looking None Nothing
+        "Show or hide the runtime's own goroutines." |_| ui(Ui::ToggleSystem)),
+    // Screen
+    command!("help" ["h"] "help" "[COMMAND]" Screen Command Nothing
+        "Show keys and commands, those of this pane first." |r| ui(Ui::Help(r.into()))),
+    command!("palette" [] "palette" "" Screen None Nothing
+        "Find any command by a part of its name." |_| ui(Ui::Palette)),
+    command!("prompt" [] "command" "[TEXT]" Screen Text Nothing
+        "Open the command line." |r| ui(Ui::Prompt(if r.is_empty() { String::new() } else { format!("{r} ") }))),
+    command!("keys" [] "keys" "" Screen None Nothing
+        "Show the effective key map." |_| ui(Ui::Keys)),
+    command!("workspace" [] "workspace" "N" Screen Number Nothing
+        "Go to a workspace: 2 Goroutines, 3 Debug, 8 Breakpoints, 9 Log."
+        |r| match r.parse() { Ok(n @ 1..=9) => ui(Ui::Workspace(n)), _ => Err(String::new()) }),
+    command!("next-pane" [] "pane" "" Screen None Nothing "Go to the next pane." |_| ui(Ui::NextPane)),
+    command!("prev-pane" [] "pane back" "" Screen None Nothing "Go to the previous pane." |_| ui(Ui::PrevPane)),
+    command!("zoom" [] "zoom" "" Screen None Nothing "Give the pane half, then all of the screen." |_| ui(Ui::ZoomIn)),
+    command!("unzoom" [] "unzoom" "" Screen None Nothing "Give the pane less of the screen." |_| ui(Ui::ZoomOut)),
+    command!("next-tab" [] "tab" "" Screen None Nothing "Show the pane's next tab." |_| ui(Ui::NextTab)),
+    command!("prev-tab" [] "tab back" "" Screen None Nothing "Show the pane's previous tab." |_| ui(Ui::PrevTab)),
+    command!("search" ["filter"] "search" "" Screen None Nothing
+        "Search in text panes, filter in lists (!text leaves out what matches)." |_| ui(Ui::Search)),
+    command!("search-next" [] "next match" "" Screen None Nothing "Go to the next match." |_| ui(Ui::SearchNext(true))),
+    command!("search-prev" [] "prev match" "" Screen None Nothing "Go to the previous match." |_| ui(Ui::SearchNext(false))),
+    command!("search-clear" [] "end search" "" Screen None Nothing "End the search." |_| ui(Ui::SearchClear)),
+    command!("move-down" [] "down" "" Screen None Nothing "Move the cursor down." |_| ui(Ui::Move(1))),
+    command!("move-up" [] "up" "" Screen None Nothing "Move the cursor up." |_| ui(Ui::Move(-1))),
+    command!("move-left" [] "left" "" Screen None Nothing "Scroll left, or close what is open." |_| ui(Ui::Left)),
+    command!("move-right" [] "right" "" Screen None Nothing "Scroll right, or open what is closed." |_| ui(Ui::Right)),
+    command!("page-down" [] "page down" "" Screen None Nothing "Move half a page down." |_| ui(Ui::Page(1))),
+    command!("page-up" [] "page up" "" Screen None Nothing "Move half a page up." |_| ui(Ui::Page(-1))),
+    command!("top" [] "top" "" Screen None Nothing "Go to the first line." |_| ui(Ui::Top)),
+    command!("bottom" [] "bottom" "" Screen None Nothing "Go to the last line." |_| ui(Ui::Bottom)),
+    command!("enter" [] "select" "" Screen None Nothing "Select or open what is under the cursor." |_| ui(Ui::Enter)),
+    command!("cancel" [] "back" "" Screen None Nothing "Close, clear, go back." |_| ui(Ui::Cancel)),
+    command!("jump-back" [] "jump back" "" Screen None Nothing "Go back to the place before the last jump." |_| ui(Ui::Back)),
+    command!("jump-forward" [] "jump on" "" Screen None Nothing "Undo a jump back." |_| ui(Ui::Forward)),
+    command!("copy" ["yank"] "copy" "" Screen None Nothing "Send the line under the cursor to the terminal's clipboard (OSC 52)." |_| ui(Ui::Copy)),
+    command!("copy-block" [] "copy all" "" Screen None Nothing "Send the whole pane to the terminal's clipboard (OSC 52)." |_| ui(Ui::CopyBlock)),
+    command!("edit" ["ed"] "editor" "[FILE:LINE]" Screen Place Nothing "Open $EDITOR at a place, or at the line under the cursor." |r| ui(Ui::Edit(r.into()))),
+    command!("write" ["w"] "write" "FILE" Screen Text Nothing "Write the pane's text to a file." |r| if r.is_empty() { Err(String::new()) } else { ui(Ui::Write(r.into())) }),
+    command!("redraw" [] "redraw" "" Screen None Nothing "Draw the whole screen again." |_| ui(Ui::Redraw)),
+    command!("theme" [] "theme" "NAME" Screen Setting Nothing "Use another theme: dark, light, high-contrast, mono, solarized-16, colour-blind." |r| if r.is_empty() { Err(String::new()) } else { ui(Ui::Theme(r.into())) }),
+    // Session
+    command!("set" [] "set" "VARIABLE = VALUE | mouse | nomouse" Session Setting Nothing
+        "Assign to a variable, or turn a setting on or off." assignment),
+    command!("config" [] "config" "substitute-path FROM TO" Session Setting Nothing "Change a setting, as Delve writes it." config),
+    command!("path" ["substitute-path"] "path rule" "FROM TO" Session Text Nothing
+        "Look for sources recorded under FROM in TO." substitute),
+    command!("source" [] "script" "FILE" Session Text Nothing "Run command lines from a file."
+        |r| if r.is_empty() { Err(String::new()) } else { ui(Ui::Script(r.into())) }),
+    command!("suspend" [] "suspend" "" Session None Nothing
+        "Suspend adit (a held target is resumed first, or you confirm that it stays held)." |_| ui(Ui::Suspend)),
+    command!("detach" [] "detach" "" Session None Nothing
+        "Put everything back, let the program run on, and leave." |_| act(Action::Detach { kill: false })),
+    command!("kill" [] "kill" "" Session None Launched
+        "End the program that we launched, and leave." |r| if r.is_empty() { act(Action::Detach { kill: true }) } else { Err("kill takes no argument".into()) }),
+    command!("quit" ["q", "exit"] "quit" "" Session None Nothing
+        "Leave; asks what shall become of the program, and never kills it." |_| ui(Ui::Quit)),
+];

@@ -1,0 +1,62 @@
+//! Verbs of the screen: what a command does to panes and overlays, as data.
+
+/// Everything that only the screen does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the command table documents each
+pub enum Ui {
+    Help(String),
+    Palette,
+    /// Opens the command line with this text.
+    Prompt(String),
+    Keys,
+    Workspace(u8),
+    NextPane,
+    PrevPane,
+    Focus(&'static str),
+    ZoomIn,
+    ZoomOut,
+    NextTab,
+    PrevTab,
+    Search,
+    SearchNext(bool),
+    SearchClear,
+    Move(i32),
+    Page(i32),
+    Top,
+    Bottom,
+    Left,
+    Right,
+    Enter,
+    Cancel,
+    Back,
+    Forward,
+    Copy,
+    CopyBlock,
+    Edit(String),
+    /// Shows a place in the Source pane; empty: back to the selected frame.
+    List(String),
+    Redraw,
+    Quit,
+    Suspend,
+    /// Ctrl-C: pauses, else cancels.
+    Interrupt,
+    /// Breakpoint at the line under the cursor.
+    BreakHere,
+    EditBreak,
+    ToggleSelected,
+    ClearSelected,
+    RunToCursor,
+    /// Print prompt with the word under the cursor.
+    PrintWord,
+    Hover,
+    Definition,
+    SetPrompt,
+    OpenFile,
+    CycleGroup,
+    ToggleSystem,
+    Set(String),
+    Theme(String),
+    /// Runs command lines of a file.
+    Script(String),
+    Write(String),
+}

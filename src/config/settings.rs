@@ -1,0 +1,48 @@
+//! `config.toml`.
+
+use serde::Deserialize;
+
+/// Settings; what is absent has its default. Flags of the command line win.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// Theme: `dark`, `light`, `high-contrast`, `mono`, `solarized-16`, `colour-blind`.
+    pub theme: Option<String>,
+    /// Key map: `default`, `gdb`.
+    pub keys: Option<String>,
+    /// Colours: `auto`, `always`, `never`, `true`, `256`, `16`.
+    pub color: Option<String>,
+    /// Borders and marks in ASCII.
+    pub ascii: bool,
+    /// Use the mouse.
+    pub mouse: bool,
+    /// Send as little as possible.
+    pub low_bandwidth: bool,
+    /// Rules for finding sources.
+    pub substitute_path: Vec<Rule>,
+    /// Keep breakpoints and layout between sessions.
+    pub state: Option<bool>,
+}
+
+/// One rule for finding sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Prefix of the recorded path.
+    pub from: String,
+    /// What to put in its place.
+    pub to: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn all_of_it() {
+        let text =
+            "theme = \"light\"\nkeys = \"gdb\"\nmouse = true\n[[substitute-path]]\nfrom = \"/src\"\nto = \"/home\"\n";
+        let s: Settings = super::super::parse("config.toml", text).expect("parses");
+        assert_eq!(s.substitute_path.len(), 1);
+        assert!(s.mouse && s.theme.as_deref() == Some("light"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What a user can ask of a session, as data: it can be logged, bound to a key and replayed.
+
+use crate::backend::protocol::{ResumeKind, SymbolKind};
+use crate::base::GoroutineId;
+use crate::model::{BreakpointSpec, HitCondition};
+
+/// What must be so for a command to make sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing at all.
+    Nothing,
+    /// An open target.
+    Target,
+    /// Control of the target (not observe mode).
+    Control,
+    /// Control, and the target stands.
+    Stopped,
+    /// Variables: type information, and a goroutine that stands or is parked.
+    Variables,
+    /// A target that we launched.
+    Launched,
+}
+
+/// How a breakpoint is named in a command: its number or its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BreakpointName {
+    /// `3`.
+    Id(i32),
+    /// `total`.
+    Name(String),
+}
+
+impl BreakpointName {
+    /// Reads a number or a name.
+    pub fn parse(text: &str) -> BreakpointName {
+        text.parse().map(BreakpointName::Id).unwrap_or_else(|_| BreakpointName::Name(text.to_string()))
+    }
+}
+
+/// A change of a breakpoint that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BreakpointEdit {
+    /// New condition; empty takes it away.
+    Condition(String),
+    /// New hit condition, or none.
+    Hits(Option<HitCondition>),
+    /// Flip enabled.
+    Toggle,
+    /// Everything at once (the editor).
+    Spec(BreakpointSpec),
+}
+
+/// Which frame to look at next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameMove {
+    /// This one.
+    To(u32),
+    /// Towards the callers.
+    Up(u32),
+    /// Towards the innermost.
+    Down(u32),
+}
+
+/// Everything that a session does when asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Let the target go on.
+    Resume(ResumeKind),
+    /// Stop it.
+    Pause,
+    /// Forget an interrupted step.
+    CancelStep,
+    /// Read anew (observe mode), nothing is stopped.
+    Refresh,
+    /// A new breakpoint.
+    Break(BreakpointSpec),
+    /// Set one at this line, or clear the ones that are there.
+    ToggleAt {
+        /// Path as in the symbol tables.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+    },
+    /// Change one.
+    EditBreakpoint(BreakpointName, BreakpointEdit),
+    /// Clear one.
+    Clear(BreakpointName),
+    /// Clear all, or those whose place contains the text.
+    ClearAll(String),
+    /// Show breakpoints as text.
+    ListBreakpoints,
+    /// Evaluate and show, in a given frame or the selected one.
+    Print {
+        /// The expression.
+        expression: String,
+        /// Another frame than the selected one.
+        frame: Option<u32>,
+    },
+    /// Show an expression's type.
+    Whatis(String),
+    /// Assign.
+    Set {
+        /// What to assign to.
+        target: String,
+        /// The new value.
+        value: String,
+    },
+    /// Look at this goroutine; none says which one is selected.
+    Goroutine(Option<GoroutineId>),
+    /// Look at this frame.
+    Frame(FrameMove),
+    /// Show a pending deferred call of the selected frame, from 1.
+    Deferred(u32),
+    /// Start again.
+    Restart {
+        /// Build first.
+        rebuild: bool,
+        /// New arguments.
+        args: Option<Vec<String>>,
+    },
+    /// Let go, or kill (launched ones only).
+    Detach {
+        /// End the program too.
+        kill: bool,
+    },
+    /// Bytes for the program's terminal.
+    Input(Vec<u8>),
+    /// A new rule for finding sources.
+    Substitute {
+        /// Prefix of the recorded path.
+        from: String,
+        /// What to put in its place.
+        to: String,
+    },
+    /// Show names of the symbol tables.
+    Symbols(SymbolKind, String),
+    /// Show package variables that match.
+    PackageVariables(String),
+    /// Show threads.
+    Threads,
+    /// Show registers of the selected frame.
+    Registers,
+    /// Show machine code of the selected frame.
+    Disassemble,
+}

@@ -1,0 +1,143 @@
+//! What panes show decides what is asked: nothing that cannot be seen crosses the pipe.
+
+use super::{Purpose, RunState, STACK_DEPTH, Session};
+use crate::backend::protocol::{FrameRef, LoadLimits, Request};
+use crate::base::GoroutineId;
+
+/// Something that a visible pane needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// The selected goroutine's stack.
+    Stack,
+    /// Another goroutine's stack (the one under a cursor).
+    StackOf(GoroutineId),
+    /// Variables of the selected frame.
+    Scope,
+    /// This many rows of the goroutine list.
+    Goroutines(u64),
+    /// A file.
+    Source(String),
+}
+
+impl Session {
+    /// Asks for what is visible and not here.
+    pub fn want(&mut self, interests: &[Interest]) {
+        if self.target.is_none() || matches!(self.state, RunState::Detached(_) | RunState::Exited(_)) {
+            return;
+        }
+        for i in interests {
+            match i {
+                Interest::Stack => {
+                    if self.goroutine.is_some() || self.state == RunState::Stopped {
+                        self.want_stack(self.goroutine);
+                    }
+                }
+                Interest::StackOf(g) => self.want_stack(Some(*g)),
+                Interest::Scope => self.want_scope(),
+                Interest::Goroutines(rows) => self.want_rows(*rows),
+                Interest::Source(file) => self.want_source(file),
+            }
+        }
+    }
+
+    /// May the target be read now, unasked? A running target in control mode is read only when the user asks.
+    fn readable(&self) -> bool {
+        self.state == RunState::Stopped || !self.control()
+    }
+
+    fn want_stack(&mut self, goroutine: Option<GoroutineId>) {
+        let fresh = match self.stack_of(goroutine) {
+            Some((_, fresh)) => fresh || !self.readable(),
+            None => !self.readable() && !self.caps.observe,
+        };
+        if fresh || self.asked(|p| *p == Purpose::Stack(goroutine)) {
+            return;
+        }
+        self.ask(Purpose::Stack(goroutine), Request::Stack { goroutine, depth: STACK_DEPTH, defers: true });
+    }
+
+    fn want_scope(&mut self) {
+        if !self.caps.variables || !self.readable() {
+            return;
+        }
+        let at = (self.goroutine, self.frame);
+        if self.scope.as_ref().is_some_and(|s| s.generation == self.generation && s.data == at) {
+            return;
+        }
+        // The stack decides which frame it is about; without it a frame would be shown and then replaced.
+        let Some((Ok(_), true)) = self.stack_of(self.goroutine) else { return };
+        let Some(function) = self.selected_frame().map(|f| f.at.function.clone()) else { return };
+        let purpose = Purpose::Scope { function, frame: at };
+        if self.asked(|p| *p == purpose) {
+            return;
+        }
+        let frame = self.frame_ref();
+        self.ask(purpose, Request::Scope { frame, limits: LoadLimits::default() });
+    }
+
+    /// The selected frame, as requests name it.
+    pub(super) fn frame_ref(&self) -> FrameRef {
+        FrameRef { goroutine: self.goroutine, frame: self.frame }
+    }
+
+    fn want_rows(&mut self, height: u64) {
+        if !self.readable() && !self.caps.observe {
+            return;
+        }
+        let fresh = self.readable();
+        let Some(request) = self.list.request(height.max(1), self.generation, fresh) else { return };
+        if self.outbox.iter().any(|(_, r)| *r == request) || self.list_asked.as_ref() == Some(&request) {
+            return;
+        }
+        let start = match &request {
+            Request::Groups(q) => q.start,
+            Request::Goroutines(q) => q.start,
+            Request::GroupMembers { start, .. } => *start,
+            _ => 0,
+        };
+        // Latest wins: an unsent older window is not sent at all.
+        self.outbox.retain(|(p, _)| !matches!(p, Purpose::List { .. }));
+        self.list_asked = Some(request.clone());
+        self.list_serial += 1;
+        self.ask(Purpose::List { start, serial: self.list_serial }, request);
+    }
+
+    fn want_source(&mut self, file: &str) {
+        if self.sources.want(file) {
+            let file = file.to_string();
+            self.ask(Purpose::Source(file.clone()), Request::Source { file });
+        }
+    }
+
+    /// Asks for a node's children.
+    pub(super) fn ask_children(&mut self, path: super::vars::Path) {
+        let Some(n) = self.vars.at_mut(&path) else { return };
+        let (handle, start) = (n.var.handle, n.children.len() as u64);
+        n.load = super::vars::Load::Asked;
+        let request = Request::Children { handle, start, count: super::vars::PAGE, limits: LoadLimits::default() };
+        self.ask(Purpose::Children { path, start }, request);
+    }
+
+    /// Opens or closes a variable.
+    pub fn open_variable(&mut self, path: &[usize], open: bool) {
+        if self.vars.set_open(path, open) {
+            self.ask_children(path.to_vec());
+        }
+    }
+
+    /// The next page of a variable's children.
+    pub fn more_children(&mut self, path: &[usize]) {
+        if self.vars.at(path).is_some_and(|n| n.load != super::vars::Load::Asked) {
+            self.ask_children(path.to_vec());
+        }
+    }
+
+    /// Asks for names that complete `text`; the answer shows up in `completions`.
+    pub fn complete(&mut self, kind: crate::backend::protocol::SymbolKind, text: &str) {
+        if self.target.is_none() || self.completions.0 == text || self.asked(|p| *p == Purpose::Complete(text.into())) {
+            return;
+        }
+        self.outbox.retain(|(p, _)| !matches!(p, Purpose::Complete(_)));
+        self.ask(Purpose::Complete(text.into()), Request::Symbols { kind, filter: text.into(), count: 64 });
+    }
+}

@@ -1,0 +1,240 @@
+//! What an action does to the session: checks, requests, changes of what is selected.
+
+use super::{Action, BreakpointEdit, FrameMove, Needs, Purpose, RunState, Session, Tone};
+use crate::backend::protocol::{FrameRef, LoadLimits, Request};
+use crate::base::GoroutineId;
+use crate::model::{BreakpointPlace, BreakpointSpec, Frame};
+
+impl Session {
+    /// Does what was asked, or says why not.
+    pub fn perform(&mut self, action: Action) {
+        if let Some(why) = self.why_not(needs(&action)) {
+            self.say(Tone::Warn, &why);
+            return;
+        }
+        let frame = self.frame_ref();
+        match action {
+            Action::Resume(kind) => {
+                if self.asked(|p| *p == Purpose::Resume) {
+                    return;
+                }
+                self.message = None;
+                let goroutine = None;
+                self.ask(Purpose::Resume, Request::Resume { kind, goroutine });
+                self.running();
+            }
+            Action::Pause => {
+                if self.state == RunState::Running {
+                    self.ask(Purpose::Pause, Request::Pause);
+                    self.say(Tone::Note, "pausing");
+                }
+            }
+            Action::CancelStep => self.ask(Purpose::Other("cancel step"), Request::CancelStep),
+            Action::Refresh => self.refresh(),
+            Action::Break(spec) => {
+                self.ask(Purpose::SetBreakpoint(spec.clone()), Request::SetBreakpoint { spec, frame });
+            }
+            Action::ToggleAt { file, line } => self.toggle_at(&file, line),
+            Action::EditBreakpoint(name, edit) => self.edit_breakpoint(&name, edit),
+            Action::Clear(name) => match self.breakpoint(&name).map(|b| b.id) {
+                Some(id) => self.ask(Purpose::Clear(id), Request::ClearBreakpoint(id)),
+                None => self.say(Tone::Warn, "no such breakpoint"),
+            },
+            Action::ClearAll(text) => {
+                let ids: Vec<_> = self
+                    .breakpoints
+                    .iter()
+                    .filter(|b| b.id.0 > 0)
+                    .filter(|b| {
+                        let BreakpointPlace::Spec(at) = &b.spec.place;
+                        text.is_empty() || at.contains(&text) || b.at.iter().any(|l| l.function.contains(&text))
+                    })
+                    .map(|b| b.id)
+                    .collect();
+                if ids.is_empty() {
+                    self.say(Tone::Note, "no breakpoints to clear");
+                }
+                for id in ids {
+                    self.ask(Purpose::Clear(id), Request::ClearBreakpoint(id));
+                }
+            }
+            Action::ListBreakpoints => self.ask(Purpose::Breakpoints { show: true }, Request::Breakpoints),
+            Action::Print { expression, frame: other } => {
+                let frame = FrameRef { frame: other.unwrap_or(self.frame), ..frame };
+                let limits = LoadLimits { string: 4_096, elements: 64, depth: 2, ..LoadLimits::default() };
+                self.ask(Purpose::Print(expression.clone()), Request::Eval { frame, expression, limits });
+            }
+            Action::Whatis(expression) => {
+                let limits = LoadLimits { string: 0, elements: 0, fields: 0, depth: 0 };
+                self.ask(Purpose::Whatis(expression.clone()), Request::Eval { frame, expression, limits });
+            }
+            Action::Set { target, value } => {
+                if !self.caps.set {
+                    return self.say(Tone::Warn, "this target's variables cannot be changed");
+                }
+                self.ask(Purpose::Set(target.clone()), Request::Set { frame, expression: target, value });
+            }
+            Action::Goroutine(Some(g)) => self.select_goroutine(g),
+            Action::Goroutine(None) => {
+                let text = match self.goroutine {
+                    Some(g) => format!("goroutine {g} is selected, frame {}", self.frame),
+                    None => "no goroutine is selected".to_string(),
+                };
+                self.say(Tone::Note, &text);
+            }
+            Action::Frame(m) => self.move_frame(m),
+            Action::Deferred(n) => self.show_deferred(n),
+            Action::Restart { rebuild, args } => self.restart(rebuild, args),
+            Action::Detach { kill } => self.ask(Purpose::Detach, Request::Detach { kill }),
+            Action::Input(bytes) => self.ask(Purpose::Other("input"), Request::Input(bytes)),
+            Action::Substitute { from, to } => {
+                self.say(Tone::Note, &format!("sources: {from} is looked for at {to}"));
+                self.sources.substitute(from, to);
+            }
+            Action::Symbols(kind, filter) => {
+                let title = format!("{} {filter}", format!("{kind:?}").to_lowercase());
+                self.ask(Purpose::Show(title), Request::Symbols { kind, filter, count: 500 });
+            }
+            Action::PackageVariables(filter) => {
+                let request = Request::PackageVariables { filter: filter.clone(), limits: LoadLimits::default() };
+                self.ask(Purpose::Show(format!("package variables {filter}")), request);
+            }
+            Action::Threads => self.ask(Purpose::Show("threads".into()), Request::Threads),
+            Action::Registers => self.ask(Purpose::Show("registers".into()), Request::Registers(frame)),
+            Action::Disassemble => self.ask(Purpose::Show("disassembly".into()), Request::Disassemble { frame }),
+        }
+    }
+
+    fn refresh(&mut self) {
+        if self.control() && self.state == RunState::Stopped {
+            return self.say(Tone::Note, "the target stands: what is shown is of now");
+        }
+        if !self.asked(|p| *p == Purpose::Refresh) {
+            self.ask(Purpose::Refresh, Request::Refresh);
+        }
+    }
+
+    /// Tells the program's terminal its size, when that changed.
+    pub fn resize_output(&mut self, cols: u16, rows: u16) {
+        if self.output.resize(cols, rows) && self.caps.output {
+            self.ask(Purpose::Other("resize"), Request::ResizePty { cols, rows });
+        }
+    }
+
+    fn toggle_at(&mut self, file: &str, line: u32) {
+        let here: Vec<_> = self.breakpoints_at(file, line).map(|b| b.id).filter(|id| id.0 > 0).collect();
+        if here.is_empty() {
+            let spec = BreakpointSpec::at(&format!("{file}:{line}"));
+            let frame = self.frame_ref();
+            self.ask(Purpose::SetBreakpoint(spec.clone()), Request::SetBreakpoint { spec, frame });
+        }
+        for id in here {
+            self.ask(Purpose::Clear(id), Request::ClearBreakpoint(id));
+        }
+    }
+
+    fn edit_breakpoint(&mut self, name: &super::BreakpointName, edit: BreakpointEdit) {
+        let Some(b) = self.breakpoint(name) else {
+            return self.say(Tone::Warn, "no such breakpoint");
+        };
+        let (id, mut spec) = (b.id, b.spec.clone());
+        match edit {
+            BreakpointEdit::Condition(c) => spec.condition = c,
+            BreakpointEdit::Hits(h) => spec.hits = h,
+            BreakpointEdit::Toggle => spec.enabled = !spec.enabled,
+            BreakpointEdit::Spec(s) => spec = s,
+        }
+        self.ask(Purpose::EditBreakpoint, Request::EditBreakpoint { id, spec });
+    }
+
+    /// Makes a goroutine the one that panes are about.
+    pub fn select_goroutine(&mut self, g: GoroutineId) {
+        if self.goroutine == Some(g) {
+            return;
+        }
+        self.goroutine = Some(g);
+        self.frame = 0;
+        self.auto_frame = true;
+        self.new_stop = true;
+        self.vars_problem = None;
+        // Its stack may be here already, from looking at the list.
+        if let Some((Ok(s), true)) = self.stack_of(Some(g)) {
+            self.frame = first_user(&s.frames);
+            self.auto_frame = false;
+        }
+        self.message = None;
+    }
+
+    fn move_frame(&mut self, m: FrameMove) {
+        let Some(s) = self.stack() else {
+            return self.say(Tone::Warn, "no stack is shown yet");
+        };
+        let last = (s.frames.len() as u32).saturating_sub(1);
+        let to = match m {
+            FrameMove::To(n) if n > last => {
+                return self.say(Tone::Warn, &format!("there are frames 0 to {last}"));
+            }
+            FrameMove::To(n) => n,
+            FrameMove::Up(n) => self.frame.saturating_add(n).min(last),
+            FrameMove::Down(n) => self.frame.saturating_sub(n),
+        };
+        if to == self.frame && !matches!(m, FrameMove::To(_)) {
+            let end = if to == 0 { "the innermost frame" } else { "the outermost frame" };
+            return self.say(Tone::Note, &format!("this is {end}"));
+        }
+        self.frame = to;
+        self.auto_frame = false;
+    }
+
+    fn show_deferred(&mut self, n: u32) {
+        let Some(f) = self.selected_frame() else {
+            return self.say(Tone::Warn, "no stack is shown yet");
+        };
+        match (n as usize).checked_sub(1).and_then(|i| f.defers.get(i)) {
+            Some(d) => {
+                let text = format!("deferred {n}: {} {}:{}", d.function, d.at.base_file(), d.at.line);
+                self.goto = Some((d.at.file.clone(), d.at.line));
+                self.say(Tone::Note, &text);
+            }
+            None => {
+                let text = format!("frame {} has {} pending deferred calls", f.index, f.defers.len());
+                self.say(Tone::Warn, &text);
+            }
+        }
+    }
+
+    fn restart(&mut self, rebuild: bool, args: Option<Vec<String>>) {
+        if rebuild && !self.caps.rebuild || !self.caps.restart {
+            let what = if rebuild { "built" } else { "launched" };
+            return self.say(Tone::Warn, &format!("we have not {what} this program"));
+        }
+        self.message = None;
+        let what = if rebuild { "building" } else { "restarting" };
+        self.say(Tone::Note, what);
+        self.ask(Purpose::Restart, Request::Restart { rebuild, args });
+    }
+}
+
+/// The first frame that is the user's.
+fn first_user(frames: &[Frame]) -> u32 {
+    frames.iter().find(|f| !f.hidden && !f.system_stack).map_or(0, |f| f.index)
+}
+
+/// What an action needs; the command table says the same of its commands.
+pub fn needs(a: &Action) -> Needs {
+    match a {
+        Action::Resume(_) | Action::CancelStep | Action::Registers => Needs::Stopped,
+        Action::Pause
+        | Action::Break(_)
+        | Action::ToggleAt { .. }
+        | Action::EditBreakpoint(..)
+        | Action::Clear(_)
+        | Action::ClearAll(_) => Needs::Control,
+        Action::Print { .. } | Action::Whatis(_) | Action::PackageVariables(_) => Needs::Variables,
+        Action::Set { .. } => Needs::Stopped,
+        Action::Restart { .. } => Needs::Launched,
+        Action::Detach { kill: true } => Needs::Launched,
+        Action::Detach { kill: false } | Action::Substitute { .. } => Needs::Nothing,
+        _ => Needs::Target,
+    }
+}

@@ -1,0 +1,459 @@
+//! What the host says: replies to what was asked, and notices.
+
+use super::{Answer, Dated, Purpose, RunState, STACKS, Session, Tone, vars};
+use crate::backend::protocol::{
+    Failure, FailureKind, FromHost, Instruction, LogLevel, Notice, PROTOCOL_VERSION, Reply, Request,
+};
+use crate::base::text::printable_str;
+use crate::model::{Breakpoint, Stack, Stop, StopReason, Variable};
+
+impl Session {
+    /// A message from the host.
+    pub fn handle(&mut self, message: FromHost) {
+        match message {
+            FromHost::Notice(n) => self.notice(n),
+            FromHost::Reply { id, result } => {
+                let Some(p) = self.pending.remove(&id) else { return };
+                let now = p.generation == self.generation;
+                match result {
+                    Ok(reply) => self.reply(p.purpose, reply, now),
+                    Err(f) => self.failed(p.purpose, f, now),
+                }
+            }
+        }
+    }
+
+    /// The host is gone without a word.
+    pub fn host_gone(&mut self) {
+        if !matches!(self.state, RunState::Detached(_) | RunState::Exited(_)) {
+            self.state = RunState::Detached("the host process ended".into());
+            self.say(Tone::Error, "the host process ended; the target was let go");
+        }
+        self.pending.clear();
+    }
+
+    fn notice(&mut self, n: Notice) {
+        match n {
+            Notice::Stopped(stop) => self.stopped(*stop),
+            Notice::Resumed { epoch } => {
+                self.epoch = self.epoch.max(epoch);
+                self.running();
+            }
+            Notice::Output(bytes) => self.output.feed(&bytes),
+            Notice::Exited { status, signal } => {
+                let how = match (status, signal) {
+                    (_, Some(s)) => format!("killed by {s}"),
+                    (Some(n), None) => format!("exited with status {n}"),
+                    (None, None) => "exited".to_string(),
+                };
+                self.new_generation();
+                self.state = RunState::Exited(how.clone());
+                self.drop_waiting();
+                let again = if self.caps.restart { " (:restart starts it again)" } else { "" };
+                self.say(Tone::Warn, &format!("the process {how}{again}"));
+            }
+            Notice::Detached { reason } => {
+                self.state = RunState::Detached(reason.clone());
+                self.drop_waiting();
+                self.say(Tone::Warn, &format!("detached: {reason}"));
+            }
+            Notice::Breakpoint(b) => self.put_breakpoint(b),
+            Notice::Progress { what, done, total } => {
+                let text = match (done, total) {
+                    (0, 0) => what,
+                    (d, 0) => format!("{what} {d}"),
+                    (d, t) => format!("{what} {}%", d.saturating_mul(100) / t.max(1)),
+                };
+                if let RunState::Opening(now) = &mut self.state {
+                    *now = printable_str(&text, 200);
+                } else if total == 0 || done < total {
+                    self.message = Some(super::Message { tone: Tone::Note, text: printable_str(&text, 200) });
+                }
+            }
+            Notice::Log { level, text } => {
+                let time = (self.clock)();
+                self.log.push(&time, level, &text);
+                if level == LogLevel::Error {
+                    self.message = Some(super::Message { tone: Tone::Error, text: printable_str(&text, 300) });
+                }
+            }
+        }
+    }
+
+    fn drop_waiting(&mut self) {
+        self.pending.retain(|_, p| matches!(p.purpose, Purpose::Restart | Purpose::Detach));
+        self.list_asked = None;
+        self.old_since = None;
+    }
+
+    pub(super) fn running(&mut self) {
+        if self.state != RunState::Running {
+            self.new_generation();
+            self.state = RunState::Running;
+        }
+    }
+
+    pub(super) fn stopped(&mut self, stop: Stop) {
+        self.epoch = self.epoch.max(stop.epoch);
+        self.new_generation();
+        self.list_asked = None;
+        self.state = RunState::Stopped;
+        self.stopped_at = (self.clock)();
+        self.goroutine = stop.goroutine;
+        self.frame = 0;
+        self.auto_frame = true;
+        self.new_stop = true;
+        let tone = match stop.reason {
+            StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_) => Tone::Error,
+            StopReason::ConditionFailed(..) => Tone::Warn,
+            _ => Tone::Note,
+        };
+        let mut text = stop_sentence(&stop);
+        if !stop.returned.is_empty() {
+            let values: Vec<String> = stop.returned.iter().map(one_line).collect();
+            text.push_str(&format!("  returned {}", values.join(", ")));
+        }
+        self.stop = Some(stop);
+        self.say(tone, &text);
+    }
+
+    fn reply(&mut self, purpose: Purpose, reply: Reply, now: bool) {
+        match (purpose, reply) {
+            (Purpose::Hello, Reply::Hello { version, .. }) => self.greeted(version),
+            (Purpose::Open | Purpose::Restart, Reply::Opened { target, caps, stop }) => self.opened(target, caps, stop),
+            (Purpose::Stack(g), Reply::Stack { epoch, stack }) if (now || epoch >= self.epoch) => {
+                self.put_stack(g, Ok(stack));
+            }
+            (Purpose::Scope { function, frame }, Reply::Variables { variables, .. })
+                if now && frame == (self.goroutine, self.frame) =>
+            {
+                self.scope = Some(Dated { generation: self.generation, data: frame });
+                self.vars_problem = None;
+                let fresh_stop = std::mem::take(&mut self.new_stop);
+                self.old_since = None;
+                for path in self.vars.replace(&function, variables, fresh_stop) {
+                    self.ask_children(path);
+                }
+            }
+            (Purpose::Children { path, start }, Reply::Variables { variables, .. }) if now => {
+                for p in self.vars.add_children(&path, start, variables) {
+                    self.ask_children(p);
+                }
+            }
+            (Purpose::List { start, serial }, reply) if serial == self.list_serial => self.put_list(start, reply, now),
+            (Purpose::Source(_), Reply::Source { file, text }) => {
+                self.sources.put(&file, &text, "from the host".into())
+            }
+            (Purpose::Breakpoints { show }, Reply::Breakpoints(v)) => {
+                self.breakpoints = v;
+                self.breakpoints.sort_by_key(|b| b.id);
+                if show {
+                    self.show_breakpoints();
+                }
+            }
+            (Purpose::SetBreakpoint(_), Reply::Breakpoint(b)) => {
+                self.say(Tone::Note, &breakpoint_sentence(&b));
+                self.put_breakpoint(b);
+            }
+            (Purpose::SetBreakpoint(_), Reply::Breakpoints(v)) => {
+                self.say(Tone::Note, &format!("{} breakpoints set", v.len()));
+                for b in v {
+                    self.put_breakpoint(b);
+                }
+            }
+            (Purpose::Restore(_) | Purpose::EditBreakpoint, Reply::Breakpoint(b)) => self.put_breakpoint(b),
+            (Purpose::Restore(_), Reply::Breakpoints(v)) => v.into_iter().for_each(|b| self.put_breakpoint(b)),
+            (Purpose::Clear(id), Reply::Done) => {
+                self.breakpoints.retain(|b| b.id != id);
+                self.say(Tone::Note, &format!("breakpoint {id} cleared"));
+            }
+            (Purpose::Print(e), Reply::Value { value, .. }) => self.show_value(&e, &value),
+            (Purpose::Whatis(e), Reply::Value { value, .. }) => {
+                self.say(Tone::Note, &format!("{e}: {}", value.type_name));
+            }
+            (Purpose::Show(title), reply) => self.show(title, reply),
+            (Purpose::Complete(text), Reply::Symbols { names, .. }) => self.completions = (text, names),
+            (Purpose::Refresh, Reply::Done) => {
+                self.new_generation();
+                self.list_asked = None;
+                self.say(Tone::Note, "read anew; nothing was stopped");
+            }
+            (Purpose::Set(what), Reply::Done) => {
+                self.say(Tone::Note, &format!("{what} assigned"));
+                self.generation += 1;
+            }
+            (Purpose::Detach, Reply::Done) if !matches!(self.state, RunState::Exited(_)) => {
+                self.state = RunState::Detached("as asked".into());
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, purpose: Purpose, f: Failure, now: bool) {
+        let mut text = f.message.clone();
+        if let Some(fix) = &f.fix {
+            text.push_str(&format!(" ({fix})"));
+        }
+        match purpose {
+            Purpose::Hello | Purpose::Open => {
+                self.state = RunState::Detached(text.clone());
+                self.open_failure = Some(f);
+                self.say(Tone::Error, &text);
+            }
+            Purpose::Restart => {
+                self.say(Tone::Error, &format!("not restarted: {text}"));
+                if f.kind == FailureKind::Build {
+                    self.answer = Some(Answer { title: "build failed".into(), lines: lines(&f.message) });
+                }
+            }
+            Purpose::Stack(g) if now => self.put_stack(g, Err(printable_str(&text, 300))),
+            Purpose::Scope { frame, .. } if now => {
+                self.scope = Some(Dated { generation: self.generation, data: frame });
+                self.vars.roots.clear();
+                self.old_since = None;
+                self.vars_problem = Some(printable_str(&text, 300));
+            }
+            Purpose::Children { path, .. } if now => {
+                if let Some(n) = self.vars.at_mut(&path) {
+                    n.load = vars::Load::Failed(printable_str(&text, 300));
+                }
+            }
+            Purpose::List { .. } if now => {
+                self.list_asked = None;
+                self.list.failure = Some(printable_str(&text, 300));
+            }
+            Purpose::Stack(_) | Purpose::Scope { .. } | Purpose::Children { .. } | Purpose::List { .. } => {}
+            Purpose::Source(file) => self.sources.fail(&file, &printable_str(&text, 300)),
+            Purpose::Complete(_) | Purpose::Other(_) => {}
+            Purpose::Restore(spec) => {
+                let crate::model::BreakpointPlace::Spec(at) = &spec.place;
+                self.say(Tone::Warn, &format!("breakpoint at {at} of the last session: {text}"));
+            }
+            Purpose::Resume => {
+                if self.state == RunState::Running && self.stop.is_some() && f.kind != FailureKind::Gone {
+                    self.state = RunState::Stopped;
+                }
+                self.say(Tone::Error, &text);
+            }
+            _ => self.say(Tone::Error, &text),
+        }
+    }
+
+    fn greeted(&mut self, version: u32) {
+        if version != PROTOCOL_VERSION {
+            let why = format!("the host speaks protocol {version}, this adit {PROTOCOL_VERSION}: use the same version");
+            self.open_failure = Some(Failure::new(FailureKind::Host, why.clone()));
+            self.state = RunState::Detached(why);
+            return;
+        }
+        self.state = RunState::Opening("opening the target".into());
+        if let Some(spec) = self.start.target.clone() {
+            self.ask(Purpose::Open, Request::Open(spec));
+        }
+    }
+
+    fn opened(
+        &mut self,
+        target: std::sync::Arc<crate::model::TargetInfo>,
+        caps: crate::model::Caps,
+        stop: Option<Stop>,
+    ) {
+        let first = self.target.is_none();
+        self.caps = caps;
+        for note in &target.notes {
+            let time = (self.clock)();
+            self.log.push(&time, LogLevel::Warn, note);
+        }
+        self.target = Some(target);
+        self.new_generation();
+        self.stacks.clear();
+        self.scope = None;
+        self.stop = None;
+        self.goroutine = None;
+        self.frame = 0;
+        match stop {
+            Some(s) => self.stopped(s),
+            None => self.state = RunState::Running,
+        }
+        if self.caps.control {
+            if first {
+                for spec in std::mem::take(&mut self.start.breakpoints) {
+                    let frame = self.frame_ref();
+                    self.ask(Purpose::Restore(spec.clone()), Request::SetBreakpoint { spec, frame });
+                }
+            }
+            self.ask(Purpose::Breakpoints { show: false }, Request::Breakpoints);
+        }
+    }
+
+    fn put_stack(&mut self, g: Option<crate::base::GoroutineId>, data: Result<Stack, String>) {
+        if g == self.goroutine && self.auto_frame {
+            if let Ok(s) = &data {
+                let user = s.frames.iter().find(|f| !f.hidden && !f.system_stack);
+                self.frame = user.map_or(0, |f| f.index);
+            }
+            self.auto_frame = false;
+        }
+        if !self.caps.variables {
+            self.old_since = None;
+        }
+        self.stacks.retain(|(k, _)| *k != g);
+        if self.stacks.len() >= STACKS {
+            self.stacks.remove(0);
+        }
+        self.stacks.push((g, Dated { generation: self.generation, data }));
+    }
+
+    fn put_list(&mut self, start: u64, reply: Reply, now: bool) {
+        let generation = if now { self.generation } else { self.generation.saturating_sub(1) };
+        let still_grouped = matches!(self.list.listing, super::goroutines::Listing::Groups(_));
+        self.list_asked = None;
+        match reply {
+            Reply::Groups { read, goroutines, hidden_system, total, groups, .. } if still_grouped => {
+                self.list.read = read;
+                self.list.goroutines = goroutines;
+                self.list.hidden_system = hidden_system;
+                self.list.put_groups(generation, start, groups, total);
+            }
+            Reply::Goroutines { read, total, rows, .. } if !still_grouped => {
+                self.list.read = read;
+                self.list.put_goroutines(generation, start, rows, total);
+            }
+            _ => {}
+        }
+        if !self.control() {
+            self.old_since = None;
+        }
+    }
+
+    fn put_breakpoint(&mut self, b: Breakpoint) {
+        match self.breakpoints.iter_mut().find(|x| x.id == b.id) {
+            Some(x) => *x = b,
+            None => {
+                self.breakpoints.push(b);
+                self.breakpoints.sort_by_key(|b| b.id);
+            }
+        }
+    }
+
+    fn show_value(&mut self, expression: &str, v: &Variable) {
+        let text = format!("{expression} = {}", v.value);
+        self.say(Tone::Note, &text);
+        if text.chars().count() > 100 || text.contains('\n') {
+            let mut all = lines(&v.value);
+            all.push(String::new());
+            all.push(format!("type {}", v.type_name));
+            self.answer = Some(Answer { title: printable_str(expression, 80), lines: all });
+        }
+    }
+
+    fn show(&mut self, title: String, reply: Reply) {
+        let text = match reply {
+            Reply::Symbols { names, total } => {
+                let mut v: Vec<String> = names.iter().map(|n| printable_str(n, 300)).collect();
+                let left = total.saturating_sub(v.len() as u64);
+                if left > 0 {
+                    v.push(format!("… {left} more: narrow it with a filter"));
+                }
+                v
+            }
+            Reply::Variables { variables, .. } => variables.iter().map(one_line).collect(),
+            Reply::Threads { threads, .. } => threads
+                .iter()
+                .map(|t| {
+                    let g = t.goroutine.map_or("-".to_string(), |g| format!("g{g}"));
+                    let at = &t.at;
+                    format!("{:>8}  {g:<8} {}  {}:{}", t.tid, at.short_function(), at.base_file(), at.line)
+                })
+                .collect(),
+            Reply::Registers(regs) => regs.iter().map(|(n, v)| format!("{n:>8}  {v}")).collect(),
+            Reply::Instructions { instructions, .. } => instructions.iter().map(instruction_line).collect(),
+            _ => return,
+        };
+        let text: Vec<String> = if text.is_empty() { vec!["nothing".into()] } else { text };
+        let time = (self.clock)();
+        self.log.push(&time, LogLevel::Info, &format!("{title}: {} lines", text.len()));
+        self.answer = Some(Answer { title, lines: text.iter().map(|l| printable_str(l, 1_000)).collect() });
+    }
+
+    pub(super) fn show_breakpoints(&mut self) {
+        let lines = if self.breakpoints.is_empty() {
+            vec!["no breakpoints: the target's text is untouched".to_string()]
+        } else {
+            self.breakpoints.iter().map(breakpoint_sentence).collect()
+        };
+        self.answer = Some(Answer { title: "breakpoints".into(), lines });
+    }
+}
+
+fn instruction_line(i: &Instruction) -> String {
+    let bytes: String = i.bytes.iter().map(|b| format!("{b:02x}")).collect();
+    let mark = if i.current { "=>" } else { "  " };
+    let stop = if i.breakpoint { '@' } else { ' ' };
+    format!("{mark}{stop} {:>5}  {}  {bytes:<20} {}", i.line, i.pc, i.text)
+}
+
+fn lines(text: &str) -> Vec<String> {
+    text.lines().map(|l| printable_str(&l.replace('\t', "    "), 1_000)).collect()
+}
+
+/// `name type = value`.
+pub fn one_line(v: &Variable) -> String {
+    let name = if v.name.is_empty() { "_" } else { &v.name };
+    printable_str(&format!("{name} {} = {}", v.type_name, v.value), 400)
+}
+
+/// Why it stopped, as a sentence.
+pub fn stop_sentence(s: &Stop) -> String {
+    let at = format!("{} {}:{}", s.at.short_function(), s.at.base_file(), s.at.line);
+    let why = match &s.reason {
+        StopReason::Launched => "launched, stopped".to_string(),
+        StopReason::Paused => "paused".to_string(),
+        StopReason::Breakpoint(id) => format!("stopped at breakpoint {id}"),
+        StopReason::StepDone => "stepped to".to_string(),
+        StopReason::StepInterrupted(id) => format!("step interrupted by breakpoint {id} (next goes on with it)"),
+        StopReason::UnrecoveredPanic(m) => format!("unrecovered panic: {m}"),
+        StopReason::FatalError(m) => format!("fatal error: {m}"),
+        StopReason::HardcodedBreakpoint => "stopped at a breakpoint of the program's own".to_string(),
+        StopReason::ConditionFailed(id, why) => format!("condition of breakpoint {id} failed: {why}"),
+        StopReason::Exec(what) => format!("the process became another program: {what}"),
+    };
+    let who = match s.goroutine {
+        Some(g) => format!("g{g}, thread {}", s.thread),
+        None => format!("thread {}", s.thread),
+    };
+    format!("{why}: {at} ({who})")
+}
+
+/// A breakpoint as one line.
+pub fn breakpoint_sentence(b: &Breakpoint) -> String {
+    let crate::model::BreakpointPlace::Spec(asked) = &b.spec.place;
+    let mut s = format!("breakpoint {}", b.id);
+    if !b.spec.name.is_empty() {
+        s.push_str(&format!(" ({})", b.spec.name));
+    }
+    match b.at.as_slice() {
+        [] => s.push_str(&format!(" at {asked}, waiting for code")),
+        [l] => s.push_str(&format!(" at {} {}:{}", l.short_function(), l.base_file(), l.line)),
+        [l, rest @ ..] => s.push_str(&format!(
+            " at {} {}:{} and {} more places",
+            l.short_function(),
+            l.base_file(),
+            l.line,
+            rest.len()
+        )),
+    }
+    if !b.spec.condition.is_empty() {
+        s.push_str(&format!(" if {}", b.spec.condition));
+    }
+    if let Some(h) = b.spec.hits {
+        s.push_str(&format!(" hits {h}"));
+    }
+    if !b.spec.enabled {
+        s.push_str(", disabled");
+    }
+    if !b.problem.is_empty() {
+        s.push_str(&format!(", {}", b.problem));
+    }
+    s
+}

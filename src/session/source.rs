@@ -1,0 +1,145 @@
+//! Source text: the local file first, through the substitution rules; else as the host sees it.
+
+use crate::base::text;
+use rustc_hash::FxHashMap;
+use std::{path::Path, sync::Arc};
+
+/// Columns of a tab.
+pub const TAB: usize = 4;
+/// Larger files are refused: they are not Go source.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// A file's text, ready to be shown.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SourceText {
+    /// Lines with tabs expanded and hostile characters escaped.
+    pub lines: Vec<String>,
+    /// Where it came from, for the title: empty when it is the recorded path itself.
+    pub origin: String,
+}
+
+/// What is known of a file.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The host was asked.
+    Asked,
+    /// Here it is.
+    Text(Arc<SourceText>),
+    /// It cannot be had; what was tried.
+    Missing(String),
+}
+
+/// All files looked at so far.
+#[derive(Default)]
+pub struct SourceStore {
+    files: FxHashMap<String, Source>,
+    rules: Vec<(String, String)>,
+}
+
+impl SourceStore {
+    /// A store with substitution rules.
+    pub fn new(rules: Vec<(String, String)>) -> SourceStore {
+        SourceStore { files: FxHashMap::default(), rules }
+    }
+    /// Adds a rule and forgets files that were not found, so that they are tried again.
+    pub fn substitute(&mut self, from: String, to: String) {
+        self.rules.push((from, to));
+        self.files.clear();
+    }
+    /// The rules.
+    pub fn rules(&self) -> &[(String, String)] {
+        &self.rules
+    }
+    /// What is known of a file.
+    pub fn get(&self, file: &str) -> Option<&Source> {
+        self.files.get(file)
+    }
+    /// The text, when it is there.
+    pub fn text(&self, file: &str) -> Option<&Arc<SourceText>> {
+        match self.files.get(file) {
+            Some(Source::Text(t)) => Some(t),
+            _ => None,
+        }
+    }
+    /// The path where a recorded file would be here.
+    pub fn local_path(&self, file: &str) -> String {
+        for (from, to) in self.rules.iter().rev() {
+            if let Some(rest) = file.strip_prefix(from.as_str()) {
+                return format!("{to}{rest}");
+            }
+        }
+        file.to_string()
+    }
+    /// Makes sure that a file is here or asked for. True when the host must be asked.
+    pub fn want(&mut self, file: &str) -> bool {
+        if file.is_empty() || self.files.contains_key(file) {
+            return false;
+        }
+        let path = self.local_path(file);
+        if let Some(t) = read_local(Path::new(&path)) {
+            let origin = if path == file { String::new() } else { path };
+            self.put(file, &t, origin);
+            return false;
+        }
+        self.files.insert(file.to_string(), Source::Asked);
+        true
+    }
+    /// Text that arrived.
+    pub fn put(&mut self, file: &str, raw: &str, origin: String) {
+        let lines = raw.lines().map(clean_line).collect();
+        self.files.insert(file.to_string(), Source::Text(Arc::new(SourceText { lines, origin })));
+    }
+    /// The host does not have it either.
+    pub fn fail(&mut self, file: &str, why: &str) {
+        let tried = self.local_path(file);
+        let note = format!("{why} (tried {tried} here)");
+        self.files.insert(file.to_string(), Source::Missing(note));
+    }
+}
+
+fn read_local(path: &Path) -> Option<String> {
+    let meta = std::fs::metadata(path).ok()?;
+    if !meta.is_file() || meta.len() > MAX_BYTES {
+        return None;
+    }
+    Some(String::from_utf8_lossy(&std::fs::read(path).ok()?).into_owned())
+}
+
+/// Tabs expanded to columns, everything hostile escaped.
+pub fn clean_line(line: &str) -> String {
+    let mut out = String::with_capacity(line.len() + 8);
+    let mut column = 0;
+    for c in line.chars().take(4_000) {
+        if c == '\t' {
+            let n = TAB - column % TAB;
+            out.extend(std::iter::repeat_n(' ', n));
+            column += n;
+        } else {
+            out.push(c);
+            column += 1;
+        }
+    }
+    if out.is_ascii() && !out.bytes().any(|b| b < 0x20 || b == 0x7f) {
+        return out;
+    }
+    text::printable_str(&out, 8_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn tabs_and_escapes() {
+        assert_eq!(clean_line("\ta\tb"), "    a   b");
+        assert_eq!(clean_line("x\x1b[2J"), "x\\x1b[2J");
+    }
+    #[test]
+    fn rules_rewrite_prefixes() {
+        let mut s = SourceStore::new(vec![("/build".into(), "/home/me".into())]);
+        assert_eq!(s.local_path("/build/a.go"), "/home/me/a.go");
+        assert!(s.want("/build/none.go"));
+        assert!(!s.want("/build/none.go"));
+        s.put("/build/none.go", "package a\n", String::new());
+        assert_eq!(s.text("/build/none.go").map(|t| t.lines.len()), Some(1));
+    }
+}

@@ -1,0 +1,483 @@
+//! The screen's state and what verbs do to it. No terminal: keys and messages come in, effects go out.
+
+use super::highlight::Highlighter;
+use super::keymap::{Found, Key, KeyMap, keys_text};
+use super::layout::{self, Slot};
+use super::look::Look;
+use super::panes::{Ctx, Handled, PANES, Pane, PaneId, spec};
+use super::popups::{Outcome, Overlay, choice, prompt};
+use crate::backend::protocol::FromHost;
+use crate::command::{self, Action, Do, Ui};
+use crate::session::{RunState, Session, Tone};
+use crossterm::event::{KeyEvent, KeyEventKind};
+use ratatui::layout::Rect;
+
+/// Something that only the driver can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// End.
+    Quit,
+    /// Stop ourselves.
+    Suspend,
+    /// Run the user's editor.
+    Edit(String, u32),
+    /// Send to the terminal's clipboard.
+    Copy(String),
+    /// Draw every cell again.
+    Redraw,
+    /// Mouse on or off.
+    Mouse(bool),
+}
+
+/// The app.
+pub struct App {
+    /// The debugging session.
+    pub session: Session,
+    /// Theme and marks.
+    pub look: Look,
+    /// Keys.
+    pub keys: KeyMap,
+    /// Source colours.
+    pub highlight: Highlighter,
+    /// The workspace shown.
+    pub workspace: u8,
+    /// For the driver.
+    pub effects: Vec<Effect>,
+    /// Something changed since the last drawing.
+    pub dirty: bool,
+    /// Builds a theme by name.
+    pub theme: Box<dyn Fn(&str) -> super::theme::Theme>,
+    pub(super) panes: Vec<Box<dyn Pane>>,
+    pub(super) focus: usize,
+    pub(super) zoom: u8,
+    pub(super) tabs: [[u8; 8]; 10],
+    pub(super) slots: Vec<Slot>,
+    pub(super) overlays: Vec<Overlay>,
+    pub(super) typed: Vec<Key>,
+    pub(super) pending: Vec<(String, String)>,
+    pub(super) search: Option<String>,
+    pub(super) picking_file: bool,
+    pub(super) last_screen: Rect,
+    history: Vec<String>,
+    quitting: bool,
+    suspend_when_running: bool,
+    opened: bool,
+    /// The first workspace, when the target does not decide it.
+    pub first_workspace: Option<u8>,
+    /// Show the newcomer's note once the target is open.
+    pub welcome: bool,
+}
+
+impl App {
+    /// An app around a session.
+    pub fn new(session: Session, look: Look, keys: KeyMap, highlight: Highlighter) -> App {
+        App {
+            session,
+            look,
+            keys,
+            highlight,
+            workspace: 3,
+            effects: Vec::new(),
+            dirty: true,
+            theme: Box::new(|n| super::theme::Theme::build(n, None, super::theme::Palette::Ansi).0),
+            panes: PANES.iter().map(|p| (p.new)()).collect(),
+            focus: 0,
+            zoom: 0,
+            tabs: Default::default(),
+            slots: Vec::new(),
+            overlays: Vec::new(),
+            typed: Vec::new(),
+            pending: Vec::new(),
+            search: None,
+            picking_file: false,
+            last_screen: Rect::new(0, 0, 80, 24),
+            history: Vec::new(),
+            quitting: false,
+            suspend_when_running: false,
+            opened: false,
+            first_workspace: None,
+            welcome: false,
+        }
+    }
+
+    /// The pane with the keys.
+    pub fn focused(&self) -> PaneId {
+        self.slot_pane(self.focus).unwrap_or(PaneId::Source)
+    }
+
+    pub(super) fn slot_pane(&self, i: usize) -> Option<PaneId> {
+        let slot = self.slots.get(i)?;
+        let tab = self.tabs[self.workspace as usize % 10][self.slot_index(slot)] as usize;
+        slot.panes.get(tab % slot.panes.len()).copied()
+    }
+
+    /// The slot's number in the unzoomed layout: its tab is kept under it.
+    fn slot_index(&self, slot: &Slot) -> usize {
+        slot.panes.first().map_or(0, |p| *p as usize)
+    }
+
+    /// Key contexts, the first wins.
+    pub fn contexts(&self) -> Vec<&'static str> {
+        let mut v = Vec::new();
+        if self.search.is_some() {
+            v.push("search");
+        }
+        v.extend_from_slice(spec(self.focused()).contexts);
+        v.push("global");
+        v
+    }
+
+    /// Lays the panes out for a screen; the focus stays on its pane.
+    pub fn lay_out(&mut self, screen: Rect) {
+        let body = Rect { y: screen.y + 2, height: screen.height.saturating_sub(4), ..screen };
+        let had = (!self.slots.is_empty()).then(|| self.focused());
+        let base = layout::slots(self.workspace, body);
+        if let Some(pane) = had {
+            self.focus = base.iter().position(|s| s.panes.contains(&pane)).unwrap_or(0);
+        }
+        self.slots = layout::zoomed(base, self.focus, self.zoom, body);
+        if self.zoom > 0 {
+            self.focus = 0;
+        }
+    }
+
+    /// Puts the focus on a pane, in this workspace or the one that has it.
+    pub fn show_pane(&mut self, id: PaneId) {
+        self.zoom = 0;
+        if !self.try_focus(id) {
+            let ws = match id {
+                PaneId::Log => 9,
+                PaneId::Breakpoints => 8,
+                PaneId::Goroutines => 2,
+                _ => 3,
+            };
+            self.go_workspace(ws);
+            self.try_focus(id);
+        }
+    }
+
+    fn try_focus(&mut self, id: PaneId) -> bool {
+        let screen = self.last_screen;
+        let body = Rect { y: screen.y + 2, height: screen.height.saturating_sub(4), ..screen };
+        let base = layout::slots(self.workspace, body);
+        let Some(i) = base.iter().position(|s| s.panes.contains(&id)) else { return false };
+        let tab = base[i].panes.iter().position(|p| *p == id).unwrap_or(0);
+        let index = self.slot_index(&base[i]);
+        self.tabs[self.workspace as usize % 10][index] = tab as u8;
+        self.slots = base;
+        self.focus = i;
+        true
+    }
+
+    pub(super) fn go_workspace(&mut self, n: u8) {
+        if let Some((_, name, _, Some(why))) = layout::WORKSPACES.iter().find(|w| w.0 == n) {
+            let text = format!("{name}: {why}");
+            self.session.say(Tone::Note, &text);
+            return;
+        }
+        if self.workspace != n {
+            self.workspace = n;
+            self.zoom = 0;
+            self.focus = 0;
+            self.slots.clear();
+            self.search = None;
+            let screen = self.last_screen;
+            self.lay_out(screen);
+        }
+    }
+
+    /// A message from the host.
+    pub fn host(&mut self, message: FromHost) {
+        let resumed = matches!(&message, FromHost::Notice(crate::backend::protocol::Notice::Resumed { .. }));
+        self.session.handle(message);
+        self.dirty = true;
+        if !self.opened && self.session.target.is_some() {
+            self.opened = true;
+            let ws = self.first_workspace.unwrap_or(if self.session.stop.is_some() { 3 } else { 2 });
+            self.go_workspace(ws);
+            if self.welcome {
+                self.overlays.push(Overlay::Text(super::help::welcome(&self.session)));
+            }
+        }
+        // Only when the host has said that it runs: a refusal must not leave it held and us asleep.
+        if resumed && std::mem::take(&mut self.suspend_when_running) {
+            self.effects.push(Effect::Suspend);
+        }
+        self.after();
+    }
+
+    /// The host ended.
+    pub fn host_gone(&mut self) {
+        self.session.host_gone();
+        self.dirty = true;
+        if self.quitting || self.session.open_failure.is_some() {
+            self.effects.push(Effect::Quit);
+        }
+    }
+
+    /// Takes what the session wants to be shown.
+    fn after(&mut self) {
+        if let Some(a) = self.session.answer.take() {
+            let lines = a.lines.into_iter().map(super::popups::text::Line::text).collect();
+            self.overlays.push(Overlay::Text(super::popups::text::TextView::new(&a.title, lines)));
+        }
+        if let Some((file, line)) = self.session.goto.take() {
+            if self.workspace != 8 || !self.slots.iter().any(|s| s.panes.contains(&PaneId::Source)) {
+                self.show_pane(PaneId::Source);
+            }
+            self.panes[PaneId::Source as usize].show(&file, line);
+        }
+        if self.session.open_failure.is_some() {
+            self.effects.push(Effect::Quit);
+        }
+        if self.quitting && matches!(self.session.state, RunState::Detached(_) | RunState::Exited(_)) {
+            self.effects.push(Effect::Quit);
+        }
+        if let (Some(Overlay::Palette(p)), (text, names)) = (self.overlays.last_mut(), &self.session.completions)
+            && self.picking_file
+            && p.text() == text
+        {
+            p.replace(super::help::files(names));
+        }
+    }
+
+    /// Pasted text: never keys.
+    pub fn paste(&mut self, text: &str) {
+        self.dirty = true;
+        match self.overlays.last_mut() {
+            Some(o) => o.paste(text),
+            None => self.session.say(Tone::Note, "pasted text is taken on the : and / lines only"),
+        }
+    }
+
+    /// A key.
+    pub fn key(&mut self, event: KeyEvent) {
+        if event.kind == KeyEventKind::Release {
+            return;
+        }
+        self.dirty = true;
+        if let Some(mut top) = self.overlays.pop() {
+            let outcome = top.key(event, &mut self.session);
+            self.outcome(top, outcome);
+            self.after();
+            return;
+        }
+        self.typed.push(Key::of(event));
+        let contexts = self.contexts();
+        self.pending.clear();
+        match self.keys.look_up(&contexts, &self.typed) {
+            Found::Command(line) => {
+                self.typed.clear();
+                self.run_line(&line, true);
+            }
+            Found::Pending(next) => self.pending = next,
+            Found::None => {
+                let text = keys_text(&self.typed);
+                let alone = self.typed.len() == 1;
+                self.typed.clear();
+                if !alone || !text.starts_with("Esc") {
+                    self.unbound(&text);
+                }
+            }
+        }
+        self.after();
+    }
+
+    /// A key that means nothing here: say where it would.
+    fn unbound(&mut self, text: &str) {
+        let there = self
+            .keys
+            .all()
+            .filter(|(c, k, _)| *c == "target" && k == text)
+            .find_map(|(_, _, line)| command::look_up(line).ok())
+            .map(|(c, _)| c.name);
+        let text = match there {
+            Some(name) => format!("{text} is {name} in Source and Stack only (Tab goes there)"),
+            None => format!("{text} means nothing here; ? lists the keys"),
+        };
+        self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });
+    }
+
+    fn outcome(&mut self, top: Overlay, outcome: Outcome) {
+        match outcome {
+            Outcome::Stay => {
+                self.overlays.push(top);
+                if self.picking_file
+                    && let Some(Overlay::Palette(p)) = self.overlays.last()
+                {
+                    let text = p.text().to_string();
+                    self.session.complete(crate::backend::protocol::SymbolKind::Sources, &text);
+                }
+            }
+            Outcome::Close => self.picking_file = false,
+            Outcome::Run(what) => self.run(what),
+            Outcome::Line(line) => {
+                self.picking_file = false;
+                if matches!(top, Overlay::Prompt(_)) && self.history.last() != Some(&line) {
+                    self.history.push(line.clone());
+                }
+                self.run_line(&line, false);
+            }
+            Outcome::Search(text, end) => {
+                if !end {
+                    self.overlays.push(top);
+                }
+                self.searched(text);
+            }
+            Outcome::Answer(a) => self.answer(a),
+            Outcome::Say(text) => {
+                self.overlays.push(top);
+                self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });
+            }
+        }
+    }
+
+    fn searched(&mut self, text: String) {
+        if self.focused() == PaneId::Goroutines {
+            self.session.list.set_filter(&text);
+            self.search = None;
+            return;
+        }
+        if text.is_empty() {
+            self.search = None;
+            return;
+        }
+        self.search = Some(text.clone());
+        let id = self.focused();
+        match self.panes[id as usize].search(&self.session, &text, true, true) {
+            Some(true) => self.session.message = None,
+            Some(false) => {
+                let text = format!("no match for {text}");
+                self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });
+            }
+            None => self.search = None,
+        }
+    }
+
+    fn answer(&mut self, a: choice::Answer) {
+        match a {
+            choice::Answer::Stay => {}
+            choice::Answer::DetachAndQuit => self.detach(false),
+            choice::Answer::SuspendHeld => self.effects.push(Effect::Suspend),
+            choice::Answer::ResumeAndSuspend => {
+                self.suspend_when_running = true;
+                self.session.perform(Action::Resume(crate::backend::protocol::ResumeKind::Continue));
+            }
+        }
+    }
+
+    fn detach(&mut self, kill: bool) {
+        let gone = matches!(self.session.state, RunState::Detached(_) | RunState::Exited(_));
+        if gone || self.session.target.is_none() {
+            self.effects.push(Effect::Quit);
+            return;
+        }
+        self.quitting = true;
+        self.session.perform(Action::Detach { kill });
+    }
+
+    /// Runs a command line; `key` when it came from a key, which never gets an argument by chance.
+    pub fn run_line(&mut self, line: &str, key: bool) {
+        if !key {
+            let time = (self.session.clock)();
+            self.session.log.push(&time, crate::backend::protocol::LogLevel::Info, &format!(": {line}"));
+        }
+        let (c, rest) = match command::look_up(line) {
+            Ok(v) => v,
+            Err(e) => return self.session.say(Tone::Warn, &e),
+        };
+        if let Some(why) = self.session.why_not(c.needs) {
+            return self.session.say(Tone::Warn, &format!("{}: {why}", c.name));
+        }
+        match (c.make)(rest) {
+            Ok(what) => self.run(what),
+            Err(e) if e.is_empty() => self.session.say(Tone::Warn, &command::usage(c)),
+            Err(e) => self.session.say(Tone::Warn, &e),
+        }
+    }
+
+    fn run(&mut self, what: Do) {
+        match what {
+            Do::Session(Action::Detach { kill }) => self.detach(kill),
+            Do::Session(Action::Goroutine(Some(g))) => {
+                self.session.perform(Action::Goroutine(Some(g)));
+                if self.workspace != 3 {
+                    self.go_workspace(3);
+                }
+                if self.focused() == PaneId::Goroutines && self.slots.len() == 1 {
+                    self.show_pane(PaneId::Source);
+                }
+            }
+            Do::Session(Action::ListBreakpoints) => {
+                if !self.try_focus(PaneId::Breakpoints) {
+                    self.show_pane(PaneId::Breakpoints);
+                }
+            }
+            Do::Session(a) => self.session.perform(a),
+            Do::Ui(u) => self.ui(u),
+        }
+    }
+
+    /// Gives a verb to the focused pane. False when it does not take it.
+    pub(super) fn pane_verb(&mut self, u: &Ui) -> bool {
+        let id = self.focused();
+        self.verb_for(id, u)
+    }
+
+    pub(super) fn verb_for(&mut self, id: PaneId, u: &Ui) -> bool {
+        let peeked = self.peeked();
+        let ctx = Ctx {
+            look: &self.look,
+            highlight: &self.highlight,
+            peek: peeked.as_ref().map(|p| p.0),
+            place: peeked.as_ref().map(|p| p.1.as_ref()),
+            focused: true,
+            search: self.search.as_deref(),
+        };
+        let handled = self.panes[id as usize].act(&mut self.session, &ctx, u);
+        match handled {
+            Handled::Yes => true,
+            Handled::No => false,
+            Handled::Then(d) => {
+                self.run(d);
+                true
+            }
+        }
+    }
+
+    /// In the Goroutines workspace Stack and Source are about the row under the cursor.
+    pub(super) fn peeked(&self) -> Option<(crate::base::GoroutineId, std::sync::Arc<crate::model::Location>)> {
+        if self.workspace != 2 {
+            return None;
+        }
+        self.session.list.sample().map(|g| (g.id, g.user.clone()))
+    }
+
+    /// The mouse wheel over a pane.
+    pub fn wheel(&mut self, x: u16, y: u16, by: i32) {
+        if !self.overlays.is_empty() {
+            return;
+        }
+        self.dirty = true;
+        if let Some(i) = self.slots.iter().position(|s| s.area.contains((x, y).into()))
+            && let Some(id) = self.slot_pane(i)
+        {
+            self.verb_for(id, &Ui::Move(by));
+        }
+    }
+
+    /// A click gives a pane the keys.
+    pub fn click(&mut self, x: u16, y: u16) {
+        if !self.overlays.is_empty() {
+            return;
+        }
+        self.dirty = true;
+        if let Some(i) = self.slots.iter().position(|s| s.area.contains((x, y).into())) {
+            self.focus = i;
+        }
+    }
+
+    pub(super) fn push_prompt(&mut self, text: &str) {
+        self.overlays.push(Overlay::Prompt(prompt::Prompt::new(text, &self.history)));
+    }
+}

@@ -1,0 +1,331 @@
+//! Draws the app: header, tabs, panes, message, hints, overlays.
+
+use super::app::App;
+use super::layout::{Class, WORKSPACES, class};
+use super::look::Pen;
+use super::panes::{Ctx, PaneId, spec};
+use crate::base::text::printable_str;
+use crate::command;
+use crate::model::StopReason;
+use crate::session::{RunState, Tone};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use unicode_width::UnicodeWidthStr;
+
+impl App {
+    /// Asks for what will be visible; called before drawing.
+    pub fn want(&mut self, screen: Rect) {
+        if screen != self.last_screen || self.slots.is_empty() {
+            self.last_screen = screen;
+            self.lay_out(screen);
+        }
+        let mut wanted = Vec::new();
+        let peeked = self.peeked();
+        let mut output = None;
+        for i in 0..self.slots.len() {
+            let Some(id) = self.slot_pane(i) else { continue };
+            let rows = self.slots[i].area.height.saturating_sub(2);
+            if id == PaneId::Output {
+                output = Some((self.slots[i].area.width.saturating_sub(2).max(80), rows.max(24)));
+            }
+            let ctx = self.ctx(peeked.as_ref(), i == self.focus);
+            wanted.extend(self.panes[id as usize].interests(&self.session, &ctx, rows));
+        }
+        if let Some((cols, rows)) = output {
+            self.session.resize_output(cols, rows);
+        }
+        self.session.want(&wanted);
+    }
+
+    fn ctx<'a>(
+        &'a self,
+        peeked: Option<&'a (crate::base::GoroutineId, std::sync::Arc<crate::model::Location>)>,
+        focused: bool,
+    ) -> Ctx<'a> {
+        Ctx {
+            look: &self.look,
+            highlight: &self.highlight,
+            peek: peeked.map(|p| p.0),
+            place: peeked.map(|p| p.1.as_ref()),
+            focused: focused && self.overlays.is_empty(),
+            search: self.search.as_deref().filter(|_| focused),
+        }
+    }
+
+    /// Draws everything; returns where the cursor is to be shown.
+    pub fn draw(&mut self, screen: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        self.dirty = false;
+        buf.set_style(screen, self.look.style("text"));
+        if class(screen.width, screen.height) == Class::Note {
+            self.note(screen, buf);
+            return None;
+        }
+        self.header(Rect { height: 1, ..screen }, buf);
+        self.tab_line(Rect { y: screen.y + 1, height: 1, ..screen }, buf);
+        let peeked = self.peeked();
+        for i in 0..self.slots.len() {
+            let Some(id) = self.slot_pane(i) else { continue };
+            self.pane(i, id, peeked.as_ref(), buf);
+        }
+        self.message_line(Rect { y: screen.bottom() - 2, height: 1, ..screen }, buf);
+        self.hints(Rect { y: screen.bottom() - 1, height: 1, ..screen }, buf);
+        let mut cursor = None;
+        let mut overlays = std::mem::take(&mut self.overlays);
+        for o in &mut overlays {
+            cursor = o.draw(&self.session, &self.look, screen, buf);
+        }
+        self.overlays = overlays;
+        cursor
+    }
+
+    fn pane(
+        &mut self,
+        i: usize,
+        id: PaneId,
+        peeked: Option<&(crate::base::GoroutineId, std::sync::Arc<crate::model::Location>)>,
+        buf: &mut Buffer,
+    ) {
+        let slot = self.slots[i].clone();
+        let focused = i == self.focus;
+        let ctx = Ctx {
+            look: &self.look,
+            highlight: &self.highlight,
+            peek: peeked.map(|p| p.0),
+            place: peeked.map(|p| p.1.as_ref()),
+            focused: focused && self.overlays.is_empty(),
+            search: self.search.as_deref().filter(|_| focused),
+        };
+        let (mut title, mut note) = self.panes[id as usize].title(&self.session, &ctx);
+        if slot.panes.len() > 1 {
+            let others: Vec<&str> = slot.panes.iter().filter(|p| **p != id).map(|p| spec(*p).title).collect();
+            if note.is_empty() && focused {
+                note = format!("[ ] {}", others.join(" "));
+            }
+        }
+        if self.search.is_some() && focused {
+            title.push_str(&format!("  /{}", self.search.as_deref().unwrap_or("")));
+        }
+        let inner = self.look.frame(buf, slot.area, &title, &note, focused);
+        if inner.height > 0 && inner.width > 0 {
+            self.panes[id as usize].draw(&self.session, &ctx, inner, buf);
+        }
+    }
+
+    fn note(&self, screen: Rect, buf: &mut Buffer) {
+        let text = [
+            format!("adit needs 60x15, this is {}x{}", screen.width, screen.height),
+            self.state_text(true),
+            "q leaves".to_string(),
+        ];
+        for (row, t) in text.iter().enumerate().take(screen.height as usize) {
+            Pen::new(buf, screen, row as u16, self.look.style("text"), &self.look).put(t, Style::default());
+        }
+    }
+
+    fn state_text(&self, short: bool) -> String {
+        let s = &self.session;
+        match &s.state {
+            RunState::Opening(what) => format!("opening: {what}"),
+            RunState::Running => "running".into(),
+            RunState::Exited(how) => how.clone(),
+            RunState::Detached(_) => "detached".into(),
+            RunState::Stopped => {
+                let Some(stop) = &s.stop else { return "stopped".into() };
+                let at = format!("{}:{}", stop.at.base_file(), stop.at.line);
+                let at = if stop.at.line == 0 { stop.at.short_function().to_string() } else { at };
+                let g = stop.goroutine.map_or(String::new(), |g| format!(" g{g}"));
+                let why = match &stop.reason {
+                    StopReason::Breakpoint(id) => {
+                        let hits = s.breakpoints.iter().find(|b| b.id == *id).map(|b| b.hits).filter(|h| *h > 0);
+                        match hits {
+                            Some(h) => format!("bp {id} hit {h}"),
+                            None => format!("bp {id}"),
+                        }
+                    }
+                    StopReason::StepInterrupted(id) => format!("bp {id} in a step"),
+                    StopReason::Launched => "launched".into(),
+                    StopReason::Paused => "paused".into(),
+                    StopReason::StepDone => "step".into(),
+                    StopReason::UnrecoveredPanic(_) => "panic".into(),
+                    StopReason::FatalError(_) => "fatal error".into(),
+                    StopReason::HardcodedBreakpoint => "own breakpoint".into(),
+                    StopReason::ConditionFailed(id, _) => format!("bp {id} condition failed"),
+                    StopReason::Exec(_) => "exec".into(),
+                };
+                // The place is in the line above the hints; a narrow header has no room for it.
+                let at = if short { String::new() } else { format!(" ({at})") };
+                printable_str(&format!("stopped: {why}{at}{g}"), 120)
+            }
+        }
+    }
+
+    fn header(&self, area: Rect, buf: &mut Buffer) {
+        let (s, look) = (&self.session, &self.look);
+        let wide = area.width >= 100;
+        let mut pen = Pen::new(buf, area, 0, look.style("header"), look);
+        let sep = format!(" {} ", look.marks().sep);
+        pen.skip(1);
+        match &s.target {
+            Some(t) => {
+                let name = t.exe.rsplit('/').next().unwrap_or(&t.exe);
+                pen.put(&printable_str(name, 30), look.style("title.focus"));
+                if let Some(pid) = t.pid {
+                    pen.put(&format!("  pid {pid}"), Style::default());
+                }
+                let go = t.go.split([' ', '-']).next().unwrap_or("");
+                pen.put(&format!("  {}", printable_str(go, 20)), Style::default());
+                if wide {
+                    pen.put(&format!(" linux/{}", t.arch), Style::default());
+                }
+                let build = match (t.stripped, t.optimised) {
+                    (true, _) => " stripped",
+                    (false, true) if wide => " optimised",
+                    _ => "",
+                };
+                pen.put(build, look.style("warn"));
+            }
+            None => {
+                pen.put("adit", look.style("title.focus"));
+            }
+        }
+        pen.put(&sep, look.style("border"));
+        if s.target.is_some() {
+            match s.control() {
+                true => pen.put("CONTROL", look.style("header.control")),
+                false => pen.put(if wide { "OBSERVE read-only" } else { "OBSERVE ro" }, look.style("header.observe")),
+            };
+            pen.put(&sep, look.style("border"));
+        }
+        let style = match &s.state {
+            RunState::Running => look.style("header.running"),
+            RunState::Stopped => match s.stop.as_ref().map(|s| &s.reason) {
+                Some(StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_)) => look.style("header.error"),
+                _ => look.style("header.stopped"),
+            },
+            RunState::Opening(_) => look.style("header.stopped"),
+            _ => look.style("header.error"),
+        };
+        pen.put(&self.state_text(!wide), style);
+        if s.state == RunState::Stopped && !s.stopped_at.is_empty() {
+            pen.put(&sep, look.style("border"));
+            let since = match (s.held(), wide) {
+                (true, true) => "held since ",
+                (false, true) => "since ",
+                _ => "",
+            };
+            pen.put(&format!("{since}{}", s.stopped_at), look.style("dim"));
+        }
+        if let Some((what, _)) = s.waiting_for() {
+            let text = format!("waiting for {} ", printable_str(what, 40));
+            pen.at_end(&text, look.style("warn"));
+        } else if let Some(g) = s.goroutine.filter(|g| s.stop.as_ref().is_none_or(|st| st.goroutine != Some(*g))) {
+            pen.at_end(&format!("looking at g{g} "), look.style("key"));
+        }
+    }
+
+    fn tab_line(&self, area: Rect, buf: &mut Buffer) {
+        let look = &self.look;
+        let mut pen = Pen::new(buf, area, 0, look.style("header"), look);
+        pen.skip(1);
+        let wide = area.width >= 100;
+        for (n, name, short, off) in WORKSPACES {
+            let active = n == self.workspace;
+            let text = format!("{n}{}{}", if active { "*" } else { " " }, if wide { name } else { short });
+            let style = match (active, off) {
+                (true, _) => look.style("tab.active"),
+                (false, Some(_)) => look.style("tab.off"),
+                _ => look.style("tab"),
+            };
+            pen.put(&text, style).skip(if wide { 2 } else { 1 });
+        }
+        pen.at_end("q quit  ? help ", look.style("dim"));
+    }
+
+    fn message_line(&self, area: Rect, buf: &mut Buffer) {
+        let look = &self.look;
+        let mut pen = Pen::new(buf, area, 0, look.style("message"), look);
+        pen.skip(1);
+        if !self.pending.is_empty() {
+            let keys = super::keymap::keys_text(&self.typed);
+            let text: Vec<String> = self.pending.iter().map(|(k, line)| format!("{keys}{k} {line}")).collect();
+            pen.put(&text.join("   "), look.style("key"));
+            return;
+        }
+        if let Some(m) = &self.session.message {
+            let style = match m.tone {
+                Tone::Note => "message",
+                Tone::Warn => "warn",
+                Tone::Error => "error",
+            };
+            pen.put(&m.text, look.style(style));
+        }
+    }
+
+    fn hints(&self, area: Rect, buf: &mut Buffer) {
+        let look = &self.look;
+        let contexts = self.contexts();
+        let p = spec(self.focused());
+        let mut lines: Vec<&str> = Vec::new();
+        if self.search.is_some() {
+            lines.extend(["search-next", "search-prev", "search-clear"]);
+        }
+        let running = self.session.control() && self.session.state == RunState::Running;
+        if running {
+            lines.push("interrupt");
+        }
+        let own = if self.session.control() { p.hints } else { p.observe_hints };
+        lines.extend(own);
+        lines.extend(["next-pane", "zoom", "prompt", "search", "help"]);
+        let mut pen = Pen::new(buf, area, 0, look.style("text"), look);
+        pen.skip(1);
+        let mut seen = Vec::new();
+        for line in lines {
+            let (Some(key), Ok((c, _))) = (self.keys.key_for(&contexts, line), command::look_up(line)) else {
+                continue;
+            };
+            if seen.contains(&line) || (self.session.why_not(c.needs).is_some() && self.session.target.is_some()) {
+                continue;
+            }
+            seen.push(line);
+            let short = if line == "prompt break" { "new" } else { c.short };
+            let width = key.width() + short.width() + 3;
+            if pen.room() < width {
+                break;
+            }
+            pen.put(&key, look.style("key")).skip(1).put(short, Style::default()).skip(2);
+        }
+    }
+
+    /// The focused pane's text: the line under the cursor, or all that is shown.
+    pub(super) fn pane_text(&mut self, line: bool) -> String {
+        let id = self.focused();
+        let Some(slot) = self.slots.get(self.focus).cloned() else { return String::new() };
+        let area = Rect::new(0, 0, 400, slot.area.height.saturating_sub(2));
+        let mut buf = Buffer::empty(area);
+        let peeked = self.peeked();
+        let ctx = Ctx {
+            look: &self.look,
+            highlight: &self.highlight,
+            peek: peeked.as_ref().map(|p| p.0),
+            place: peeked.as_ref().map(|p| p.1.as_ref()),
+            focused: false,
+            search: None,
+        };
+        self.panes[id as usize].draw(&self.session, &ctx, area, &mut buf);
+        let row = match (line, id) {
+            (false, _) => None,
+            (true, PaneId::Goroutines) => Some((self.session.list.cursor - self.session.list.top) as u16 + 1),
+            (true, _) => self.panes[id as usize].cursor_row(),
+        };
+        let text = |y: u16| {
+            let cells: String = (0..area.width).map(|x| buf[(x, y)].symbol()).collect();
+            cells.trim_end().to_string()
+        };
+        match row {
+            Some(y) if y < area.height => text(y).trim().to_string(),
+            _ => {
+                let all: Vec<String> = (0..area.height).map(text).collect();
+                all.join("\n").trim_end().to_string()
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Where panes are: presets of each workspace for each class of screen size.
+
+use super::panes::PaneId;
+use ratatui::layout::Rect;
+
+/// A place on the screen for one pane of several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The panes that share it, `[` and `]` choose.
+    pub panes: &'static [PaneId],
+    /// Where.
+    pub area: Rect,
+}
+
+/// How much the screen can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Nothing but a note.
+    Note,
+    /// One pane at a time.
+    List,
+    /// One column.
+    Small,
+    /// Two columns.
+    Medium,
+    /// Three columns.
+    Wide,
+}
+
+/// The class of a size.
+pub fn class(w: u16, h: u16) -> Class {
+    match (w, h) {
+        (w, h) if w < 60 || h < 15 => Class::Note,
+        (w, h) if w < 80 || h < 24 => Class::List,
+        (w, _) if w < 100 => Class::Small,
+        (w, _) if w < 160 => Class::Medium,
+        _ => Class::Wide,
+    }
+}
+
+/// Workspaces: number, name, short name; those of later releases say which key helps instead.
+pub const WORKSPACES: [(u8, &str, &str, Option<&str>); 9] = [
+    (1, "Triage", "Triage", Some("findings are not in this version; 2 groups goroutines by where they wait")),
+    (2, "Goroutines", "Gs", None),
+    (3, "Debug", "Src", None),
+    (4, "Data", "Vars", Some("variables are in 3 Debug: press 3, then Tab")),
+    (5, "Waits", "Waits", Some("who waits on what is shown in 2 Goroutines: press 2, then t")),
+    (6, "Timeline", "Time", Some("the timeline is not in this version")),
+    (7, "Profiles", "Prof", Some("profiles are not in this version")),
+    (8, "Breakpoints", "Brk", None),
+    (9, "Log", "Log", None),
+];
+
+use PaneId::*;
+
+/// The slots of a workspace.
+pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
+    let class = class(area.width, area.height + 4);
+    let tall = area.height + 4 >= 36;
+    match (workspace, class) {
+        (_, Class::Note) => Vec::new(),
+        (2, Class::List) => vec![slot(&[Goroutines, Stack, Source], area)],
+        (8, Class::List) => vec![slot(&[Breakpoints, Source], area)],
+        (9, Class::List) => vec![slot(&[Log, Output], area)],
+        (_, Class::List) => vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log], area)],
+        (2, Class::Small) => {
+            let (a, b) = rows(area, area.height.saturating_sub(9));
+            vec![slot(&[Goroutines], a), slot(&[Stack, Source, Vars], b)]
+        }
+        (2, Class::Medium) => {
+            let (a, b) = rows(area, area.height * 11 / 20);
+            let (l, r) = columns(b, b.width / 2);
+            vec![slot(&[Goroutines], a), slot(&[Stack, Vars], l), slot(&[Source], r)]
+        }
+        (2, Class::Wide) => {
+            let (l, r) = columns(area, area.width * 11 / 20);
+            let (a, b) = rows(r, r.height * 2 / 5);
+            vec![slot(&[Goroutines], l), slot(&[Stack, Vars], a), slot(&[Source], b)]
+        }
+        (8, _) => {
+            let (a, b) = rows(area, (area.height / 3).max(7));
+            vec![slot(&[Breakpoints], a), slot(&[Source], b)]
+        }
+        (9, Class::Wide) => {
+            let (l, r) = columns(area, area.width / 2);
+            vec![slot(&[Log], l), slot(&[Output], r)]
+        }
+        (9, _) => {
+            let (a, b) = rows(area, area.height * 2 / 3);
+            vec![slot(&[Log], a), slot(&[Output], b)]
+        }
+        (_, Class::Small) => {
+            let (a, b) = rows(area, area.height.saturating_sub((area.height * 2 / 5).clamp(8, 16)));
+            let (l, r) = columns(b, b.width / 2 - 2);
+            vec![slot(&[Source], a), slot(&[Stack], l), slot(&[Vars, Breakpoints, Output, Goroutines, Log], r)]
+        }
+        (_, class) => {
+            let (main, strip) =
+                if tall { rows(area, area.height.saturating_sub(area.height / 7)) } else { (area, Rect::ZERO) };
+            let (a, b) = rows(main, main.height * 6 / 10);
+            let (src, gs) = columns(a, a.width * 3 / 5);
+            let mut v = vec![slot(&[Source], src)];
+            let third = b.width / 3;
+            match (class, tall) {
+                (Class::Wide, true) => {
+                    v.push(slot(&[Goroutines], gs));
+                    let (st, rest) = columns(b, third);
+                    let (vars, bp) = columns(rest, third);
+                    v.extend([slot(&[Stack], st), slot(&[Vars], vars), slot(&[Breakpoints], bp)]);
+                    let (o, l) = columns(strip, strip.width / 2);
+                    v.extend([slot(&[Output], o), slot(&[Log], l)]);
+                }
+                (_, true) => {
+                    v.push(slot(&[Goroutines], gs));
+                    let (st, rest) = columns(b, third);
+                    let (vars, bp) = columns(rest, third);
+                    v.extend([slot(&[Stack], st), slot(&[Vars], vars), slot(&[Breakpoints], bp)]);
+                    v.push(slot(&[Output, Log], strip));
+                }
+                (_, false) => {
+                    v.push(slot(&[Goroutines, Output, Log], gs));
+                    let (st, vars) = columns(b, b.width * 2 / 5);
+                    v.extend([slot(&[Stack], st), slot(&[Vars, Breakpoints], vars)]);
+                }
+            }
+            v
+        }
+    }
+}
+
+/// One slot grown: half of the screen at zoom 1, all of it at zoom 2.
+pub fn zoomed(mut all: Vec<Slot>, focus: usize, zoom: u8, area: Rect) -> Vec<Slot> {
+    if zoom == 0 || focus >= all.len() || all.len() == 1 {
+        return all;
+    }
+    if zoom >= 2 {
+        return vec![Slot { area, ..all.swap_remove(focus) }];
+    }
+    let s = all[focus].clone();
+    let above = s.area.y + s.area.height / 2 < area.y + area.height / 2;
+    let (a, b) = rows(area, area.height * if above { 13 } else { 7 } / 20);
+    let (big, small) = if above { (a, b) } else { (b, a) };
+    // The first of the others keeps the rest: for the source, its stack; for all else, the source.
+    let other = all.iter().enumerate().find(|(i, _)| *i != focus).map(|(_, o)| o.panes);
+    let mut v = vec![Slot { area: big, ..s }];
+    if let Some(panes) = other {
+        v.push(Slot { panes, area: small });
+    }
+    v
+}
+
+fn slot(panes: &'static [PaneId], area: Rect) -> Slot {
+    Slot { panes, area }
+}
+
+fn rows(r: Rect, first: u16) -> (Rect, Rect) {
+    let first = first.min(r.height);
+    (Rect { height: first, ..r }, Rect { y: r.y + first, height: r.height - first, ..r })
+}
+
+fn columns(r: Rect, first: u16) -> (Rect, Rect) {
+    let first = first.min(r.width);
+    (Rect { width: first, ..r }, Rect { x: r.x + first, width: r.width - first, ..r })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn panes_fill_the_screen_and_do_not_overlap() {
+        for (w, h) in [(60, 15), (79, 40), (80, 24), (99, 50), (100, 24), (120, 40), (159, 30), (200, 60), (400, 100)] {
+            let area = Rect::new(0, 2, w, h - 4);
+            for n in [2, 3, 8, 9] {
+                let v = slots(n, area);
+                assert_eq!(v.iter().map(|s| s.area.area()).sum::<u32>(), area.area(), "{n} at {w}x{h}");
+                for (i, a) in v.iter().enumerate() {
+                    assert!(a.area.width >= 8 && a.area.height >= 3, "{n} at {w}x{h}: {a:?}");
+                    assert!(v[i + 1..].iter().all(|b| !a.area.intersects(b.area)), "{n} at {w}x{h}");
+                }
+            }
+        }
+    }
+}

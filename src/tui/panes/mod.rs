@@ -1,0 +1,210 @@
+//! Panes: one file each says what it needs, how it is drawn and what its keys do. [`PANES`] lists them.
+
+mod breakpoints;
+mod goroutines;
+mod list;
+mod log;
+mod output;
+mod source;
+mod stack;
+mod vars;
+
+pub use list::Cursor;
+
+use super::highlight::Highlighter;
+use super::look::Look;
+use crate::base::GoroutineId;
+use crate::command::Ui;
+use crate::model::Location;
+use crate::session::{Interest, Session};
+use ratatui::{buffer::Buffer, layout::Rect};
+
+/// Which pane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum PaneId {
+    Source,
+    Stack,
+    Vars,
+    Goroutines,
+    Breakpoints,
+    Output,
+    Log,
+}
+
+/// What all panes may see beside the session.
+pub struct Ctx<'a> {
+    /// Theme and marks.
+    pub look: &'a Look,
+    /// Colours of source text, from a worker.
+    pub highlight: &'a Highlighter,
+    /// The goroutine that the Stack and Source panes show instead of the selected one: the one under the cursor.
+    pub peek: Option<GoroutineId>,
+    /// Where that one is.
+    pub place: Option<&'a Location>,
+    /// Is this pane the one with the keys?
+    pub focused: bool,
+    /// Text that is searched for.
+    pub search: Option<&'a str>,
+}
+
+/// What a pane does with a verb.
+pub enum Handled {
+    /// It did it.
+    Yes,
+    /// Not its business.
+    No,
+    /// It asks for another verb of the app.
+    Then(crate::command::Do),
+}
+
+/// A pane.
+pub trait Pane {
+    /// Title, and a note for the right side.
+    fn title(&self, s: &Session, ctx: &Ctx) -> (String, String);
+    /// What it needs to be drawn with so many rows.
+    fn interests(&self, s: &Session, ctx: &Ctx, rows: u16) -> Vec<Interest>;
+    /// Draws the inside.
+    fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer);
+    /// A verb while it is focused.
+    fn act(&mut self, s: &mut Session, ctx: &Ctx, ui: &Ui) -> Handled;
+    /// The row of the last drawing that the cursor was on.
+    fn cursor_row(&self) -> Option<u16> {
+        None
+    }
+    /// The place under the cursor.
+    fn place(&self, _s: &Session, _ctx: &Ctx) -> Option<(String, u32)> {
+        None
+    }
+    /// The name under the cursor.
+    fn word(&self, _s: &Session) -> Option<String> {
+        None
+    }
+    /// Shows a place; the one before can be gone back to.
+    fn show(&mut self, _file: &str, _line: u32) {}
+    /// Searches, from the cursor on; whether something was found. None: it cannot be searched.
+    fn search(&mut self, _s: &Session, _text: &str, _forward: bool, _stay: bool) -> Option<bool> {
+        None
+    }
+}
+
+/// One row of the table of panes.
+pub struct PaneSpec {
+    /// Which.
+    pub id: PaneId,
+    /// Its name in commands.
+    pub name: &'static str,
+    /// Its tab.
+    pub title: &'static str,
+    /// Key contexts, before `global`.
+    pub contexts: &'static [&'static str],
+    /// Commands that the status line shows, most wanted first.
+    pub hints: &'static [&'static str],
+    /// The same in observe mode.
+    pub observe_hints: &'static [&'static str],
+    /// Makes one.
+    pub new: fn() -> Box<dyn Pane>,
+}
+
+/// All panes, by id.
+pub const PANES: &[PaneSpec] = &[
+    PaneSpec {
+        id: PaneId::Source,
+        name: "source",
+        title: "Source",
+        contexts: &["source", "target"],
+        hints: &[
+            "continue",
+            "next",
+            "step",
+            "stepout",
+            "break",
+            "print",
+            "next-pane",
+            "up",
+            "down",
+            "hover",
+            "edit-breakpoint",
+            "run-to-cursor",
+            "definition",
+        ],
+        observe_hints: &["definition", "open-file", "search", "edit"],
+        new: || Box::new(source::SourcePane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Stack,
+        name: "stack",
+        title: "Stack",
+        contexts: &["stack", "target"],
+        hints: &["enter", "continue", "next", "step", "stepout", "up", "down", "next-pane", "print"],
+        observe_hints: &["enter", "up", "down"],
+        new: || Box::new(stack::StackPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Vars,
+        name: "vars",
+        title: "Vars",
+        contexts: &["vars"],
+        hints: &["enter", "print", "set", "copy"],
+        observe_hints: &["enter", "print", "copy"],
+        new: || Box::new(vars::VarsPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Goroutines,
+        name: "goroutines",
+        title: "Goroutines",
+        contexts: &["goroutines"],
+        hints: &["enter", "group", "system", "search"],
+        observe_hints: &["enter", "group", "system", "search", "refresh"],
+        new: || Box::new(goroutines::GoroutinesPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Breakpoints,
+        name: "breakpoints",
+        title: "Breakpoints",
+        contexts: &["breakpoints"],
+        hints: &["enter", "toggle-selected", "edit-breakpoint", "clear-selected", "prompt break"],
+        observe_hints: &[],
+        new: || Box::new(breakpoints::BreakpointsPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Output,
+        name: "output",
+        title: "Output",
+        contexts: &["output"],
+        hints: &["move-up", "bottom"],
+        observe_hints: &[],
+        new: || Box::new(output::OutputPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Log,
+        name: "log",
+        title: "Log",
+        contexts: &["log"],
+        hints: &["search", "bottom", "copy"],
+        observe_hints: &["search", "bottom", "copy"],
+        new: || Box::new(log::LogPane::default()),
+    },
+];
+
+/// The row of a pane.
+pub fn spec(id: PaneId) -> &'static PaneSpec {
+    &PANES[id as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn the_table_is_by_id_and_names_commands() {
+        for (i, p) in PANES.iter().enumerate() {
+            assert_eq!(p.id as usize, i);
+            for h in p.hints.iter().chain(p.observe_hints) {
+                assert!(crate::command::look_up(h).is_ok(), "{}: {h}", p.name);
+            }
+            for c in p.contexts {
+                assert!(crate::config::keys::CONTEXTS.contains(c), "{}: {c}", p.name);
+            }
+        }
+    }
+}
