@@ -74,7 +74,11 @@ impl Score {
 /// Addresses differ between two runs.
 fn normal(s: &str) -> String {
     let re = regex::Regex::new("0x[0-9a-f]{6,}").expect("a pattern");
-    re.replace_all(s.trim(), "0x_").into_owned()
+    let s = re.replace_all(s.trim(), "0x_");
+    // Delve breaks long values into lines, with a comma behind the last element; addresses are also printed in decimal.
+    let flat: String = s.chars().filter(|c| !c.is_whitespace()).collect();
+    let decimal = regex::Regex::new("[0-9]{13,}").expect("a pattern");
+    decimal.replace_all(&flat.replace(",}", "}").replace(",]", "]"), "N").into_owned()
 }
 
 /// Where the session breaks: lines marked `// BP`, else a few functions.
