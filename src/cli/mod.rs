@@ -1,1 +1,241 @@
-//! Floor 10: the command line.
+//! Floor 10: the command line: what was asked for, and which part of the house does it.
+
+pub mod args;
+mod build;
+mod crash;
+pub mod demo;
+mod documents;
+mod log;
+pub mod wire;
+
+pub use build::test_flags;
+pub use documents::{completions, manual};
+
+use crate::backend::client::Client;
+use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
+use crate::{batch, config, tui};
+use args::{Cli, Common, Sub};
+use clap::{CommandFactory, Parser};
+use std::{
+    io::{self, BufWriter, IsTerminal, Write},
+    path::PathBuf,
+};
+
+/// Runs adit; returns the exit code.
+pub fn main() -> u8 {
+    crash::install();
+    let cli = match Cli::try_parse() {
+        Ok(c) => c,
+        Err(e) => {
+            // Help and versions go to the output, errors to the error stream; a closed one is nobody's business.
+            let _closed = e.print();
+            return if e.use_stderr() { batch::exit::USAGE } else { batch::exit::DONE };
+        }
+    };
+    if let Err(e) = log::init(cli.common.log.as_deref()) {
+        let f = Failure::new(FailureKind::BadRequest, format!("--log: {e}"));
+        return fail(&f, false, &cli.common);
+    }
+    let json = wants_json(&cli);
+    match run(&cli) {
+        Ok(code) => code,
+        // The reader of our output went away, as `head` does: no error of the user's.
+        Err(f) if f.kind == FailureKind::Cancelled => batch::exit::DONE,
+        Err(f) => fail(&f, json, &cli.common),
+    }
+}
+
+fn fail(f: &Failure, json: bool, common: &Common) -> u8 {
+    let style = batch::Style { json, color: color(common, io::stderr().is_terminal()) };
+    batch::report(f, style, &mut io::stdout().lock(), &mut io::stderr().lock());
+    batch::exit_code(f)
+}
+
+fn wants_json(cli: &Cli) -> bool {
+    match &cli.command {
+        Some(Sub::Goroutines(g)) => g.json,
+        Some(Sub::Stack { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. }) => *json,
+        _ => false,
+    }
+}
+
+/// Colours in plain output?
+fn color(common: &Common, terminal: bool) -> bool {
+    let set = |k: &str| std::env::var_os(k).is_some_and(|v| !v.is_empty());
+    match common.color {
+        args::Color::Never => false,
+        args::Color::Auto => !set("NO_COLOR") && (terminal || set("CLICOLOR_FORCE")),
+        _ => true,
+    }
+}
+
+fn run(cli: &Cli) -> Result<u8, Failure> {
+    let common = &cli.common;
+    let Some(sub) = &cli.command else {
+        let Some(target) = &cli.target else {
+            let mut help = Cli::command();
+            let _closed = help.print_help();
+            return Ok(batch::exit::USAGE);
+        };
+        let pid = pid_of(target)?;
+        let spec = TargetSpec::Attach { pid, exe: None, control: false };
+        return full_screen(common, spec, None, false);
+    };
+    match sub {
+        Sub::Attach { pid, exe } => {
+            let spec = TargetSpec::Attach { pid: *pid, exe: exe.clone(), control: true };
+            full_screen(common, spec, None, false)
+        }
+        Sub::Exec { bin, args } => {
+            let exe = std::fs::canonicalize(bin).map_err(|e| {
+                Failure::new(FailureKind::BadBinary, format!("{}: {e}", bin.display())).fix("name an executable file")
+            })?;
+            launch(common, LaunchSpec { exe, args: args.clone(), ..LaunchSpec::default() }, false)
+        }
+        Sub::Debug { package, args } => {
+            needs_terminal()?;
+            let b = build::build(common, package, false)?;
+            let spec = LaunchSpec { exe: b.exe, args: args.clone(), build: Some(b.spec), ..LaunchSpec::default() };
+            launch(common, spec, false)
+        }
+        Sub::Test { package, args } => {
+            needs_terminal()?;
+            let b = build::build(common, package, true)?;
+            let spec = LaunchSpec {
+                exe: b.exe,
+                args: test_flags(args),
+                // `go test` runs tests in the package's folder.
+                cwd: Some(b.dir),
+                build: Some(b.spec),
+                ..LaunchSpec::default()
+            };
+            launch(common, spec, false)
+        }
+        Sub::Demo => {
+            needs_terminal()?;
+            launch(common, demo::build(common)?, true)
+        }
+        Sub::Goroutines(g) => {
+            let args = batch::Goroutines {
+                stack: g.stack,
+                defers: g.defers,
+                all: g.all,
+                group: g.by(),
+                filter: g.filter.clone().unwrap_or_default(),
+                style: style(common, g.json),
+            };
+            let (mut client, spec) = reader(common, &g.target, g.exe.clone(), g.consistent)?;
+            let target = batch::open(&mut client, spec)?;
+            batch::goroutines(&mut client, &target, &args, &mut out())
+        }
+        Sub::Stack { target, id, exe, depth, json } => {
+            let args = batch::StackOf { goroutine: *id, depth: *depth, style: style(common, *json) };
+            let (mut client, spec) = reader(common, target, exe.clone(), false)?;
+            let target = batch::open(&mut client, spec)?;
+            batch::stack(&mut client, &target, &args, &mut out())
+        }
+        Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
+        Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),
+        Sub::Host { stdio, fd } => wire::host_main(*stdio, *fd),
+        Sub::Completions { shell } => print(&completions(*shell)),
+        Sub::Man => print(&manual()),
+    }
+}
+
+fn style(common: &Common, json: bool) -> batch::Style {
+    batch::Style { json, color: !json && color(common, io::stdout().is_terminal()) }
+}
+
+fn out() -> BufWriter<io::Stdout> {
+    BufWriter::with_capacity(1 << 16, io::stdout())
+}
+
+fn print(text: &[u8]) -> Result<u8, Failure> {
+    let mut o = out();
+    o.write_all(text)
+        .and_then(|()| o.flush())
+        .map_err(|e| Failure::new(FailureKind::Cancelled, format!("output: {e}")))?;
+    Ok(batch::exit::DONE)
+}
+
+/// The process id that TARGET is.
+fn pid_of(target: &str) -> Result<i32, Failure> {
+    match target.parse::<i32>() {
+        Ok(pid) if pid > 0 => Ok(pid),
+        _ => Err(Failure::new(
+            FailureKind::BadRequest,
+            format!("{target} is neither a process id nor a command of this version"),
+        )
+        .fix("adit PID looks at a process; adit exec BIN launches a program; adit --help lists the rest")),
+    }
+}
+
+/// A client for reading a process: on a thread of ours, or with a short stop through a host.
+fn reader(
+    common: &Common,
+    target: &str,
+    exe: Option<PathBuf>,
+    consistent: bool,
+) -> Result<(Client, TargetSpec), Failure> {
+    let pid = pid_of(target)?;
+    let spec = TargetSpec::Attach { pid, exe, control: consistent };
+    let client =
+        if consistent { wire::connect_host(&spec, common, common.profile)? } else { wire::observe_in_process(pid)? };
+    Ok((client, spec))
+}
+
+/// Before a build that takes its time: the full screen needs a terminal.
+fn needs_terminal() -> Result<(), Failure> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return Ok(());
+    }
+    Err(Failure::new(FailureKind::Unavailable, "the full screen needs a terminal")
+        .fix("run it in a terminal, or use a one-shot: adit goroutines PID, adit stack PID ID"))
+}
+
+fn launch(common: &Common, mut spec: LaunchSpec, demo: bool) -> Result<u8, Failure> {
+    if let Some(dir) = &common.cwd {
+        spec.cwd = Some(dir.clone());
+    }
+    spec.env.extend(common.env.iter().cloned());
+    spec.tty = common.tty.clone();
+    if spec.size == (0, 0) {
+        spec.size = (80, 24);
+    }
+    full_screen(common, TargetSpec::Launch(spec), None, demo)
+}
+
+fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: bool) -> Result<u8, Failure> {
+    needs_terminal()?;
+    let config = config::load(config::config_dir().as_deref());
+    let keep = !common.no_state && config.settings.state.unwrap_or(true);
+    let name = match &spec {
+        TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
+        TargetSpec::Attach { pid, exe, .. } => match exe {
+            Some(e) => e.to_string_lossy().into_owned(),
+            None => std::fs::read_link(format!("/proc/{pid}/exe"))
+                .map_or_else(|_| String::new(), |p| p.to_string_lossy().into_owned()),
+        },
+    };
+    let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
+    let client = wire::connect_host(&spec, common, common.profile)?;
+    let options = tui::Options {
+        target: Some(spec),
+        theme: common.theme.clone(),
+        keys: common.keys.clone(),
+        ascii: common.ascii,
+        color: common.color.choice(),
+        low_bandwidth: common.low_bandwidth,
+        mouse: false,
+        workspace,
+        demo,
+        substitute_path: common.substitute_path.clone(),
+        config,
+        state,
+    };
+    match tui::run(client, options)? {
+        tui::Outcome::Left => Ok(batch::exit::DONE),
+        tui::Outcome::Signal(n) => Ok(u8::try_from(128 + n).unwrap_or(batch::exit::INTERRUPTED)),
+        tui::Outcome::Failed(f) => Err(f),
+    }
+}

@@ -29,15 +29,21 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Adds text, line by line, escaped and capped.
+    /// Adds text, line by line, escaped and capped; it goes to the log file, too.
     pub fn push(&mut self, time: &str, level: LogLevel, text: &str) {
         for line in text.lines() {
-            let text = text::printable_str(&line.replace('\t', "    "), 2_000);
             match level {
-                LogLevel::Error => tracing::error!("{text}"),
-                LogLevel::Warn => tracing::warn!("{text}"),
-                LogLevel::Info => tracing::info!("{text}"),
+                LogLevel::Error => tracing::error!("{line}"),
+                LogLevel::Warn => tracing::warn!("{line}"),
+                LogLevel::Info => tracing::info!("{line}"),
             }
+        }
+        self.push_here_only(time, level, text);
+    }
+    /// Adds text that may hold values of the target: it stays in memory.
+    pub fn push_here_only(&mut self, time: &str, level: LogLevel, text: &str) {
+        for line in text.lines() {
+            let text = text::printable_str(&line.replace('\t', "    "), 2_000);
             self.lines.push(LogLine { time: time.to_string(), level, text });
         }
     }

@@ -108,13 +108,16 @@ impl Session {
             StopReason::ConditionFailed(..) => Tone::Warn,
             _ => Tone::Note,
         };
-        let mut text = stop_sentence(&stop);
-        if !stop.returned.is_empty() {
-            let values: Vec<String> = stop.returned.iter().map(one_line).collect();
-            text.push_str(&format!("  returned {}", values.join(", ")));
-        }
+        let values: Vec<String> = stop.returned.iter().map(one_line).collect();
+        let text = stop_sentence(&stop);
         self.stop = Some(stop);
         self.say(tone, &text);
+        if !values.is_empty() {
+            let returned = format!("returned {}", values.join(", "));
+            let time = (self.clock)();
+            self.log.push_here_only(&time, LogLevel::Info, &returned);
+            self.message = Some(super::Message { tone, text: printable_str(&format!("{text}  {returned}"), 500) });
+        }
     }
 
     fn reply(&mut self, purpose: Purpose, reply: Reply, now: bool) {
@@ -338,7 +341,9 @@ impl Session {
 
     fn show_value(&mut self, expression: &str, v: &Variable) {
         let text = format!("{expression} = {}", v.value);
-        self.say(Tone::Note, &text);
+        let time = (self.clock)();
+        self.log.push_here_only(&time, LogLevel::Info, &text);
+        self.message = Some(super::Message { tone: Tone::Note, text: printable_str(&text, 500) });
         if text.chars().count() > 100 || text.contains('\n') {
             let mut all = lines(&v.value);
             all.push(String::new());

@@ -1,0 +1,295 @@
+//! The command line as clap sees it. Help texts here are the manual page, too.
+
+use crate::config::theme::SHIPPED;
+use crate::model::GroupBy;
+use crate::tui::theme::ColorChoice;
+use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
+use std::path::PathBuf;
+
+/// A full-screen debugger for Go programs that never harms its target.
+///
+/// `adit PID` looks at a running process without stopping it. `adit debug` builds the package here and stops at main.main.
+#[derive(Parser, Debug)]
+#[command(name = "adit", version, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to open: a process id (observe mode, nothing is stopped).
+    #[arg(value_name = "TARGET")]
+    pub target: Option<String>,
+    /// What to do instead.
+    #[command(subcommand)]
+    pub command: Option<Sub>,
+    /// Flags that all commands take.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Flags that all commands take.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Common {
+    /// Working directory of the launched program
+    #[arg(long, global = true, value_name = "DIR")]
+    pub cwd: Option<PathBuf>,
+    /// Add to the launched program's environment
+    #[arg(long, global = true, value_name = "K=V", value_parser = pair)]
+    pub env: Vec<(String, String)>,
+    /// Terminal for the launched program's input and output
+    #[arg(long, global = true, value_name = "TTY")]
+    pub tty: Option<PathBuf>,
+    /// Look for sources recorded under FROM in TO
+    #[arg(long, global = true, value_name = "FROM=TO", value_parser = pair)]
+    pub substitute_path: Vec<(String, String)>,
+    /// The go command to build with
+    #[arg(long, global = true, value_name = "PATH")]
+    pub go: Option<PathBuf>,
+    /// Theme
+    #[arg(long, global = true, value_name = "NAME", value_parser = themes())]
+    pub theme: Option<String>,
+    /// Key map
+    #[arg(long, global = true, value_name = "NAME", value_parser = presets())]
+    pub keys: Option<String>,
+    /// Borders and marks in ASCII
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// Colours
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value = "auto", hide_default_value = true)]
+    pub color: Color,
+    /// Send as little as possible to the terminal
+    #[arg(long, global = true)]
+    pub low_bandwidth: bool,
+    /// Write a log to FILE (no values of the target are in it)
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// Keep nothing between sessions
+    #[arg(long, global = true)]
+    pub no_state: bool,
+    /// How careful to be with the target
+    #[arg(long, global = true, value_name = "PROFILE", value_enum, default_value = "prod", hide_default_value = true)]
+    pub profile: Profile,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// As the environment says
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+    /// 24 bits
+    True,
+    /// 256 colours
+    #[value(name = "256")]
+    Indexed,
+    /// 16 colours
+    #[value(name = "16")]
+    Ansi,
+}
+
+impl Color {
+    /// As the screen takes it.
+    pub fn choice(self) -> ColorChoice {
+        match self {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+            Color::True => ColorChoice::True,
+            Color::Indexed => ColorChoice::Indexed,
+            Color::Ansi => ColorChoice::Ansi,
+        }
+    }
+}
+
+/// `--profile`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// Production: the strictest limits
+    #[default]
+    Prod,
+    /// Staging
+    Staging,
+    /// Development
+    Dev,
+}
+
+/// Commands.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Sub {
+    /// Open a process in control mode (nothing is stopped until asked)
+    Attach {
+        /// Process id
+        pid: i32,
+        /// Executable to take symbols from
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
+    },
+    /// Launch a program, stopped at main.main
+    Exec {
+        /// The program
+        bin: PathBuf,
+        /// Its arguments
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Build a package with all=-N -l and launch it, stopped at main.main
+    Debug {
+        /// The package; the one here by default
+        #[arg(default_value = ".", hide_default_value = true)]
+        package: String,
+        /// The program's arguments
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Build a package's tests and launch them, stopped at main.main
+    Test {
+        /// The package; the one here by default
+        #[arg(default_value = ".", hide_default_value = true)]
+        package: String,
+        /// Test flags: -run NAME, -v, …
+        #[arg(last = true, value_name = "TESTFLAGS")]
+        args: Vec<String>,
+    },
+    /// Build and open a small Go program with a leak, a lock cycle, traffic and GC
+    Demo,
+    /// List goroutines
+    Goroutines(GoroutinesArgs),
+    /// One goroutine: frames, defers, panics, variables if there are any
+    Stack {
+        /// Process id
+        target: String,
+        /// Goroutine id
+        id: u64,
+        /// Executable to take symbols from
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
+        /// Frames at most
+        #[arg(long, value_name = "N", default_value_t = 1_000, hide_default_value = true)]
+        depth: u32,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is possible here, what is not, the one fix for each
+    Doctor {
+        /// A process to ask about
+        pid: Option<i32>,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put back text that a killed debugger left patched
+    Rescue {
+        /// Process id
+        #[arg(required_unless_present = "all")]
+        pid: Option<i32>,
+        /// All processes
+        #[arg(long, conflicts_with = "pid")]
+        all: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// The host: owns the target for a client at the other end of a pipe
+    #[command(hide = true)]
+    Host {
+        /// Speak over standard input and output
+        #[arg(long)]
+        stdio: bool,
+        /// Speak over this inherited file descriptor
+        #[arg(long, value_name = "N")]
+        fd: Option<i32>,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// `adit goroutines`.
+#[derive(Args, Clone, Debug)]
+pub struct GoroutinesArgs {
+    /// Process id
+    pub target: String,
+    /// Executable to take symbols from
+    #[arg(long, value_name = "BIN")]
+    pub exe: Option<PathBuf>,
+    /// Frames of each
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub stack: u32,
+    /// Pending defers of each
+    #[arg(long)]
+    pub defers: bool,
+    /// The runtime's own, too
+    #[arg(long)]
+    pub all: bool,
+    /// In groups
+    #[arg(long, value_name = "BY", value_parser = groups())]
+    pub group: Option<String>,
+    /// Only those that contain a text (id, state, wait reason, function, file:line, label); !TEXT leaves them out
+    #[arg(long = "where", value_name = "EXPR")]
+    pub filter: Option<String>,
+    /// Take a short stop, so that all rows are of one moment
+    #[arg(long)]
+    pub consistent: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((k, v)) if !k.is_empty() => Ok((k.to_string(), v.to_string())),
+        _ => Err("two parts with = between them are needed".into()),
+    }
+}
+
+fn themes() -> PossibleValuesParser {
+    PossibleValuesParser::new(SHIPPED.iter().map(|(n, _)| *n))
+}
+
+fn presets() -> PossibleValuesParser {
+    PossibleValuesParser::new(crate::config::keys::PRESETS.iter().map(|(n, _)| *n))
+}
+
+fn groups() -> PossibleValuesParser {
+    PossibleValuesParser::new(GroupBy::ALL.iter().map(|g| g.name()))
+}
+
+impl GoroutinesArgs {
+    /// The grouping asked for.
+    pub fn by(&self) -> Option<GroupBy> {
+        GroupBy::ALL.into_iter().find(|g| Some(g.name()) == self.group.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(line: &str) -> Cli {
+        Cli::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}"))
+    }
+
+    #[test]
+    fn clap_agrees_with_itself() {
+        Cli::command().debug_assert();
+    }
+    #[test]
+    fn the_forms_of_the_contract() {
+        assert_eq!(parse("adit 1234").target.as_deref(), Some("1234"));
+        assert_eq!(parse("adit 1234 --theme light").common.theme.as_deref(), Some("light"));
+        let c = parse("adit --theme light debug ./cmd/x -- -v 3");
+        assert!(matches!(c.command, Some(Sub::Debug { package, args }) if package == "./cmd/x" && args == ["-v", "3"]));
+        let c = parse("adit exec ./a --env A=1 --env B=2 --substitute-path /x=/y -- b");
+        assert_eq!((c.common.env.len(), c.common.substitute_path.len()), (2, 1));
+        let c = parse("adit goroutines 7 --group wait --where !select --stack 3 --defers --all --json");
+        assert!(matches!(c.command, Some(Sub::Goroutines(g)) if g.by() == Some(GroupBy::Wait) && g.json));
+        assert!(Cli::try_parse_from(["adit", "rescue"]).is_err());
+        assert!(Cli::try_parse_from(["adit", "--env", "A", "demo"]).is_err());
+    }
+}
