@@ -21,6 +21,19 @@ pub enum Const {
     Nil,
 }
 
+impl std::fmt::Display for Const {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Const::Bool(b) => write!(f, "{b}"),
+            Const::Int(i) => write!(f, "{i}"),
+            Const::Float(x) => write!(f, "{x}"),
+            Const::Complex(re, im) => write!(f, "({re} + {im}i)"),
+            Const::Str(s) => f.write_str(&crate::base::text::quoted(s, 64)),
+            Const::Nil => f.write_str("nil"),
+        }
+    }
+}
+
 impl Const {
     /// Name of the type that an untyped constant would get.
     pub fn default_type(&self) -> &'static str {
@@ -61,8 +74,7 @@ impl Const {
             ) => Some(Const::Nil),
             _ => None,
         };
-        let mismatch = || EvalError::Mismatch(t.name.clone(), self.default_type().into());
-        let c = c.ok_or_else(mismatch)?;
+        let c = c.ok_or_else(|| EvalError::Other(format!("can not convert {self} constant to {}", t.name)))?;
         Ok(match (&t.kind, c) {
             (TypeKind::Float, Const::Int(i)) => Const::Float(i as f64),
             (TypeKind::Int | TypeKind::Uint, Const::Int(i)) if wrap(i, t) != i => {

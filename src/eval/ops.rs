@@ -179,7 +179,7 @@ fn arithmetic(op: &str, a: Const, b: Const, t: Option<&GoType>) -> Result<Const,
     };
     Ok(match (a, b) {
         (Int(x), Int(y)) => {
-            let zero = || other("division by zero");
+            let zero = || other("runtime error: integer divide by zero");
             let v = match op {
                 "+" => x.checked_add(y),
                 "-" => x.checked_sub(y),
@@ -331,7 +331,12 @@ fn same(r: &Reader<'_>, a: &ValueRef, b: &ValueRef, depth: u32) -> Result<bool, 
             Ok(true)
         }
         TypeKind::Slice { .. } | TypeKind::Map { .. } | TypeKind::Func => {
-            other(format!("can not compare {} variables", a.ty.name))
+            let kind = match a.ty.kind {
+                TypeKind::Slice { .. } => "slice",
+                TypeKind::Map { .. } => "map",
+                _ => "func",
+            };
+            other(format!("can not compare {kind} variables"))
         }
         _ => {
             let (x, y) = (constant(r, &EvalValue::Ref(a.clone()))?, constant(r, &EvalValue::Ref(b.clone()))?);

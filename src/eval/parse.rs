@@ -115,7 +115,7 @@ impl Parser {
     fn unexpected(&self, wanted: &str) -> EvalError {
         let at = self.t.get(self.i).map_or(0, |t| t.1);
         let found = match self.peek() {
-            Token::End => "end of expression".to_string(),
+            Token::End => "'EOF'".to_string(),
             Token::Op(o) => format!("'{o}'"),
             Token::Ident(s) => s.clone(),
             _ => "literal".to_string(),

@@ -53,7 +53,7 @@ pub(super) fn field(r: &Reader<'_>, v: &ValueRef, name: &str, text: &str) -> Res
         return hit.ok_or_else(|| EvalError::NoMember(text.into(), name.into()));
     }
     if !matches!(v.ty.kind, TypeKind::Struct { .. }) {
-        return other(format!("{text} (type {}) is not a struct", v.ty.name));
+        return Err(EvalError::NoMember(format!("{text} (type {})", v.ty.name), name.into()));
     }
     let mut queue = VecDeque::from([v]);
     let mut seen = 0;
