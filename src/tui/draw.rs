@@ -160,7 +160,7 @@ impl App {
 
     fn header(&self, area: Rect, buf: &mut Buffer) {
         let (s, look) = (&self.session, &self.look);
-        let wide = area.width >= 100;
+        let wide = area.width >= 110;
         let mut pen = Pen::new(buf, area, 0, look.style("header"), look);
         let sep = format!(" {} ", look.marks().sep);
         pen.skip(1);
@@ -226,7 +226,7 @@ impl App {
         let look = &self.look;
         let mut pen = Pen::new(buf, area, 0, look.style("header"), look);
         pen.skip(1);
-        let wide = area.width >= 100;
+        let wide = area.width >= 115;
         for (n, name, short, off) in WORKSPACES {
             let active = n == self.workspace;
             let text = format!("{n}{}{}", if active { "*" } else { " " }, if wide { name } else { short });

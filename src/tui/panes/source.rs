@@ -355,10 +355,13 @@ fn inline_values(pen: &mut Pen, s: &Session, line: &str, used: usize, ctx: &Ctx)
         let Some(n) = s.vars.roots.iter().rev().find(|n| n.var.name == w && n.var.unavailable.is_none()) else {
             continue;
         };
-        let short = n.var.value.chars().count() <= 24;
+        // The type is known from the source: `error nil` is `nil` here, `main.Item {…}` is `Item {…}`.
+        let bare = n.var.value.strip_prefix(n.var.type_name.as_str()).map(str::trim_start).filter(|v| *v == "nil");
+        let value = bare.unwrap_or_else(|| n.var.value.strip_prefix("main.").unwrap_or(&n.var.value));
+        let short = value.chars().count() <= 32;
         let plain = !matches!(n.var.kind, VarKind::Pointer | VarKind::Func | VarKind::UnsafePointer | VarKind::Chan);
         if short && plain {
-            text.push_str(&format!("{w}={} ", printable_str(&n.var.value, 24)));
+            text.push_str(&format!("{w}={}  ", printable_str(value, 32)));
         }
     }
     let text = text.trim_end();
