@@ -1,3 +1,5 @@
 //! The adit binary: everything is in the library.
 
-fn main() {}
+fn main() -> std::io::Result<()> {
+    adit::backend::host::main()
+}

@@ -2,6 +2,7 @@
 //!
 //! It knows CPUs, not Go's runtime and not the operating system.
 
+pub mod emulate;
 pub mod registers;
 
 pub use registers::Registers;

@@ -29,6 +29,11 @@ pub fn pipe() -> (Client, HostEnd) {
 }
 
 impl Client {
+    /// Its two channel ends, for a process that carries them over a stream.
+    pub(super) fn into_parts(self) -> (mpsc::UnboundedSender<ToHost>, mpsc::Receiver<FromHost>) {
+        (self.out, self.inbox)
+    }
+
     /// Sends a request and returns its number at once; the reply comes through [`Client::recv`]. If the host is
     /// gone nothing is sent and the next `recv` says so.
     pub fn send(&mut self, request: Request) -> u64 {

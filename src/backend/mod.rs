@@ -4,5 +4,8 @@
 //! recorded conversation is not its business.
 
 pub mod client;
+pub mod host;
+pub mod native;
 pub mod protocol;
 pub mod replay;
+pub mod wire;

@@ -1,0 +1,3 @@
+module example.com/benchtargets
+
+go 1.21

@@ -1,0 +1,104 @@
+//! The host process: the same binary, started with `host --stdio` in a session of its own, deaf to what terminals send.
+//!
+//! It serves one client over its standard input and output. The client's end-of-file, SIGTERM and an explicit detach all end
+//! the same way: text put back, target running, detached.
+
+use super::client::{Client, HostEnd, pipe};
+use super::protocol::{Failure, FailureKind, FromHost, ToHost};
+use super::{native, wire};
+use crate::target::linux::{sys, wake::Wake};
+use std::io::{self, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Starts a host process and connects to it.
+pub fn start() -> Result<Client, Failure> {
+    start_from(Path::new("/proc/self/exe"))
+}
+
+/// As [`start`], from this adit binary (tests run in another one).
+pub fn start_from(adit: &Path) -> Result<Client, Failure> {
+    let fail = |what: &str, e: io::Error| {
+        Failure::new(FailureKind::Host, format!("cannot start the host process: {what}: {e}"))
+    };
+    let (ours, theirs) = UnixStream::pair().map_err(|e| fail("socketpair", e))?;
+    let fd = |s: &UnixStream| s.try_clone().map(OwnedFd::from).map_err(|e| fail("dup", e));
+    let mut command = Command::new(adit);
+    command
+        .args(["host", "--stdio"])
+        .stdin(Stdio::from(fd(&theirs)?))
+        .stdout(Stdio::from(fd(&theirs)?))
+        .stderr(Stdio::null());
+    sys::detach_from_session(&mut command);
+    let child = command.spawn().map_err(|e| fail("exec", e))?;
+    drop(theirs);
+    reap(child);
+    connect(ours).map_err(|e| fail("threads", e))
+}
+
+/// Collects the host's exit status when it ends, so that it is no zombie beside a long-lived client.
+fn reap(mut child: std::process::Child) {
+    let named = std::thread::Builder::new().name("host-exit".into());
+    let _without_it_init_collects_it = named.spawn(move || child.wait());
+}
+
+/// A client over a connected stream: one thread reads, one writes.
+fn connect(stream: UnixStream) -> io::Result<Client> {
+    let (client, HostEnd { mut requests, out }) = pipe();
+    let mut writer = stream.try_clone()?;
+    std::thread::Builder::new().name("to-host".into()).spawn(move || {
+        while let Some(msg) = requests.blocking_recv() {
+            if wire::write(&mut writer, &msg).is_err() {
+                break;
+            }
+        }
+        let _host_may_be_gone = writer.shutdown(std::net::Shutdown::Write);
+    })?;
+    std::thread::Builder::new().name("from-host".into()).spawn(move || {
+        let mut reader = BufReader::new(stream);
+        while let Ok(Some(msg)) = wire::read::<FromHost>(&mut reader) {
+            if out.blocking_send(msg).is_err() {
+                break;
+            }
+        }
+    })?;
+    Ok(client)
+}
+
+/// The main function of the host process. Returns when the target has been let go.
+pub fn main() -> io::Result<()> {
+    for sig in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN, libc::SIGQUIT] {
+        sys::ignore_signal(sig);
+    }
+    // Before any thread exists, so that all inherit the signal mask.
+    let wake = Wake::new().map_err(io::Error::other)?;
+    // Less likely to be chosen when memory runs out: our death costs more than our pages. Needs a privilege; best effort.
+    let _not_permitted_is_fine = std::fs::write("/proc/self/oom_score_adj", "-500");
+    let (client, end) = pipe();
+    let (out, inbox) = client.into_parts();
+    std::thread::Builder::new().name("read".into()).spawn(move || {
+        let mut stdin = BufReader::new(io::stdin().lock());
+        while let Ok(Some(msg)) = wire::read::<ToHost>(&mut stdin) {
+            if out.send(msg).is_err() {
+                break;
+            }
+        }
+        // Dropping `out` is the end-of-file that the engine sees.
+        drop(out);
+    })?;
+    let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
+    native::serve(end, wake);
+    let _write_thread_ends_with_the_channel = writer.join();
+    Ok(())
+}
+
+fn write_all(mut inbox: tokio::sync::mpsc::Receiver<FromHost>) {
+    let mut stdout = io::stdout().lock();
+    let mut broken = false;
+    while let Some(msg) = inbox.blocking_recv() {
+        // A client that is gone must not block the engine: keep draining.
+        broken = broken || wire::write(&mut stdout, &msg).is_err();
+    }
+}

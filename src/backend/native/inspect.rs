@@ -1,0 +1,124 @@
+//! The inspector: a thread that answers everything that only reads the target, from the state of its threads at the moment
+//! of the question.
+
+mod code;
+mod data;
+mod goroutines;
+
+use super::no_target;
+use crate::backend::protocol::*;
+use crate::engine::{Loaded, StopState};
+use crate::model::{Breakpoint, Location};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// One question.
+pub(super) struct Job {
+    pub id: u64,
+    pub request: Request,
+    pub state: Arc<StopState>,
+    pub breakpoints: Vec<Breakpoint>,
+    pub out: tokio::sync::mpsc::Sender<FromHost>,
+}
+
+enum Message {
+    Job(Box<Job>),
+    /// What was read is old.
+    Forget,
+}
+
+/// The inspector's handle on the engine thread. Dropping it ends the thread.
+pub(super) struct Inspector {
+    jobs: Sender<Message>,
+    loaded: Loaded,
+}
+
+impl Inspector {
+    pub fn start(loaded: Loaded) -> Inspector {
+        let (jobs, rx) = channel();
+        let worker = Worker::new(loaded.clone());
+        let spawned = std::thread::Builder::new().name("inspect".into()).spawn(move || worker.run(&rx));
+        if let Err(e) = spawned {
+            tracing::error!("no inspector thread: {e}"); // requests then fail one by one in `send`
+        }
+        Inspector { jobs, loaded }
+    }
+
+    pub fn send(&self, job: Job) {
+        let (id, out) = (job.id, job.out.clone());
+        if self.jobs.send(Message::Job(Box::new(job))).is_err() {
+            let _client_is_slow_or_gone = out.try_send(FromHost::Reply { id, result: Err(no_target()) });
+        }
+    }
+
+    pub fn forget(&self) {
+        let _thread_is_gone = self.jobs.send(Message::Forget);
+    }
+
+    /// Where a frame is, for relative breakpoint locations.
+    pub fn location_of(&self, state: &StopState, frame: FrameRef) -> Option<Arc<Location>> {
+        let w = Worker::new(self.loaded.clone());
+        w.stack_of(state, frame.goroutine, frame.frame + 1, false)
+            .ok()?
+            .frames
+            .get(frame.frame as usize)
+            .map(|f| f.at.clone())
+    }
+}
+
+/// The inspector's own state.
+struct Worker {
+    loaded: Loaded,
+    lists: goroutines::Lists,
+    values: data::Values,
+}
+
+impl Worker {
+    fn new(loaded: Loaded) -> Worker {
+        Worker { loaded, lists: goroutines::Lists::default(), values: data::Values::default() }
+    }
+
+    fn run(mut self, rx: &Receiver<Message>) {
+        while let Ok(m) = rx.recv() {
+            match m {
+                Message::Forget => self.lists.forget(),
+                Message::Job(job) => {
+                    let Job { id, request, state, breakpoints, out } = *job;
+                    let result = self.answer(request, &state, &breakpoints);
+                    if out.blocking_send(FromHost::Reply { id, result }).is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        request: Request,
+        state: &Arc<StopState>,
+        breakpoints: &[Breakpoint],
+    ) -> Result<Reply, Failure> {
+        self.values.at(state.epoch);
+        match request {
+            Request::Goroutines(q) => self.goroutines(state, &q),
+            Request::Groups(q) => self.groups(state, &q),
+            Request::GroupMembers { query, key, start, count } => self.group_members(state, &query, key, start, count),
+            Request::Stack { goroutine, depth, defers } => {
+                self.stack_of(state, goroutine, depth, defers).map(|stack| Reply::Stack { epoch: state.epoch, stack })
+            }
+            Request::Scope { frame, limits } => self.scope(state, frame, limits),
+            Request::Children { handle, start, count, limits } => self.children(state, handle, start, count, limits),
+            Request::Eval { frame, expression, limits } => self.eval(state, frame, &expression, limits),
+            Request::Set { frame, expression, value } => self.set(state, frame, &expression, &value),
+            Request::PackageVariables { filter, limits } => self.package_variables(state, &filter, limits),
+            Request::Source { file } => self.source(&file),
+            Request::CodeLines { file } => Ok(self.code_lines(file)),
+            Request::Disassemble { frame } => self.disassemble(state, frame, breakpoints),
+            Request::Symbols { kind, filter, count } => Ok(self.symbols(kind, &filter, count)),
+            Request::Threads => Ok(self.threads(state)),
+            Request::Registers(frame) => self.registers(state, frame),
+            other => Err(Failure::new(FailureKind::Internal, format!("not a question for the inspector: {other:?}"))),
+        }
+    }
+}

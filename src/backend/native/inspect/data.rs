@@ -1,0 +1,160 @@
+//! Variables and expressions: values are handed out one level at a time, with handles for what is below.
+
+use super::Worker;
+use crate::backend::protocol::*;
+use crate::base::StopEpoch;
+use crate::engine::StopState;
+use crate::goruntime::value::{FrameScope, Limits, Reader, ValueRef};
+use crate::model::{Unavailable, Variable};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// Package variables in one answer.
+const MAX_PACKAGE_VARIABLES: usize = 1000;
+
+/// Handles given out at the present moment.
+#[derive(Default)]
+pub(super) struct Values {
+    epoch: StopEpoch,
+    given: FxHashMap<u64, ValueRef>,
+    last: u64,
+}
+
+impl Values {
+    /// At a new moment the handles of the old one are void.
+    pub fn at(&mut self, epoch: StopEpoch) {
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.given.clear();
+        }
+    }
+    fn hand_out(&mut self, mut v: Variable, r: ValueRef) -> Variable {
+        if v.children > 0 {
+            self.last += 1;
+            v.handle = self.last;
+            self.given.insert(self.last, r);
+        }
+        v
+    }
+}
+
+fn limits(l: LoadLimits) -> Limits {
+    Limits { string: l.string, elements: l.elements, fields: l.fields, depth: l.depth }
+}
+
+fn problem(p: &Unavailable) -> Failure {
+    Failure::new(FailureKind::Unavailable, crate::goruntime::value::unavailable_text(p))
+}
+
+impl Worker {
+    fn no_dwarf(&self) -> Failure {
+        let why = match self.loaded.sym.load_dwarf() {
+            Err(e) => e.to_string(),
+            Ok(_) => "this frame has no debug information".into(),
+        };
+        Failure::new(FailureKind::Unavailable, format!("no variables: {why}"))
+            .fix("build without -ldflags=-s/-w, or give the unstripped build with --exe")
+    }
+
+    /// The scope of a frame.
+    pub(super) fn frame_scope(&self, state: &StopState, frame: FrameRef) -> Result<FrameScope, Failure> {
+        let walked = self.walk(state, frame.goroutine, None, frame.frame + 1, false)?;
+        if walked.stack.frames.len() <= frame.frame as usize {
+            return Err(Failure::new(FailureKind::BadRequest, format!("no frame {}", frame.frame)));
+        }
+        let regs = self.thread_registers(state, FrameRef { frame: 0, ..frame });
+        self.loaded.rt.frame_scope(&walked, frame.frame as usize, regs.as_ref()).ok_or_else(|| self.no_dwarf())
+    }
+
+    fn reader(&self) -> Result<Reader<'_>, Failure> {
+        Reader::new(&self.loaded.rt, &*self.loaded.mem).ok_or_else(|| self.no_dwarf())
+    }
+
+    pub(super) fn scope(&mut self, state: &Arc<StopState>, frame: FrameRef, l: LoadLimits) -> Result<Reply, Failure> {
+        let scope = self.frame_scope(state, frame)?;
+        let found: Vec<(ValueRef, Variable)> = {
+            let r = self.reader()?;
+            r.scope(&scope).into_iter().map(|v| (v.clone(), r.variable(&v, limits(l)))).collect()
+        };
+        let total = found.len() as u64;
+        let variables = found.into_iter().map(|(r, v)| self.values.hand_out(v, r)).collect();
+        Ok(Reply::Variables { epoch: state.epoch, variables, total })
+    }
+
+    pub(super) fn children(
+        &mut self,
+        state: &Arc<StopState>,
+        handle: u64,
+        start: u64,
+        count: u64,
+        l: LoadLimits,
+    ) -> Result<Reply, Failure> {
+        let Some(parent) = self.values.given.get(&handle).cloned() else {
+            return Err(Failure::new(FailureKind::BadState, "this value is from an earlier stop")
+                .fix("look at the variable again"));
+        };
+        let (found, total) = {
+            let r = self.reader()?;
+            let found = r.child_variables(&parent, start, count, limits(l)).map_err(|p| problem(&p))?;
+            (found, r.child_count(&parent))
+        };
+        let variables = found.into_iter().map(|(r, v)| self.values.hand_out(v, r)).collect();
+        Ok(Reply::Variables { epoch: state.epoch, variables, total })
+    }
+
+    pub(super) fn eval(
+        &mut self,
+        state: &Arc<StopState>,
+        frame: FrameRef,
+        expression: &str,
+        l: LoadLimits,
+    ) -> Result<Reply, Failure> {
+        let (r, mut v) = self.evaluate(state, frame, expression, limits(l))?;
+        v.name = expression.to_string();
+        let value = Box::new(self.values.hand_out(v, r));
+        Ok(Reply::Value { epoch: state.epoch, value })
+    }
+
+    pub(super) fn package_variables(
+        &mut self,
+        state: &Arc<StopState>,
+        filter: &str,
+        l: LoadLimits,
+    ) -> Result<Reply, Failure> {
+        let re = regex::Regex::new(filter).map_err(|e| {
+            Failure::new(FailureKind::BadRequest, format!("bad regular expression: {e}").replace('\n', " "))
+        })?;
+        let (found, total) = {
+            let r = self.reader()?;
+            let all = r.package_variables(&re);
+            let total = all.len() as u64;
+            let some = all.into_iter().take(MAX_PACKAGE_VARIABLES);
+            (some.map(|v| (v.clone(), r.variable(&v, limits(l)))).collect::<Vec<_>>(), total)
+        };
+        let variables = found.into_iter().map(|(r, v)| self.values.hand_out(v, r)).collect();
+        Ok(Reply::Variables { epoch: state.epoch, variables, total })
+    }
+}
+
+impl Worker {
+    /// TEMPORARY until the expression language is merged.
+    fn evaluate(
+        &self,
+        state: &StopState,
+        frame: FrameRef,
+        expression: &str,
+        l: Limits,
+    ) -> Result<(ValueRef, Variable), Failure> {
+        let scope = self.frame_scope(state, frame)?;
+        let r = self.reader()?;
+        let v = r.local(&scope, expression).or_else(|| r.package_variable(expression)).ok_or_else(|| {
+            Failure::new(FailureKind::BadRequest, format!("could not find symbol value for {expression}"))
+        })?;
+        let var = r.variable(&v, l);
+        Ok((v, var))
+    }
+
+    pub(super) fn set(&mut self, _s: &Arc<StopState>, _f: FrameRef, _e: &str, _v: &str) -> Result<Reply, Failure> {
+        Err(Failure::new(FailureKind::Unavailable, "temporary"))
+    }
+}

@@ -1,0 +1,206 @@
+//! Opening targets, building, restarting, and the program's terminal.
+
+use super::inspect::Inspector;
+use super::{Host, caps, from_engine, from_open};
+use crate::backend::protocol::*;
+use crate::engine::open::load_symbols;
+use crate::engine::{Engine, Happened, Loaded};
+use crate::model::Stop;
+use crate::target::linux::{spawn, sys};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a launched program may take to reach `main.main` (its init functions run before).
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+impl Host {
+    pub(super) fn open(&mut self, spec: TargetSpec) -> Result<Reply, Failure> {
+        if self.loaded.is_some() {
+            return Err(Failure::new(FailureKind::BadState, "a target is open already"));
+        }
+        match spec {
+            TargetSpec::Attach { pid, exe, control } => {
+                if control {
+                    crate::target::linux::procfs::check_attachable(pid)
+                        .map_err(|e| from_open(&crate::engine::OpenError::Target(e)))?;
+                }
+                let loaded = Loaded::open(pid, exe.as_deref()).map_err(|e| from_open(&e))?;
+                if control {
+                    // Parse before attaching, so that nothing has to be parsed while the target stands.
+                    index(&loaded);
+                    self.engine = Some(Engine::attach(&loaded).map_err(|e| from_open(&e))?);
+                }
+                Ok(self.opened(loaded, Vec::new(), None))
+            }
+            TargetSpec::Launch(spec) => {
+                if let Some(b) = &spec.build {
+                    build(b)?;
+                }
+                self.launch(spec, None)
+            }
+        }
+    }
+
+    fn opened(&mut self, loaded: Loaded, args: Vec<String>, stop: Option<Stop>) -> Reply {
+        let control = self.engine.is_some();
+        let target = Arc::new(loaded.info(self.launched.is_some(), args));
+        let caps = caps(&loaded, control, self.launched.as_ref());
+        if !control {
+            // Types and variables are wanted soon; meanwhile goroutines need none of it.
+            index(&loaded);
+        }
+        self.inspector = Some(Inspector::start(loaded.clone()));
+        self.loaded = Some(loaded);
+        Reply::Opened { target, caps, stop }
+    }
+
+    fn launch(&mut self, spec: LaunchSpec, previous: Option<Engine>) -> Result<Reply, Failure> {
+        let shown = spec.exe.display().to_string();
+        let sym = load_symbols(&spec.exe, &shown).map_err(|e| from_open(&e))?;
+        let warm = sym.clone();
+        let _first_question_loads_it =
+            std::thread::Builder::new().name("index".into()).spawn(move || drop(warm.load_dwarf().map(|d| d.index())));
+        let launch = spawn::Launch {
+            exe: spec.exe.clone(),
+            args: spec.args.clone(),
+            cwd: spec.cwd.clone(),
+            env: spec.env.clone(),
+            tty: spec.tty.clone(),
+            exit_kill: !spec.leave,
+            size: if spec.size.0 == 0 || spec.size.1 == 0 { (80, 24) } else { spec.size },
+        };
+        let (mut engine, loaded, pty) = Engine::launch(&launch, sym).map_err(|e| from_open(&e))?;
+        if let Some(mut old) = previous {
+            engine.adopt_breakpoints(&mut old);
+        }
+        if let Some(fd) = &pty {
+            self.read_output(fd)?;
+        }
+        let args = spec.args.clone();
+        self.pty = pty;
+        self.launched = Some(spec);
+        let stop = run_to_main(&mut engine)?;
+        self.engine = Some(engine);
+        Ok(self.opened(loaded, args, stop))
+    }
+
+    /// What the program writes becomes notices.
+    fn read_output(&self, fd: &OwnedFd) -> Result<(), Failure> {
+        let fail =
+            |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
+        let mut master = File::from(fd.try_clone().map_err(fail)?);
+        let out = self.outbox.out.clone();
+        let reader = move || {
+            let mut buf = vec![0; 16 << 10];
+            // EIO is how a pty says that the last writer is gone.
+            while let Ok(n) = master.read(&mut buf) {
+                if n == 0 || out.blocking_send(FromHost::Notice(Notice::Output(buf[..n].to_vec()))).is_err() {
+                    break;
+                }
+            }
+        };
+        std::thread::Builder::new().name("output".into()).spawn(reader).map(drop).map_err(fail)
+    }
+
+    pub(super) fn restart(&mut self, rebuild: bool, args: Option<Vec<String>>) -> Result<Reply, Failure> {
+        let Some(mut spec) = self.launched.clone() else {
+            return Err(Failure::new(
+                FailureKind::BadState,
+                "adit did not launch this process and will not restart it",
+            ));
+        };
+        if rebuild {
+            let Some(b) = &spec.build else {
+                return Err(Failure::new(FailureKind::BadState, "adit did not build this program")
+                    .fix("rebuild it yourself, then restart"));
+            };
+            build(b)?; // a failed build leaves the present program alone
+        }
+        if let Some(a) = args {
+            spec.args = a;
+        }
+        let mut old = self.engine.take();
+        if let Some(e) = &mut old {
+            e.detach(true).map_err(|e| from_engine(&e))?;
+        }
+        self.loaded = None;
+        self.inspector = None;
+        self.launch(spec, old)
+    }
+
+    pub(super) fn input(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let fd =
+            self.pty.as_ref().ok_or_else(|| Failure::new(FailureKind::BadState, "the program's input is not ours"))?;
+        let io = |e: std::io::Error| Failure::new(FailureKind::Gone, format!("the program's terminal: {e}"));
+        File::from(fd.try_clone().map_err(io)?).write_all(bytes).map_err(io)
+    }
+
+    pub(super) fn resize(&mut self, cols: u16, rows: u16) -> Result<(), Failure> {
+        if let Some(fd) = &self.pty {
+            sys::set_window_size(fd.as_raw_fd(), cols, rows).map_err(|e| {
+                Failure::new(FailureKind::Internal, format!("cannot resize the program's terminal: {e}"))
+            })?;
+        }
+        if let Some(s) = &mut self.launched {
+            s.size = (cols, rows);
+        }
+        Ok(())
+    }
+}
+
+/// Starts reading DWARF on a thread of its own.
+fn index(loaded: &Loaded) {
+    let sym = loaded.sym.clone();
+    let _first_question_loads_it =
+        std::thread::Builder::new().name("index".into()).spawn(move || drop(sym.load_dwarf().map(|d| d.index())));
+}
+
+/// From the exec to `main.main`. None: the program ended before.
+fn run_to_main(engine: &mut Engine) -> Result<Option<Stop>, Failure> {
+    engine.start().map_err(|e| from_engine(&e))?;
+    let deadline = Instant::now() + START_PATIENCE;
+    let mut rest = Vec::new();
+    loop {
+        engine.pump().map_err(|e| from_engine(&e))?;
+        for h in engine.take_happened() {
+            match h {
+                Happened::Stopped(s) => {
+                    engine.put_back(rest);
+                    return Ok(Some(*s));
+                }
+                Happened::Exited(status, signal) => {
+                    let how = match (status, signal) {
+                        (Some(s), _) => format!("exit status {s}"),
+                        (_, Some(s)) => super::signal_name(s),
+                        _ => "unknown status".into(),
+                    };
+                    return Err(Failure::new(FailureKind::Gone, format!("the program ended before main.main: {how}")));
+                }
+                Happened::Resumed(_) => {}
+                other => rest.push(other),
+            }
+        }
+        if Instant::now() > deadline {
+            engine.pause().map_err(|e| from_engine(&e))?;
+        }
+        std::thread::sleep(Duration::from_micros(200));
+    }
+}
+
+/// Runs the go command. Its complaint is the error.
+fn build(b: &BuildSpec) -> Result<(), Failure> {
+    let out = Command::new(&b.go).args(&b.args).current_dir(&b.cwd).output().map_err(|e| {
+        Failure::new(FailureKind::Build, format!("cannot run {}: {e}", b.go.display()))
+            .fix("install Go, or name it with --go")
+    })?;
+    if out.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&out.stderr);
+    let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).take(20).collect();
+    Err(Failure::new(FailureKind::Build, format!("build failed: {}", lines.join(" | "))))
+}

@@ -1,0 +1,348 @@
+//! The native backend: serves one client for one live process.
+//!
+//! The engine thread owns ptrace and answers control requests; everything that only reads goes to the inspector thread with the
+//! state of the threads at that moment, so that a long list never delays a breakpoint.
+
+mod failure;
+mod inspect;
+mod launch;
+
+pub use failure::{from_engine, from_open};
+
+use super::client::HostEnd;
+use super::protocol::*;
+use crate::base::{LoadAddr, StopEpoch};
+use crate::engine::control::Go;
+use crate::engine::locspec::Here;
+use crate::engine::{Engine, EngineError, Happened, Loaded, StopState};
+use crate::model::*;
+use crate::target::linux::wake::{Doorbell, Wake};
+use inspect::{Inspector, Job};
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::mpsc;
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Serves until the client or the target is gone, or SIGTERM. The calling thread becomes the engine thread.
+pub fn serve(end: HostEnd, wake: Wake) {
+    let HostEnd { requests, out } = end;
+    let Some(incoming) = pump_requests(requests, wake.doorbell()) else { return };
+    let mut host = Host {
+        outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
+        engine: None,
+        loaded: None,
+        inspector: None,
+        pty: None,
+        launched: None,
+        observe_epoch: StopEpoch(1),
+        finished: false,
+    };
+    host.run(&incoming, &wake);
+}
+
+/// Requests arrive on an async channel; the engine sleeps in `poll`. A thread in between rings the doorbell. The end of the channel is
+/// `None`.
+fn pump_requests(
+    mut requests: tokio::sync::mpsc::UnboundedReceiver<ToHost>,
+    bell: Doorbell,
+) -> Option<mpsc::Receiver<Option<ToHost>>> {
+    let (tx, rx) = mpsc::channel();
+    let pump = move || {
+        while let Some(m) = requests.blocking_recv() {
+            if tx.send(Some(m)).is_err() {
+                return;
+            }
+            bell.ring();
+        }
+        let _engine_is_gone = tx.send(None);
+        bell.ring();
+    };
+    std::thread::Builder::new().name("requests".into()).spawn(pump).ok()?;
+    Some(rx)
+}
+
+/// What goes to the client. The engine never waits for a slow client: what does not fit waits here, in order; program output beyond
+/// that is dropped and counted.
+struct Outbox {
+    out: Sender<FromHost>,
+    backlog: VecDeque<FromHost>,
+    dropped: u64,
+}
+
+impl Outbox {
+    fn push(&mut self, m: FromHost) {
+        if self.backlog.len() > 1024 && matches!(m, FromHost::Notice(Notice::Output(_))) {
+            self.dropped += 1;
+            return;
+        }
+        self.backlog.push_back(m);
+        self.flush();
+    }
+    fn flush(&mut self) {
+        while let Some(m) = self.backlog.pop_front() {
+            match self.out.try_send(m) {
+                Ok(()) => {}
+                Err(TrySendError::Full(m)) => {
+                    self.backlog.push_front(m);
+                    return;
+                }
+                Err(TrySendError::Closed(_)) => self.backlog.clear(),
+            }
+        }
+        if self.dropped > 0 {
+            let text = format!(
+                "{} pieces of program output were dropped: the screen could not keep up",
+                std::mem::take(&mut self.dropped)
+            );
+            self.backlog.push_back(FromHost::Notice(Notice::Log { level: LogLevel::Warn, text }));
+        }
+    }
+    fn notice(&mut self, n: Notice) {
+        self.push(FromHost::Notice(n));
+    }
+    fn reply(&mut self, id: u64, result: Result<Reply, Failure>) {
+        self.push(FromHost::Reply { id, result });
+    }
+}
+
+struct Host {
+    outbox: Outbox,
+    engine: Option<Engine>,
+    loaded: Option<Loaded>,
+    inspector: Option<Inspector>,
+    pty: Option<OwnedFd>,
+    launched: Option<LaunchSpec>,
+    observe_epoch: StopEpoch,
+    finished: bool,
+}
+
+impl Host {
+    fn run(&mut self, incoming: &mpsc::Receiver<Option<ToHost>>, wake: &Wake) {
+        while !self.finished {
+            let waiting = !self.outbox.backlog.is_empty();
+            let woken = wake.wait(if waiting { 20 } else { -1 });
+            self.outbox.flush();
+            if woken.terminate {
+                self.end("the host was asked to end (SIGTERM)");
+                return;
+            }
+            if let Err(e) = self.pump() {
+                self.trouble(&e);
+            }
+            while let Ok(m) = incoming.try_recv() {
+                match m {
+                    Some(ToHost { id, request }) => self.request(id, request),
+                    None => {
+                        self.end("the client went away");
+                        return;
+                    }
+                }
+                if self.finished {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The engine met something that it cannot handle: the target comes first.
+    fn trouble(&mut self, e: &EngineError) {
+        self.outbox.notice(Notice::Log { level: LogLevel::Error, text: format!("{e}; letting the target go") });
+        self.end(&format!("{e}"));
+    }
+
+    fn end(&mut self, why: &str) {
+        if let Some(mut e) = self.engine.take() {
+            if let Err(err) = e.end() {
+                self.outbox.notice(Notice::Log { level: LogLevel::Error, text: format!("while letting go: {err}") });
+            }
+            self.outbox.notice(Notice::Detached { reason: why.to_string() });
+        }
+        self.finished = true;
+    }
+
+    fn pump(&mut self) -> Result<(), EngineError> {
+        let Some(e) = &mut self.engine else { return Ok(()) };
+        let result = e.pump();
+        self.tell();
+        result
+    }
+
+    /// Passes on what happened.
+    fn tell(&mut self) {
+        let Some(e) = &mut self.engine else { return };
+        for h in e.take_happened() {
+            let n = match h {
+                Happened::Stopped(stop) => Notice::Stopped(stop),
+                Happened::Resumed(epoch) => Notice::Resumed { epoch },
+                Happened::Exited(status, signal) => Notice::Exited { status, signal: signal.map(signal_name) },
+                Happened::Released(reason) => Notice::Detached { reason },
+                Happened::Breakpoint(b) => Notice::Breakpoint(b),
+                Happened::Note(text) => Notice::Log { level: LogLevel::Warn, text },
+            };
+            self.outbox.notice(n);
+        }
+    }
+
+    fn request(&mut self, id: u64, request: Request) {
+        match request {
+            Request::Hello { version } => {
+                let result = if version == PROTOCOL_VERSION {
+                    Ok(Reply::Hello { version, adit: env!("CARGO_PKG_VERSION").into() })
+                } else {
+                    Err(Failure::new(
+                        FailureKind::Host,
+                        format!("this host speaks protocol {PROTOCOL_VERSION}, the client {version}"),
+                    )
+                    .fix("use the same adit on both sides"))
+                };
+                self.outbox.reply(id, result);
+            }
+            Request::Open(spec) => {
+                let result = self.open(spec);
+                self.tell();
+                self.outbox.reply(id, result);
+            }
+            r @ (Request::Goroutines(_)
+            | Request::Groups(_)
+            | Request::GroupMembers { .. }
+            | Request::Stack { .. }
+            | Request::Scope { .. }
+            | Request::Children { .. }
+            | Request::Eval { .. }
+            | Request::Set { .. }
+            | Request::PackageVariables { .. }
+            | Request::Source { .. }
+            | Request::CodeLines { .. }
+            | Request::Disassemble { .. }
+            | Request::Symbols { .. }
+            | Request::Threads
+            | Request::Registers(_)) => self.inspect(id, r),
+            r => {
+                let result = self.control(r);
+                self.tell();
+                self.outbox.reply(id, result);
+                if self.finished {
+                    self.outbox.flush();
+                }
+            }
+        }
+    }
+
+    fn state(&self) -> Arc<StopState> {
+        match &self.engine {
+            Some(e) => e.state(),
+            None => Arc::new(StopState { epoch: self.observe_epoch, ..StopState::default() }),
+        }
+    }
+
+    fn inspect(&mut self, id: u64, request: Request) {
+        let state = self.state();
+        let breakpoints = self.engine.as_ref().map(Engine::breakpoints).unwrap_or_default();
+        match &self.inspector {
+            Some(i) => i.send(Job { id, request, state, breakpoints, out: self.outbox.out.clone() }),
+            None => self.outbox.reply(id, Err(no_target())),
+        }
+    }
+
+    fn engine(&mut self) -> Result<&mut Engine, Failure> {
+        if self.loaded.is_some() && self.engine.is_none() {
+            return Err(Failure::new(FailureKind::BadState, "observe mode: nothing is stopped or changed here")
+                .fix("take control with `adit attach PID` (or :attach)"));
+        }
+        match &mut self.engine {
+            Some(e) if e.is_gone() => Err(Failure::new(FailureKind::Gone, "the process is gone")),
+            Some(e) => Ok(e),
+            None => Err(no_target()),
+        }
+    }
+
+    fn control(&mut self, r: Request) -> Result<Reply, Failure> {
+        match r {
+            Request::Refresh => {
+                self.observe_epoch.0 += 1;
+                if let Some(i) = &self.inspector {
+                    i.forget();
+                }
+            }
+            Request::SetBreakpoint { spec, frame } => {
+                let here = self.here(frame);
+                let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;
+                return Ok(if list.len() == 1 { Reply::Breakpoint(list.remove(0)) } else { Reply::Breakpoints(list) });
+            }
+            Request::EditBreakpoint { id, spec } => {
+                return self.engine()?.edit_breakpoint(id, &spec).map(Reply::Breakpoint).map_err(|e| from_engine(&e));
+            }
+            Request::ClearBreakpoint(id) => self.engine()?.clear_breakpoint(id).map_err(|e| from_engine(&e))?,
+            Request::Breakpoints => {
+                return Ok(Reply::Breakpoints(self.engine.as_ref().map(Engine::breakpoints).unwrap_or_default()));
+            }
+            Request::Resume { kind, goroutine } => {
+                let go = match kind {
+                    ResumeKind::Continue => Go::Continue,
+                    ResumeKind::Next => Go::Next,
+                    ResumeKind::Step => Go::Into,
+                    ResumeKind::StepOut => Go::Out,
+                    ResumeKind::StepInstruction => Go::Instruction,
+                    ResumeKind::NextInstruction => Go::NextInstruction,
+                    ResumeKind::To(spec) => Go::To(spec, self.here(FrameRef { goroutine, frame: 0 })),
+                };
+                self.engine()?.proceed(&go, goroutine).map_err(|e| from_engine(&e))?;
+            }
+            Request::Pause => self.engine()?.pause().map_err(|e| from_engine(&e))?,
+            Request::CancelStep => self.engine()?.cancel_step(),
+            Request::Restart { rebuild, args } => return self.restart(rebuild, args),
+            Request::Input(bytes) => self.input(&bytes)?,
+            Request::ResizePty { cols, rows } => self.resize(cols, rows)?,
+            Request::Detach { kill } => {
+                if let Some(mut e) = self.engine.take() {
+                    if let Err(err) = e.detach(kill) {
+                        let f = from_engine(&err);
+                        self.engine = Some(e);
+                        return Err(f);
+                    }
+                }
+                self.finished = true;
+            }
+            other => return Err(Failure::new(FailureKind::Internal, format!("no handler for {other:?}"))),
+        }
+        Ok(Reply::Done)
+    }
+
+    /// File and line of a frame, for relative locations.
+    fn here(&self, frame: FrameRef) -> Here {
+        let state = self.state();
+        match (&self.inspector, &self.engine) {
+            (Some(i), Some(e)) if state.stopped => {
+                let at = i.location_of(&state, frame).unwrap_or_else(|| {
+                    let pc = state.registers.get(&state.thread.0).map_or(0, crate::arch::Registers::pc);
+                    e.location(LoadAddr(pc))
+                });
+                Here { file: at.file.clone(), line: at.line }
+            }
+            _ => Here::default(),
+        }
+    }
+}
+
+fn no_target() -> Failure {
+    Failure::new(FailureKind::BadState, "no target is open")
+}
+
+fn signal_name(sig: i32) -> String {
+    nix::sys::signal::Signal::try_from(sig).map_or_else(|_| format!("signal {sig}"), |s| s.as_str().to_string())
+}
+
+/// What a backend with or without control can do on this target.
+fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
+    Caps {
+        observe: true,
+        control,
+        variables: loaded.sym.has_dwarf_section(),
+        set: control,
+        restart: launched.is_some(),
+        rebuild: launched.is_some_and(|l| l.build.is_some()),
+        output: launched.is_some_and(|l| l.tty.is_none()),
+    }
+}

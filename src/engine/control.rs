@@ -1,0 +1,328 @@
+//! What the user asks of the engine: pause, go on, step, break.
+
+use super::breakpoints::valid_name;
+use super::go::{GoContext, Start};
+use super::locspec::{Here, resolve};
+use super::points::Who;
+use super::{Engine, EngineError, Happened};
+use crate::arch::Registers;
+use crate::base::{BreakpointId, GoroutineId, LoadAddr, Tid};
+use crate::eval;
+use crate::model::{Breakpoint, BreakpointPlace, BreakpointSpec, Location, StopReason};
+use std::sync::Arc;
+
+/// How to go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Go {
+    /// Until something stops it.
+    Continue,
+    /// To the next line.
+    Next,
+    /// To the next line, into calls.
+    Into,
+    /// To the caller.
+    Out,
+    /// One instruction.
+    Instruction,
+    /// One instruction, calls as one.
+    NextInstruction,
+    /// To a location.
+    To(String, Here),
+}
+
+impl Engine {
+    /// Stops the target. If it stands already, says so again.
+    pub fn pause(&mut self) -> Result<(), EngineError> {
+        if self.gone {
+            return Err(EngineError::State("the process is gone".into()));
+        }
+        if !self.running {
+            return Ok(());
+        }
+        let t0 = std::time::Instant::now();
+        self.stand()?;
+        if !self.gone {
+            let tid = self.thread_to_show();
+            self.report_stop(tid, StopReason::Paused, t0);
+        }
+        Ok(())
+    }
+
+    /// After a pause: the thread of the goroutine shown before, else one that runs a user goroutine, else any.
+    fn thread_to_show(&self) -> Tid {
+        let mut best = (0, Tid(self.pid()));
+        for (tid, t) in self.tracer.threads() {
+            if !t.state.stands() {
+                continue;
+            }
+            let Ok(regs) = self.tracer.registers(tid) else { continue };
+            let cx = self.go_context(&regs);
+            let score = 1
+                + 4 * u8::from(cx.goid.is_some())
+                + 2 * u8::from(cx.goid.is_some() && cx.goid == self.state.goroutine)
+                + u8::from(!cx.system_stack && cx.goid.is_some());
+            if score > best.0 {
+                best = (score, tid);
+            }
+        }
+        best.1
+    }
+
+    /// Goes on. `goroutine` names the one that a step is about; none for the one of the stop.
+    pub fn proceed(&mut self, go: &Go, goroutine: Option<GoroutineId>) -> Result<(), EngineError> {
+        if self.gone {
+            return Err(EngineError::State("the process is gone".into()));
+        }
+        if self.running {
+            return Err(EngineError::State("the program is running; pause it first".into()));
+        }
+        let stepping = !matches!(go, Go::Continue);
+        if stepping && self.step.is_some() {
+            return Err(EngineError::State(
+                "a step is under way that another goroutine's breakpoint interrupted: continue finishes it, cancelnext drops it".into(),
+            ));
+        }
+        match go {
+            Go::Continue => {}
+            Go::To(spec, here) => {
+                let all = resolve(&self.sym, self.bias, spec, here)?;
+                self.to = all.into_iter().flatten().collect();
+                self.to.sort_unstable();
+            }
+            Go::Instruction | Go::NextInstruction => return self.step_instruction(go, goroutine),
+            Go::Next | Go::Into | Go::Out => {
+                let (start, who) = self.start_of(goroutine)?;
+                self.step = Some(match go {
+                    Go::Out => self.plan_out(&start, who)?,
+                    g => self.plan_next(&start, who, *g == Go::Into, false)?,
+                });
+            }
+        }
+        self.go()
+    }
+
+    /// Drops an interrupted step.
+    pub fn cancel_step(&mut self) {
+        self.end_step();
+    }
+
+    /// Where the goroutine (or the thread of the stop) is.
+    pub(super) fn start_of(&self, goroutine: Option<GoroutineId>) -> Result<(Start, Who), EngineError> {
+        let want = goroutine.or(self.state.goroutine);
+        let Some(id) = want else {
+            let tid = self.state.thread;
+            return Ok((Start::Thread(tid, self.tracer.registers(tid)?), Who::Thread(tid)));
+        };
+        for (tid, t) in self.tracer.threads() {
+            if t.state.stands() {
+                let regs = self.tracer.registers(tid)?;
+                if self.go_context(&regs).goid == Some(id) {
+                    return Ok((Start::Thread(tid, regs), Who::Goroutine(id)));
+                }
+            }
+        }
+        let g = self.find_goroutine(id).ok_or_else(|| EngineError::NotFound(format!("no goroutine {id}")))?;
+        Ok((Start::Parked(id, g), Who::Goroutine(id)))
+    }
+
+    /// Address of a goroutine's `runtime.g`.
+    fn find_goroutine(&self, id: GoroutineId) -> Option<LoadAddr> {
+        let all = self.rt.all_gs(&*self.mem).ok()?;
+        all.into_iter()
+            .map(LoadAddr)
+            .find(|g| self.rt.read_g(&*self.mem, *g).is_ok_and(|g| g.alive() && g.goid == id.0))
+    }
+
+    fn step_instruction(&mut self, go: &Go, goroutine: Option<GoroutineId>) -> Result<(), EngineError> {
+        let (start, who) = self.start_of(goroutine)?;
+        let Start::Thread(tid, regs) = start else {
+            // Parked: it stops where it comes back to life.
+            let frames = self.step_frames(&start, 1);
+            let at =
+                frames.first().map(|f| f.pc).ok_or_else(|| EngineError::State("this goroutine has no frame".into()))?;
+            let points = vec![super::points::Point::next(at, who, None)];
+            self.step = Some(super::points::Step { who, points, into: false, body_frame: None });
+            return self.go();
+        };
+        if *go == Go::NextInstruction
+            && let Some(behind) = self.behind_call(&regs)
+        {
+            let cx = self.go_context(&regs);
+            let p = super::points::Point::next(behind, who, self.frame_offset(&regs, &cx));
+            self.step = Some(super::points::Step { who, points: vec![p], into: false, body_frame: None });
+            return self.go();
+        }
+        let t0 = std::time::Instant::now();
+        let mut events = Vec::new();
+        self.epoch.0 += 1;
+        self.happened.push(Happened::Resumed(self.epoch));
+        let alive = self.tracer.step_alone(tid, &mut events)?;
+        for e in events {
+            if let crate::target::linux::tracer::Event::Exited(s, sig) = e {
+                self.exited(s, sig);
+                return Ok(());
+            }
+        }
+        if alive {
+            self.tracer.park(tid)?;
+            self.dealt_with.insert(tid);
+        }
+        self.report_stop(tid, StopReason::StepDone, t0);
+        Ok(())
+    }
+
+    /// The address behind the CALL that these registers stand at.
+    fn behind_call(&self, regs: &Registers) -> Option<LoadAddr> {
+        use iced_x86::{Decoder, DecoderOptions, FlowControl};
+        let code = super::stepover::clean_code(&self.sym, self.bias, LoadAddr(regs.pc()))?;
+        let i = Decoder::with_ip(64, code, regs.pc(), DecoderOptions::NONE).decode();
+        matches!(i.flow_control(), FlowControl::Call | FlowControl::IndirectCall).then(|| LoadAddr(i.next_ip()))
+    }
+
+    /// Sets a breakpoint (for a regular expression, one a function). Works while the target runs.
+    pub fn set_breakpoint(&mut self, spec: &BreakpointSpec, here: &Here) -> Result<Vec<Breakpoint>, EngineError> {
+        let BreakpointPlace::Spec(place) = &spec.place;
+        self.check(spec)?;
+        let all = resolve(&self.sym, self.bias, place, here)?;
+        let mut out = Vec::new();
+        let several = all.len() > 1;
+        for addrs in all {
+            if let Some(id) = self.table.same_place(&addrs) {
+                if several {
+                    continue;
+                }
+                return Err(EngineError::State(format!("breakpoint {id} is there already")));
+            }
+            let at = addrs.iter().map(|a| self.location(*a)).collect();
+            let id = self.table.add(spec.clone(), at, addrs);
+            out.extend(self.table.get(id).map(|l| l.public.clone()));
+        }
+        if let Err(e) = self.rearm() {
+            for b in &out {
+                self.table.remove(b.id);
+            }
+            self.rearm()?;
+            return Err(e);
+        }
+        Ok(out)
+    }
+
+    fn check(&self, spec: &BreakpointSpec) -> Result<(), EngineError> {
+        if !spec.name.is_empty() && !valid_name(&spec.name) {
+            return Err(EngineError::State(format!(
+                "`{}` is no breakpoint name: letters and digits, not a number",
+                spec.name
+            )));
+        }
+        if !spec.condition.is_empty() {
+            eval::check_syntax(&spec.condition).map_err(|e| EngineError::Expression(e.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Changes condition, hit count, name or enabled state.
+    pub fn edit_breakpoint(&mut self, id: BreakpointId, spec: &BreakpointSpec) -> Result<Breakpoint, EngineError> {
+        self.check(spec)?;
+        let l = self.table.get_mut(id).ok_or_else(|| EngineError::NotFound(format!("no breakpoint {id}")))?;
+        let place = l.public.spec.place.clone();
+        l.public.spec = BreakpointSpec { place, ..spec.clone() };
+        l.public.problem.clear();
+        l.compiled.clear();
+        let public = l.public.clone();
+        self.rearm()?;
+        Ok(public)
+    }
+
+    /// Removes a breakpoint.
+    pub fn clear_breakpoint(&mut self, id: BreakpointId) -> Result<(), EngineError> {
+        self.table.remove(id).ok_or_else(|| EngineError::NotFound(format!("no breakpoint {id}")))?;
+        self.rearm()
+    }
+
+    /// All breakpoints.
+    pub fn breakpoints(&self) -> Vec<Breakpoint> {
+        self.table.iter().map(|l| l.public.clone()).collect()
+    }
+
+    /// Takes the breakpoints over from the engine of a program that was restarted: places are resolved again; what has no place
+    /// any more says so.
+    pub fn adopt_breakpoints(&mut self, old: &mut Engine) {
+        for mut l in old.table.take() {
+            let BreakpointPlace::Spec(place) = &l.public.spec.place;
+            // A line without a file was meant in the file in which it was found.
+            let full = match (place.parse::<i64>(), l.public.at.first()) {
+                (Ok(_), Some(at)) => format!("{}:{}", at.file, at.line),
+                _ if place.starts_with(['+', '-']) => {
+                    l.public.at.first().map_or_else(|| place.clone(), |at| format!("{}:{}", at.file, at.line))
+                }
+                _ if place.starts_with('/') => {
+                    l.public.at.first().map_or_else(|| place.clone(), |at| at.function.clone())
+                }
+                _ if place.starts_with('*') => {
+                    l.public.at.first().map_or_else(|| place.clone(), |at| format!("{}:{}", at.file, at.line))
+                }
+                _ => place.clone(),
+            };
+            l.compiled.clear();
+            l.public.hits = 0;
+            match resolve(&self.sym, self.bias, &full, &Here::default()) {
+                Ok(all) => {
+                    l.addrs = all.into_iter().flatten().collect();
+                    l.addrs.sort_unstable();
+                    l.public.at = l.addrs.iter().map(|a| self.location(*a)).collect();
+                    l.public.problem.clear();
+                }
+                Err(e) => {
+                    l.addrs.clear();
+                    l.public.at.clear();
+                    l.public.problem = e.to_string();
+                }
+            }
+            self.happened.push(Happened::Breakpoint(l.public.clone()));
+            self.table.restore(l);
+        }
+    }
+
+    /// A user breakpoint was reached by `tid`: does it count?
+    pub(super) fn user_hit(
+        &mut self,
+        id: BreakpointId,
+        tid: Tid,
+        at: LoadAddr,
+        regs: &Registers,
+        cx: &GoContext,
+    ) -> Result<bool, String> {
+        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
+        if !l.public.spec.condition.is_empty() {
+            let text = l.public.spec.condition.clone();
+            let ctx = eval::Context { rt: &self.rt, mem: &*self.mem, regs, goid: cx.goid, g: cx.g, tid };
+            if !l.compiled.contains_key(&at) {
+                let c = eval::compile(&text, &ctx).map_err(|e| format!("condition `{text}`: {e}"))?;
+                l.compiled.insert(at, c);
+            }
+            let holds = match l.compiled.get(&at) {
+                Some(c) => c.run_bool(&ctx).map_err(|e| format!("condition `{text}`: {e}"))?,
+                None => false,
+            };
+            if !holds {
+                return Ok(false);
+            }
+        }
+        l.public.hits += 1;
+        let counts = l.public.spec.hits.is_none_or(|h| h.holds(l.public.hits));
+        let public = l.public.clone();
+        self.happened.push(Happened::Breakpoint(public));
+        Ok(counts)
+    }
+
+    /// Function, file and line at an address.
+    pub fn location(&self, pc: LoadAddr) -> Arc<Location> {
+        let l = self.sym.location(self.bias.to_file(pc));
+        Arc::new(Location {
+            function: l.map_or_else(String::new, |l| l.function.to_string()),
+            file: l.map_or_else(String::new, |l| l.file.to_string()),
+            line: l.map_or(0, |l| l.line),
+            pc,
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! Getting a target: symbols first, while it runs; then the runtime's globals; then, for control, the ptrace attachment.
+
+use super::breakpoints::{Breakpoints, FATAL_ERROR, UNRECOVERED_PANIC};
+use super::int3::Int3;
+use super::journal::{Header, Journal};
+use super::stepover::Displaced;
+use super::{Engine, EngineError, Happened, StopState};
+use crate::base::mmap::FileBytes;
+use crate::base::{LoadBias, StopEpoch};
+use crate::goruntime::GoRuntime;
+use crate::model::{TargetInfo, TargetKind};
+use crate::symbols::{Symbols, SymbolsError};
+use crate::target::TargetError;
+use crate::target::linux::memory::ProcessMemory;
+use crate::target::linux::tracer::Tracer;
+use crate::target::linux::{procfs, spawn};
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why a target could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The process.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The executable.
+    #[error("{path}: {source}")]
+    Binary {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        source: SymbolsError,
+    },
+    /// The executable could not be read.
+    #[error("cannot read {path}: {source}")]
+    File {
+        /// Its path.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The Go runtime's structures could not be found.
+    #[error("{path}: {message}")]
+    Runtime {
+        /// Its path.
+        path: String,
+        /// Why.
+        message: String,
+    },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// A process that can be read: symbols, memory and runtime. Nothing is stopped or attached for it.
+#[derive(Clone)]
+pub struct Loaded {
+    /// Process id.
+    pub pid: i32,
+    /// Path of the executable, for display.
+    pub exe: String,
+    /// Symbols.
+    pub sym: Arc<Symbols>,
+    /// Memory.
+    pub mem: Arc<ProcessMemory>,
+    /// Runtime structures.
+    pub rt: Arc<GoRuntime>,
+    /// Where it was loaded.
+    pub bias: LoadBias,
+}
+
+/// Reads an executable's symbols.
+pub fn load_symbols(path: &Path, shown: &str) -> Result<Arc<Symbols>, OpenError> {
+    let bytes = FileBytes::open(path).map_err(|source| OpenError::File { path: shown.into(), source })?;
+    Symbols::load(bytes).map(Arc::new).map_err(|source| OpenError::Binary { path: shown.into(), source })
+}
+
+impl Loaded {
+    /// Opens a running process for reading. `exe` names another file to take symbols from.
+    pub fn open(pid: i32, exe: Option<&Path>) -> Result<Loaded, OpenError> {
+        if !procfs::alive(pid) {
+            return Err(TargetError::NoProcess(pid).into());
+        }
+        let (shown, path) = procfs::exe(pid)?;
+        let (shown, path) = match exe {
+            Some(e) => (e.display().to_string(), e.to_path_buf()),
+            None => (shown, path),
+        };
+        let sym = load_symbols(&path, &shown)?;
+        Loaded::with_symbols(pid, shown, sym)
+    }
+
+    /// A process whose executable's symbols are known.
+    pub fn with_symbols(pid: i32, exe: String, sym: Arc<Symbols>) -> Result<Loaded, OpenError> {
+        let mem = Arc::new(ProcessMemory::open(pid)?);
+        let bias = procfs::load_bias(pid, sym.image().entry().0)?;
+        let rt = GoRuntime::open(sym.clone(), bias, &*mem)
+            .map_err(|e| OpenError::Runtime { path: exe.clone(), message: e.to_string() })?;
+        Ok(Loaded { pid, exe, sym, mem, rt: Arc::new(rt), bias })
+    }
+
+    /// What screens and JSON say of it.
+    pub fn info(&self, launched: bool, args: Vec<String>) -> TargetInfo {
+        let notes = self.sym.notes();
+        TargetInfo {
+            kind: TargetKind::Process,
+            pid: Some(self.pid),
+            exe: self.exe.clone(),
+            args,
+            go: self.sym.go_version().short().to_string(),
+            arch: "amd64".into(),
+            stripped: !self.sym.has_dwarf_section(),
+            optimised: self.sym.is_optimised(),
+            pie: self.sym.image().is_pie(),
+            launched,
+            main_package: self.sym.build_info().path.clone(),
+            notes,
+        }
+    }
+}
+
+impl Engine {
+    /// Takes control of a running process. It is not stopped.
+    pub fn attach(loaded: &Loaded) -> Result<Engine, OpenError> {
+        let tracer = Tracer::attach(loaded.pid)?;
+        let mut e = Engine::build(tracer, loaded, false, false)?;
+        e.running = true;
+        Ok(e)
+    }
+
+    /// Launches a program, stopped before its first instruction, and its terminal.
+    pub fn launch(spec: &spawn::Launch, sym: Arc<Symbols>) -> Result<(Engine, Loaded, Option<OwnedFd>), OpenError> {
+        let mut started = spawn::launch(spec)?;
+        let pid = started.tracer.pid();
+        let loaded = match Loaded::with_symbols(pid, spec.exe.display().to_string(), sym) {
+            Ok(l) => l,
+            Err(e) => {
+                started.tracer.kill();
+                return Err(e);
+            }
+        };
+        let mut e = Engine::build(started.tracer, &loaded, true, spec.exit_kill)?;
+        e.entry = loaded.sym.find_function("main.main").map(|f| loaded.bias.to_load(loaded.sym.pc_after_prologue(f)));
+        Ok((e, loaded, started.pty))
+    }
+
+    fn build(tracer: Tracer, l: &Loaded, launched: bool, kill_on_end: bool) -> Result<Engine, OpenError> {
+        let mut happened = Vec::new();
+        let header = Header {
+            pid: l.pid,
+            start_time: procfs::start_time(l.pid).unwrap_or(0),
+            exe: l.exe.clone(),
+            host: std::process::id() as i32,
+        };
+        let journal = match Journal::create(&header) {
+            Ok(j) => Some(j),
+            // A program of our own may lose its breakpoints; one that we attach to may not.
+            Err(e) if launched => {
+                happened.push(Happened::Note(format!("no journal: {e}")));
+                None
+            }
+            Err(e) => return Err(EngineError::Arm(super::int3::ArmError::Journal(e)).into()),
+        };
+        let own =
+            [("runtime.fatalpanic", UNRECOVERED_PANIC), ("runtime.throw", FATAL_ERROR), ("runtime.fatal", FATAL_ERROR)];
+        let own: BTreeMap<_, _> =
+            own.iter().filter_map(|(name, id)| Some((l.bias.to_load(l.sym.find_function(name)?.entry), *id))).collect();
+        Ok(Engine {
+            tracer,
+            mem: l.mem.clone(),
+            sym: l.sym.clone(),
+            rt: l.rt.clone(),
+            bias: l.bias,
+            traps: Int3::new(journal),
+            displaced: Displaced::new(&l.sym, l.bias),
+            table: Breakpoints::default(),
+            own,
+            entry: None,
+            to: Vec::new(),
+            step: None,
+            running: false,
+            gone: false,
+            epoch: StopEpoch(1),
+            state: Arc::new(StopState { epoch: StopEpoch(1), ..StopState::default() }),
+            dealt_with: BTreeSet::new(),
+            vforked: BTreeSet::new(),
+            launched,
+            kill_on_end,
+            happened,
+        })
+    }
+}

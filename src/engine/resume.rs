@@ -1,0 +1,118 @@
+//! Setting the target going, and letting it go for good.
+
+use super::{Engine, EngineError, Happened, StopState};
+use crate::base::{LoadAddr, StopEpoch, Tid};
+use crate::engine::int3::Mechanism;
+use std::sync::Arc;
+
+impl Engine {
+    /// Every address that must trap while it runs, ascending.
+    fn wanted(&self) -> Vec<LoadAddr> {
+        let mut v: Vec<LoadAddr> = self.table.addresses().collect();
+        v.extend(self.own.keys());
+        v.extend(self.entry);
+        v.extend(&self.to);
+        if let Some(s) = &self.step {
+            v.extend(s.addresses());
+        }
+        v.sort_unstable();
+        v.dedup();
+        v
+    }
+
+    /// Brings the traps in the text up to date while the target runs.
+    pub(super) fn rearm(&mut self) -> Result<(), EngineError> {
+        if self.running && !self.gone {
+            let wanted = self.wanted();
+            let text = super::EngineText { sym: &self.sym, bias: self.bias, mem: &self.mem };
+            self.traps.arm(&wanted, &text)?;
+        }
+        Ok(())
+    }
+
+    /// From a stop: threads whose hit was dealt with pass their breakpoint, traps are planted, all run.
+    pub(super) fn run_again(&mut self) -> Result<(), EngineError> {
+        if self.gone {
+            return Ok(());
+        }
+        let wanted = self.wanted();
+        let mut events = Vec::new();
+        for tid in std::mem::take(&mut self.dealt_with) {
+            let stands = self.tracer.thread(tid).is_some_and(|t| t.state.stands());
+            if !stands {
+                continue;
+            }
+            let pc = LoadAddr(self.tracer.registers(tid)?.pc());
+            if wanted.binary_search(&pc).is_ok() {
+                self.tracer.step_alone(tid, &mut events)?;
+            }
+        }
+        self.running = true;
+        for e in events {
+            if let crate::target::linux::tracer::Event::Exited(s, sig) = e {
+                self.exited(s, sig);
+                return Ok(());
+            }
+        }
+        self.rearm()?;
+        let tids: Vec<Tid> = self.tracer.threads().filter(|t| t.1.state.stands()).map(|t| t.0).collect();
+        for tid in tids {
+            self.tracer.resume(tid)?;
+        }
+        Ok(())
+    }
+
+    /// Sets a launched program going, to `main.main`.
+    pub fn start(&mut self) -> Result<(), EngineError> {
+        self.go()
+    }
+
+    /// News that were taken but are for somebody else.
+    pub fn put_back(&mut self, news: Vec<Happened>) {
+        self.happened.splice(0..0, news);
+    }
+
+    /// As the user sees it: a new epoch, and the news of it.
+    pub(super) fn go(&mut self) -> Result<(), EngineError> {
+        self.epoch = StopEpoch(self.epoch.0 + 1);
+        self.state = Arc::new(StopState { epoch: self.epoch, ..StopState::default() });
+        self.happened.push(Happened::Resumed(self.epoch));
+        self.run_again()
+    }
+
+    /// Puts everything back and lets the process run on (or, launched and so wanted, ends it). The engine is of no use afterwards.
+    pub fn detach(&mut self, kill: bool) -> Result<(), EngineError> {
+        if self.gone {
+            self.traps.finish();
+            return Ok(());
+        }
+        if kill && !self.launched {
+            return Err(EngineError::State("adit kills only what it launched; this process was attached to".into()));
+        }
+        self.step = None;
+        if self.running {
+            self.stand()?;
+        }
+        if self.gone {
+            return Ok(());
+        }
+        // Children still between vfork and exec run on in clean text.
+        for tid in std::mem::take(&mut self.vforked) {
+            crate::target::linux::tracer::release_running(tid);
+        }
+        if kill {
+            self.tracer.kill();
+        } else {
+            self.tracer.release_all();
+        }
+        self.traps.finish();
+        self.gone = true;
+        self.running = false;
+        Ok(())
+    }
+
+    /// The end of a session that nobody said how to end: as `detach`, killing what was launched unless told to leave it.
+    pub fn end(&mut self) -> Result<(), EngineError> {
+        self.detach(self.launched && self.kill_on_end)
+    }
+}

@@ -1,0 +1,390 @@
+//! While the target runs: what each thread's event means, decided on that thread while the others go on.
+
+use super::points::{Kind, Point};
+use super::stepover::{Passed, clean_code};
+use super::{Engine, EngineError, Happened};
+use crate::arch::Registers;
+use crate::base::{BreakpointId, LoadAddr, Tid};
+use crate::model::StopReason;
+use crate::target::linux::memory::ProcessMemory;
+use crate::target::linux::sys;
+use crate::target::linux::tracer::{Event, State, Tracer};
+
+/// What a hit asks for.
+pub(super) enum Verdict {
+    /// Go on.
+    Pass,
+    /// Stop all; why.
+    Stop(StopReason),
+}
+
+impl Engine {
+    /// Deals with everything that happened to the target's threads. Cheap when nothing did.
+    pub fn pump(&mut self) -> Result<(), EngineError> {
+        if self.gone || !self.running {
+            return Ok(());
+        }
+        loop {
+            let events = self.tracer.poll();
+            if events.is_empty() {
+                break;
+            }
+            for e in events {
+                self.event(e)?;
+                if self.gone || !self.running {
+                    return Ok(());
+                }
+            }
+        }
+        self.pump_vforked()
+    }
+
+    fn event(&mut self, e: Event) -> Result<(), EngineError> {
+        match e {
+            Event::Trap(tid, code) => self.trap(tid, code)?,
+            Event::Signal(tid, sig) => self.signal(tid, sig)?,
+            Event::Parked(tid) => {
+                self.cancel_flight(tid)?;
+                self.tracer.resume(tid)?;
+            }
+            Event::NewThread(creator, _) => self.tracer.resume(creator)?,
+            Event::NewProcess(creator, child, shares_memory) => {
+                self.new_process(child, shares_memory);
+                self.tracer.resume(creator)?;
+            }
+            Event::Exec(tid) => self.exec(tid),
+            Event::ThreadGone(tid) => {
+                self.displaced.land(tid);
+                self.dealt_with.remove(&tid);
+            }
+            Event::Exited(status, signal) => self.exited(status, signal),
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, tid: Tid, sig: i32) -> Result<(), EngineError> {
+        let Some(flight) = self.displaced.flight(tid) else { return Ok(self.tracer.resume(tid)?) };
+        if matches!(sig, libc::SIGSEGV | libc::SIGBUS | libc::SIGFPE | libc::SIGILL) {
+            // The copied instruction faulted: the program must see it at the original.
+            let mut regs = self.tracer.registers(tid)?;
+            regs.set_pc(flight.from.0);
+            self.tracer.set_registers(tid, &regs)?;
+            self.displaced.land(tid);
+            return Ok(self.tracer.resume(tid)?);
+        }
+        // Anything else waits until the copy has run: no handler may see the copy's address.
+        Ok(self.tracer.start_step(tid)?)
+    }
+
+    /// A thread that was parked in the middle of a displaced step goes back to, or behind, the original.
+    pub(super) fn cancel_flight(&mut self, tid: Tid) -> Result<(), EngineError> {
+        if let Some(f) = self.displaced.land(tid) {
+            let mut regs = self.tracer.registers(tid)?;
+            regs.set_pc(f.landing(LoadAddr(regs.pc())).0);
+            self.tracer.set_registers(tid, &regs)?;
+        }
+        Ok(())
+    }
+
+    fn trap(&mut self, tid: Tid, _code: i32) -> Result<(), EngineError> {
+        if self.displaced.flight(tid).is_some() {
+            self.cancel_flight(tid)?;
+            return Ok(self.tracer.resume(tid)?);
+        }
+        let mut regs = self.tracer.registers(tid)?;
+        let at = LoadAddr(regs.pc().wrapping_sub(1));
+        if !self.traps.was_armed(at) {
+            if self.is_hardcoded(at) {
+                self.dealt_with.insert(tid);
+                return self.stop_for(tid, StopReason::HardcodedBreakpoint);
+            }
+            return Ok(self.tracer.resume(tid)?); // the trap is swallowed
+        }
+        regs.set_pc(at.0);
+        if !super::int3::Mechanism::armed(&self.traps, at) {
+            // Taken out before the kernel reported the hit.
+            self.tracer.set_registers(tid, &regs)?;
+            return Ok(self.tracer.resume(tid)?);
+        }
+        match self.verdict(tid, at, &regs)? {
+            Verdict::Stop(reason) => {
+                self.tracer.set_registers(tid, &regs)?;
+                self.dealt_with.insert(tid);
+                self.stop_for(tid, reason)
+            }
+            Verdict::Pass => self.pass(tid, at, regs),
+        }
+    }
+
+    fn is_hardcoded(&self, at: LoadAddr) -> bool {
+        clean_code(&self.sym, self.bias, at).is_some_and(|c| c.first() == Some(&0xcc))
+    }
+
+    /// Takes a thread past the breakpoint it stands on, others running.
+    fn pass(&mut self, tid: Tid, at: LoadAddr, mut regs: Registers) -> Result<(), EngineError> {
+        let Some(code) = clean_code(&self.sym, self.bias, at).map(<[u8]>::to_vec) else {
+            return Err(EngineError::NotFound(format!("no code at {at}")));
+        };
+        if let Some((area, bytes)) = self.displaced.area().map(|(a, b)| (a, b.to_vec())) {
+            self.traps.record(area, &bytes)?;
+        }
+        match self.displaced.pass(tid, &code, &mut regs, &self.mem) {
+            Passed::Emulated(store) => {
+                if let Some((addr, value, size)) = store {
+                    self.mem.write(addr, &value.to_le_bytes()[..size as usize])?;
+                }
+                self.tracer.set_registers(tid, &regs)?;
+                self.tracer.resume(tid)?;
+            }
+            Passed::InFlight => {
+                self.tracer.set_registers(tid, &regs)?;
+                self.tracer.start_step(tid)?;
+            }
+            Passed::Alone => {
+                self.tracer.set_registers(tid, &regs)?;
+                self.dealt_with.insert(tid);
+                self.stand()?;
+                self.run_again()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the hit of `tid` at `at` asks for. `regs` has the PC at the breakpoint.
+    fn verdict(&mut self, tid: Tid, at: LoadAddr, regs: &Registers) -> Result<Verdict, EngineError> {
+        let cx = self.go_context(regs);
+        if self.entry == Some(at) {
+            self.entry = None;
+            return Ok(Verdict::Stop(StopReason::Launched));
+        }
+        let mut step_done = false;
+        let mut step_same = false;
+        if let Some(step) = &self.step {
+            step_same = step.who.is(tid, &cx);
+            let hit: Vec<Point> = step
+                .points
+                .iter()
+                .filter(|p| p.addr == at && !p.off && p.who.is(tid, &cx))
+                .filter(|p| p.frame.is_none_or(|f| self.frame_offset(regs, &cx) == Some(f)))
+                .cloned()
+                .collect();
+            for p in hit {
+                match p.kind {
+                    Kind::Next => step_done = true,
+                    Kind::NextDefer { on_return } => step_done |= self.called_by_panic_or_return(regs, &cx, on_return),
+                    Kind::Call => self.follow_call(tid, regs)?,
+                    Kind::NewGoroutine => self.follow_new_goroutine(regs)?,
+                    Kind::RangeBody => self.restart_step(tid, regs)?,
+                    Kind::BodyReturned => self.body_returned(),
+                }
+            }
+        }
+        if let Some(&id) = self.own.get(&at) {
+            self.step = None;
+            return Ok(Verdict::Stop(self.death_reason(id, regs, &cx)));
+        }
+        let mut hit_user: Option<BreakpointId> = None;
+        for id in self.table.at(at) {
+            match self.user_hit(id, tid, at, regs, &cx) {
+                Ok(true) => hit_user = hit_user.or(Some(id)),
+                Ok(false) => {}
+                Err(why) => {
+                    return Ok(Verdict::Stop(StopReason::ConditionFailed(id, why)));
+                }
+            }
+        }
+        let reached = self.to.contains(&at);
+        Ok(match (hit_user, step_done || reached) {
+            (None, false) => Verdict::Pass,
+            (None, true) => {
+                self.end_step();
+                Verdict::Stop(StopReason::StepDone)
+            }
+            (Some(id), done) => {
+                if done || step_same || self.step.is_none() {
+                    self.end_step();
+                    Verdict::Stop(StopReason::Breakpoint(id))
+                } else {
+                    Verdict::Stop(StopReason::StepInterrupted(id))
+                }
+            }
+        })
+    }
+
+    pub(super) fn end_step(&mut self) {
+        self.step = None;
+        self.to.clear();
+    }
+
+    /// The process forked. Its copy of the text has our traps in it, or it runs in our very memory.
+    fn new_process(&mut self, child: i32, shares_memory: bool) {
+        let tid = Tid(child);
+        if !matches!(sys::wait(tid, true), Ok(sys::WaitStatus::Event(..) | sys::WaitStatus::Signal(_))) {
+            return;
+        }
+        if shares_memory {
+            self.vforked.insert(tid);
+            let _gone_shows_in_wait = sys::cont(tid, 0);
+            return;
+        }
+        if let Ok(mem) = ProcessMemory::open(child) {
+            let traps = self.traps.planted().try_for_each(|(addr, byte)| mem.write(addr, &[byte]));
+            if let Err(e) = traps.and_then(|()| self.displaced.clean_fork(&mem)) {
+                self.happened.push(Happened::Note(format!("cannot clean the text of forked process {child}: {e}")));
+            }
+        }
+        Tracer::release_child(child);
+    }
+
+    /// Children between vfork and exec run in our memory and may meet our traps: they are taken past them.
+    fn pump_vforked(&mut self) -> Result<(), EngineError> {
+        for tid in self.vforked.clone() {
+            match sys::wait(tid, false) {
+                Ok(sys::WaitStatus::None) => {}
+                Ok(sys::WaitStatus::Event(libc::PTRACE_EVENT_EXEC, _)) => {
+                    self.vforked.remove(&tid);
+                    Tracer::release_child(tid.0);
+                }
+                Ok(sys::WaitStatus::Signal(libc::SIGTRAP)) => self.vforked_trap(tid)?,
+                Ok(sys::WaitStatus::Signal(sig)) => drop(sys::cont(tid, sig)),
+                Ok(sys::WaitStatus::Event(..)) => drop(sys::cont(tid, 0)),
+                Ok(sys::WaitStatus::Exited(_) | sys::WaitStatus::Signaled(_)) | Err(_) => {
+                    self.vforked.remove(&tid);
+                    self.displaced.land(tid);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn vforked_trap(&mut self, tid: Tid) -> Result<(), EngineError> {
+        let Ok(mut regs) = sys::registers(tid) else { return Ok(()) };
+        let (mut step, mut store) = (false, None);
+        if let Some(f) = self.displaced.land(tid) {
+            regs.set_pc(f.landing(LoadAddr(regs.pc())).0);
+        } else {
+            let at = LoadAddr(regs.pc().wrapping_sub(1));
+            if self.traps.was_armed(at) {
+                regs.set_pc(at.0);
+                if let Some(code) = clean_code(&self.sym, self.bias, at).map(<[u8]>::to_vec) {
+                    match self.displaced.pass(tid, &code, &mut regs, &self.mem) {
+                        Passed::Emulated(s) => store = s,
+                        Passed::InFlight => step = true,
+                        // Nobody else can be hurt by taking the byte out: the parent thread waits for this child.
+                        Passed::Alone => self.mem.write(at, &code[..1])?,
+                    }
+                }
+            }
+        }
+        if let Some((addr, value, size)) = store {
+            self.mem.write(addr, &value.to_le_bytes()[..size as usize])?;
+        }
+        let _gone_shows_in_wait = sys::set_registers(tid, &regs)
+            .and_then(|()| if step { sys::single_step(tid, 0) } else { sys::cont(tid, 0) });
+        Ok(())
+    }
+
+    /// The process replaced its program. Nothing of ours is left in it; it is let go.
+    fn exec(&mut self, tid: Tid) {
+        self.traps.abandon();
+        self.displaced.abandon();
+        let exe = crate::target::linux::procfs::exe(self.tracer.pid()).map_or_else(|_| "?".into(), |e| e.0);
+        let _gone_is_fine = self.tracer.park(tid);
+        self.tracer.release_all();
+        self.gone = true;
+        self.running = false;
+        self.happened
+            .push(Happened::Released(format!("the process replaced its program by {exe} (exec) and was let go")));
+    }
+
+    pub(super) fn exited(&mut self, status: Option<i32>, signal: Option<i32>) {
+        self.traps.abandon();
+        self.gone = true;
+        self.running = false;
+        self.step = None;
+        self.happened.push(Happened::Exited(status, signal));
+    }
+
+    /// Stops everything on behalf of `tid`, at which something happened.
+    pub(super) fn stop_for(&mut self, tid: Tid, reason: StopReason) -> Result<(), EngineError> {
+        let t0 = std::time::Instant::now();
+        self.stand()?;
+        if self.gone {
+            return Ok(());
+        }
+        if reason == StopReason::HardcodedBreakpoint {
+            self.leave_runtime_breakpoint(tid)?;
+        }
+        self.report_stop(tid, reason, t0);
+        Ok(())
+    }
+
+    /// All threads stand, kill-safely, and the text is clean. Hits that came in behind the first are rewound and will be met again.
+    pub(super) fn stand(&mut self) -> Result<(), EngineError> {
+        let events = self.tracer.stop_all(std::time::Duration::from_millis(300));
+        self.settle(events)?;
+        if self.gone {
+            return Ok(());
+        }
+        let tids: Vec<Tid> = self.tracer.threads().map(|t| t.0).collect();
+        for tid in tids {
+            // Each round can bring one queued event to light; a thread has few.
+            for _ in 0..8 {
+                match self.tracer.park(tid)? {
+                    Some(e) => self.settle(vec![e])?,
+                    None => break,
+                }
+            }
+            if self.displaced.flight(tid).is_some() && self.tracer.thread(tid).is_some_and(|t| t.state.stands()) {
+                self.cancel_flight(tid)?;
+            }
+        }
+        if self.gone {
+            return Ok(());
+        }
+        let text = super::EngineText { sym: &self.sym, bias: self.bias, mem: &self.mem };
+        super::int3::Mechanism::disarm(&mut self.traps, &text)?;
+        self.displaced.restore(&self.mem);
+        let all_stand = self.tracer.threads().all(|(_, t)| t.state != State::Running);
+        if all_stand && self.vforked.is_empty() {
+            self.traps.forget_recent();
+        }
+        self.running = false;
+        Ok(())
+    }
+
+    /// Events that came in while everything was being stopped.
+    fn settle(&mut self, events: Vec<Event>) -> Result<(), EngineError> {
+        for e in events {
+            match e {
+                Event::Trap(tid, _) => {
+                    if self.displaced.flight(tid).is_some() {
+                        self.cancel_flight(tid)?;
+                        continue;
+                    }
+                    let mut regs = self.tracer.registers(tid)?;
+                    let at = LoadAddr(regs.pc().wrapping_sub(1));
+                    if self.traps.was_armed(at) {
+                        regs.set_pc(at.0);
+                        self.tracer.set_registers(tid, &regs)?;
+                        self.dealt_with.remove(&tid);
+                    }
+                }
+                Event::Signal(tid, _) | Event::Parked(tid) => {
+                    if self.displaced.flight(tid).is_some() {
+                        self.cancel_flight(tid)?;
+                    }
+                }
+                Event::NewThread(..) => {}
+                Event::NewProcess(_, child, shares) => self.new_process(child, shares),
+                Event::Exec(tid) => self.exec(tid),
+                Event::ThreadGone(tid) => {
+                    self.displaced.land(tid);
+                    self.dealt_with.remove(&tid);
+                }
+                Event::Exited(status, signal) => self.exited(status, signal),
+            }
+        }
+        Ok(())
+    }
+}

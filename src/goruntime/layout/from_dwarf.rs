@@ -1,0 +1,76 @@
+//! Offsets from the program's own DWARF: the `runtime` unit is scanned once for the structures needed.
+
+use crate::symbols::dwarf::{DieOff, Dwarf};
+use rustc_hash::FxHashMap;
+
+/// Structures whose members are wanted.
+const STRUCTS: [&str; 6] =
+    ["runtime.g", "runtime.m", "runtime.sudog", "runtime.hchan", "runtime._defer", "runtime._panic"];
+/// A member that is a struct of two words of which the second is the pointer, from 1.26 on.
+const TRACEABLE: &str = "vu";
+
+/// Offsets by `struct.member.member`.
+pub(super) struct Offsets(FxHashMap<String, u64>);
+
+impl Offsets {
+    pub(super) fn read(d: &Dwarf) -> Offsets {
+        let mut map = FxHashMap::default();
+        for u in d.units().iter().filter(|u| u.go && u.name == "runtime") {
+            let mut found = Vec::new();
+            d.children(DieOff(u.root), |die| {
+                if die.tag() == gimli::DW_TAG_structure_type
+                    && let Some(name) = die.name()
+                    && STRUCTS.contains(&name)
+                {
+                    found.push((name.to_string(), die.off()));
+                }
+            });
+            for (name, off) in found {
+                if let Some(size) = d.die(off).and_then(|x| x.u64(gimli::DW_AT_byte_size)) {
+                    map.insert(format!("{name}.@size"), size);
+                }
+                members(d, off, &name, 0, 0, &mut map);
+            }
+        }
+        // What the pointer really is: the second word of the pair.
+        for f in ["runtime.sudog.elem", "runtime.sudog.c"] {
+            let pair = [format!("{f}.{TRACEABLE}"), format!("{f}.maybeTraceablePtr.{TRACEABLE}")];
+            if let Some(&o) = pair.iter().find_map(|p| map.get(p)) {
+                map.insert(f.to_string(), o);
+            }
+        }
+        Offsets(map)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<u64> {
+        self.0.get(name).copied()
+    }
+}
+
+fn members(d: &Dwarf, off: DieOff, prefix: &str, base: u64, depth: u32, map: &mut FxHashMap<String, u64>) {
+    let mut nested = Vec::new();
+    d.children(off, |m| {
+        if m.tag() == gimli::DW_TAG_member
+            && let (Some(name), Some(at)) = (m.name(), m.u64(gimli::DW_AT_data_member_location))
+        {
+            let full = format!("{prefix}.{name}");
+            map.insert(full.clone(), base + at);
+            nested.extend(m.type_ref().map(|t| (full, base + at, t)));
+        }
+    });
+    if depth >= 2 {
+        return;
+    }
+    for (full, at, mut t) in nested {
+        for _ in 0..4 {
+            let Some(die) = d.die(t) else { break };
+            if die.tag() == gimli::DW_TAG_structure_type {
+                members(d, t, &full, at, depth + 1, map);
+            }
+            match (die.tag(), die.type_ref()) {
+                (gimli::DW_TAG_typedef, Some(next)) => t = next,
+                _ => break,
+            }
+        }
+    }
+}

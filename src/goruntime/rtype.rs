@@ -1,0 +1,99 @@
+//! Type descriptors in the target (`internal/abi.Type`): name, kind, size, element; the layout has not changed since 1.21.
+
+use super::GoRuntime;
+use crate::base::{Cursor, LoadAddr, Memory};
+
+/// Bytes of the common part.
+const SIZE: usize = 48;
+const MAX_NAME: usize = 4096;
+/// The name has a `*` in front that does not belong to it.
+const TFLAG_EXTRA_STAR: u8 = 2;
+const TFLAG_DIRECT: u8 = 32;
+const KIND_MASK: u8 = 31;
+const KIND_DIRECT: u8 = 32;
+
+/// `reflect.Kind` numbers.
+pub mod kind {
+    #![allow(missing_docs)]
+    pub const BOOL: u8 = 1;
+    pub const INT: u8 = 2;
+    pub const INT64: u8 = 6;
+    pub const UINT: u8 = 7;
+    pub const UINTPTR: u8 = 12;
+    pub const FLOAT32: u8 = 13;
+    pub const FLOAT64: u8 = 14;
+    pub const COMPLEX64: u8 = 15;
+    pub const COMPLEX128: u8 = 16;
+    pub const ARRAY: u8 = 17;
+    pub const CHAN: u8 = 18;
+    pub const FUNC: u8 = 19;
+    pub const INTERFACE: u8 = 20;
+    pub const MAP: u8 = 21;
+    pub const POINTER: u8 = 22;
+    pub const SLICE: u8 = 23;
+    pub const STRING: u8 = 24;
+    pub const STRUCT: u8 = 25;
+    pub const UNSAFE_POINTER: u8 = 26;
+}
+
+/// The common part of a descriptor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeType {
+    /// Where it is.
+    pub addr: LoadAddr,
+    /// Size of a value.
+    pub size: u64,
+    /// `reflect.Kind`.
+    pub kind: u8,
+    /// An interface holds the value itself, not a pointer to it.
+    pub direct: bool,
+    /// `*main.T`; package name only, not the path.
+    pub name: String,
+}
+
+impl GoRuntime {
+    /// Reads a descriptor.
+    pub fn runtime_type(&self, mem: &dyn Memory, addr: LoadAddr) -> Option<RuntimeType> {
+        let b = mem.read_vec(addr, SIZE).ok()?;
+        let w = |o: usize| b[o..o + 8].try_into().map_or(0, u64::from_le_bytes);
+        let (tflag, raw_kind) = (b[20], b[23]);
+        let direct = match self.layout().facts.direct_iface_in_tflag {
+            true => tflag & TFLAG_DIRECT != 0,
+            false => raw_kind & KIND_DIRECT != 0,
+        };
+        let off = i32::from_le_bytes([b[40], b[41], b[42], b[43]]);
+        let mut name = self.type_text(mem, off).unwrap_or_default();
+        if tflag & TFLAG_EXTRA_STAR != 0 && name.starts_with('*') {
+            name.remove(0);
+        }
+        Some(RuntimeType { addr, size: w(0), kind: raw_kind & KIND_MASK, direct, name })
+    }
+
+    /// Element of a pointer, slice, array, chan or map descriptor.
+    pub fn runtime_elem(&self, mem: &dyn Memory, t: &RuntimeType) -> Option<LoadAddr> {
+        let at = if t.kind == kind::MAP { SIZE + 8 } else { SIZE };
+        mem.read_ptr(t.addr.add(at as u64)).ok()
+    }
+
+    /// Start of the type descriptors in memory.
+    pub fn types_base(&self) -> Option<LoadAddr> {
+        let m = self.symbols().moduledata()?;
+        Some(self.bias().to_load(crate::base::FileAddr(m.types.start)))
+    }
+
+    /// A descriptor's place among the program's own, as DWARF records it; none for types made at run time.
+    pub fn type_offset(&self, addr: LoadAddr) -> Option<u64> {
+        let m = self.symbols().moduledata()?;
+        let file = self.bias().to_file(addr).0;
+        m.types.contains(&file).then(|| file - m.types.start)
+    }
+
+    fn type_text(&self, mem: &dyn Memory, off: i32) -> Option<String> {
+        let at = self.types_base()?.offset(i64::from(off));
+        let head = mem.read_vec(at, 4).ok()?;
+        let mut c = Cursor::at(&head, 1);
+        let len = (c.uvarint().ok()? as usize).min(MAX_NAME);
+        let text = mem.read_vec(at.add(c.pos() as u64), len).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+}

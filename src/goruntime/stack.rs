@@ -1,0 +1,105 @@
+//! A goroutine's stack as the model shows it: physical frames, inlined ones between them, defers, panics.
+
+use super::unwind::{RawFrame, RawStack, Start, Unwinder, from_registers};
+use super::{G, GoRuntime, RuntimeError};
+use crate::arch::Registers;
+use crate::base::{GoroutineId, LoadAddr, Memory};
+use crate::model::{Frame, Stack};
+
+/// Where a stack walk begins.
+#[derive(Clone, Copy, Debug)]
+pub enum StackStart<'a> {
+    /// A thread that stands still.
+    Registers(&'a Registers),
+    /// The saved context of a goroutine that does not run.
+    Parked(LoadAddr),
+}
+
+/// A stack with the physical frames behind it.
+#[derive(Clone, Debug, Default)]
+pub struct WalkedStack {
+    /// As shown.
+    pub stack: Stack,
+    /// Physical frames.
+    pub raw: Vec<RawFrame>,
+    /// For each shown frame: which physical frame, and which of its logical frames (0 innermost).
+    pub origin: Vec<(u32, u32)>,
+    /// The goroutine; none for a thread without one.
+    pub g: Option<G>,
+}
+
+impl GoRuntime {
+    /// Walks a stack: at most `depth` shown frames.
+    pub fn stack(
+        &self,
+        mem: &dyn Memory,
+        start: StackStart<'_>,
+        depth: usize,
+        with_defers: bool,
+    ) -> Result<WalkedStack, RuntimeError> {
+        let (g, begin) = match start {
+            StackStart::Registers(regs) => {
+                let cur = self.current_g(mem, regs.fs_base);
+                let g = cur.filter(|c| !c.curg.is_nil()).and_then(|c| self.read_g(mem, c.curg).ok());
+                let system =
+                    cur.is_some_and(|c| c.is_g0 || c.is_gsignal) && !g.is_some_and(|g| g.on_stack(LoadAddr(regs.sp())));
+                (g, from_registers(regs, system))
+            }
+            StackStart::Parked(at) => {
+                let g = self.read_g(mem, at)?;
+                let Some((pc, sp)) = g.parked_at() else {
+                    let problem = match g.alive() {
+                        true => "the goroutine is running: its stack can be read when it is stopped",
+                        false => "the goroutine has ended",
+                    };
+                    let stack = Stack {
+                        goroutine: GoroutineId(g.goid),
+                        problems: vec![problem.to_string()],
+                        ..Stack::default()
+                    };
+                    return Ok(WalkedStack { stack, g: Some(g), ..WalkedStack::default() });
+                };
+                (Some(g), Start { pc, sp, exact: false, system_stack: false })
+            }
+        };
+        // Inlined frames only make the list longer, so `depth` physical frames are enough; one more tells of the rest.
+        let raw = Unwinder::new(mem, self.pcs(), self.layout(), g, begin).run(depth.max(1));
+        let mut out = self.shown(raw, depth);
+        out.g = g;
+        out.stack.goroutine = GoroutineId(g.map_or(0, |g| g.goid));
+        if with_defers && let Some(g) = g {
+            self.attach_defers(mem, &g, &mut out);
+        }
+        if let Some(g) = g {
+            out.stack.panics = self.panics(mem, &g);
+        }
+        Ok(out)
+    }
+
+    fn shown(&self, raw: RawStack, depth: usize) -> WalkedStack {
+        let mut out = WalkedStack::default();
+        out.stack.more = raw.more;
+        out.stack.problems = raw.problems;
+        for (p, f) in raw.frames.iter().enumerate() {
+            for (n, l) in f.info.frames.iter().enumerate() {
+                if out.stack.frames.len() >= depth {
+                    out.stack.more = true;
+                    break;
+                }
+                let physical = n + 1 == f.info.frames.len();
+                out.stack.frames.push(Frame {
+                    index: out.stack.frames.len() as u32,
+                    at: l.at.clone(),
+                    inlined: !physical,
+                    cfa: f.cfa,
+                    system_stack: f.system_stack,
+                    hidden: l.internal || (physical && f.info.wrapper),
+                    defers: Vec::new(),
+                });
+                out.origin.push((p as u32, n as u32));
+            }
+        }
+        out.raw = raw.frames;
+        out
+    }
+}

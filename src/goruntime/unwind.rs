@@ -1,0 +1,258 @@
+//! Walking a stack with nothing but the function table: right for stripped files, for every release, and cheap.
+//!
+//! A frame's size at a PC gives its caller; where control left the chain of calls (system stacks, signals, faults) the
+//! runtime keeps the other end, and each of those places is a case in [`Unwinder::below`].
+
+use super::g::G;
+use super::layout::Layout;
+use super::pcinfo::{PcCache, PcInfo, Special};
+use crate::arch::Registers;
+use crate::base::{LoadAddr, Memory};
+use std::sync::Arc;
+
+/// Changes of stack that one walk may make.
+const MAX_SWITCHES: u32 = 8;
+/// Bytes fetched at once when the window does not have a word.
+const REFILL: usize = 2048;
+/// Offsets in the signal context that the kernel pushes (`ucontext_t`, amd64).
+const UC_RSP: u64 = 160;
+const UC_RIP: u64 = 168;
+
+/// A physical frame.
+#[derive(Clone, Debug)]
+pub struct RawFrame {
+    /// Where it stands.
+    pub pc: LoadAddr,
+    /// It stands exactly at `pc`, which is not a return address.
+    pub exact: bool,
+    /// Canonical frame address: SP before the call.
+    pub cfa: LoadAddr,
+    /// SP in the body of the function.
+    pub sp: LoadAddr,
+    /// On g0 or gsignal.
+    pub system_stack: bool,
+    /// Facts about the PC.
+    pub info: Arc<PcInfo>,
+}
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    /// PC.
+    pub pc: LoadAddr,
+    /// SP.
+    pub sp: LoadAddr,
+    /// Execution stands exactly there.
+    pub exact: bool,
+    /// On g0 or gsignal.
+    pub system_stack: bool,
+}
+
+/// A walked stack.
+#[derive(Clone, Debug, Default)]
+pub struct RawStack {
+    /// Innermost first.
+    pub frames: Vec<RawFrame>,
+    /// Stopped at the depth asked for.
+    pub more: bool,
+    /// What went wrong, in words.
+    pub problems: Vec<String>,
+}
+
+/// Walks one stack, a frame a call.
+pub struct Unwinder<'a> {
+    mem: &'a dyn Memory,
+    cache: &'a PcCache,
+    layout: &'a Layout,
+    curg: Option<G>,
+    /// Window of stack that was read already.
+    base: u64,
+    bytes: std::borrow::Cow<'a, [u8]>,
+    next: Option<Start>,
+    switches: u32,
+    last_sp: u64,
+    problem: Option<String>,
+}
+
+impl<'a> Unwinder<'a> {
+    /// A walk from `start`; `curg` is the goroutine on whose behalf the stack is.
+    pub fn new(mem: &'a dyn Memory, cache: &'a PcCache, layout: &'a Layout, curg: Option<G>, start: Start) -> Self {
+        Unwinder {
+            mem,
+            cache,
+            layout,
+            curg,
+            base: 0,
+            bytes: std::borrow::Cow::Borrowed(&[]),
+            next: Some(start),
+            switches: 0,
+            last_sp: 0,
+            problem: None,
+        }
+    }
+
+    /// Uses a window of stack memory that was read already.
+    pub fn with_window(mut self, base: LoadAddr, bytes: &'a [u8]) -> Self {
+        self.base = base.0;
+        self.bytes = std::borrow::Cow::Borrowed(bytes);
+        self
+    }
+
+    /// What stopped the walk early.
+    pub fn problem(&mut self) -> Option<String> {
+        self.problem.take()
+    }
+
+    fn word(&mut self, addr: LoadAddr) -> Option<u64> {
+        let off = addr.0.wrapping_sub(self.base);
+        if let Ok(o) = usize::try_from(off)
+            && let Some(b) = o.checked_add(8).and_then(|e| self.bytes.get(o..e))
+        {
+            return b.try_into().ok().map(u64::from_le_bytes);
+        }
+        let to_page = (4096 - addr.0 % 4096) as usize;
+        for len in [REFILL, to_page] {
+            if len >= 8
+                && let Ok(v) = self.mem.read_vec(addr, len)
+            {
+                self.base = addr.0;
+                self.bytes = std::borrow::Cow::Owned(v);
+                return self.bytes.get(..8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+            }
+        }
+        self.mem.read_u64(addr).ok()
+    }
+
+    /// The next frame outwards.
+    pub fn step(&mut self) -> Option<RawFrame> {
+        let at = self.next.take()?;
+        let Some(info) = self.cache.get(at.pc, at.exact) else {
+            self.next = self.from_foreign_code(at);
+            if self.next.is_some() {
+                return self.step();
+            }
+            self.problem = Some(format!("no Go function at {}", at.pc));
+            return None;
+        };
+        let Some(delta) = info.delta else {
+            self.next = self.from_foreign_code(at);
+            if self.next.is_some() {
+                return self.step();
+            }
+            return None;
+        };
+        let cfa = at.sp.add(u64::from(delta) + 8);
+        let frame =
+            RawFrame { pc: at.pc, exact: at.exact, cfa, sp: at.sp, system_stack: at.system_stack, info: info.clone() };
+        self.next = self.below(&frame, at);
+        Some(frame)
+    }
+
+    /// Where the frame below begins.
+    fn below(&mut self, f: &RawFrame, at: Start) -> Option<Start> {
+        match f.info.special {
+            Special::Sigtramp => {
+                let pc = LoadAddr(self.word(f.cfa.add(UC_RIP))?);
+                let sp = LoadAddr(self.word(f.cfa.add(UC_RSP))?);
+                let system_stack = !self.curg.is_some_and(|g| g.on_stack(sp));
+                return self.switch(Start { pc, sp, exact: true, system_stack });
+            }
+            Special::Systemstack | Special::Mcall | Special::Morestack if at.system_stack => {
+                return self.to_goroutine();
+            }
+            Special::SystemBottom => return if at.system_stack { self.to_goroutine_if_saved() } else { None },
+            Special::Asmcgocall if at.system_stack => {
+                let g = self.curg?;
+                let depth = self.word(f.sp.add(self.layout.facts.asmcgocall_depth))?;
+                let sp = LoadAddr(g.stack_hi.wrapping_sub(depth));
+                if g.on_stack(sp) {
+                    return self.switch(Start { pc: at.pc, sp, exact: false, system_stack: false });
+                }
+                return self.to_goroutine();
+            }
+            _ => {}
+        }
+        let innermost = self.last_sp == 0;
+        if f.info.top || (f.info.sp_write && !innermost && f.info.special == Special::None) {
+            return None;
+        }
+        if f.sp.0 < self.last_sp {
+            self.problem = Some(format!("the stack goes backwards at {}", f.sp));
+            return None;
+        }
+        self.last_sp = f.sp.0.max(1);
+        let ret_at = LoadAddr(f.cfa.0.wrapping_sub(8));
+        let Some(ret) = self.word(ret_at) else {
+            self.problem = Some(format!("cannot read the return address at {ret_at}"));
+            return None;
+        };
+        if ret == 0 {
+            return None;
+        }
+        let exact = f.info.special == Special::ExactBelow;
+        Some(Start { pc: LoadAddr(ret), sp: f.cfa, exact, system_stack: at.system_stack })
+    }
+
+    fn switch(&mut self, s: Start) -> Option<Start> {
+        self.switches += 1;
+        if self.switches > MAX_SWITCHES {
+            self.problem = Some("too many changes of stack".into());
+            return None;
+        }
+        self.last_sp = 1;
+        Some(s)
+    }
+
+    fn to_goroutine(&mut self) -> Option<Start> {
+        let g = self.curg?;
+        if g.sched_sp == 0 || !g.on_stack(LoadAddr(g.sched_sp)) {
+            return None;
+        }
+        self.switch(Start { pc: LoadAddr(g.sched_pc), sp: LoadAddr(g.sched_sp), exact: false, system_stack: false })
+    }
+
+    fn to_goroutine_if_saved(&mut self) -> Option<Start> {
+        self.curg.filter(|g| g.status != super::g::status::RUNNING)?;
+        self.to_goroutine()
+    }
+
+    /// C code and the vDSO have no table; the runtime noted where Go code left for them.
+    fn from_foreign_code(&mut self, at: Start) -> Option<Start> {
+        let g = self.curg?;
+        let m = g.m;
+        let vdso_sp = if m.is_nil() { 0 } else { self.mem.read_u64(m.add(self.layout.m.vdso_sp)).unwrap_or(0) };
+        if vdso_sp != 0 && vdso_sp >= at.sp.0 {
+            let pc = self.mem.read_u64(m.add(self.layout.m.vdso_pc)).ok()?;
+            let system_stack = !g.on_stack(LoadAddr(vdso_sp));
+            return self.switch(Start { pc: LoadAddr(pc), sp: LoadAddr(vdso_sp), exact: false, system_stack });
+        }
+        if g.syscall_sp != 0 && g.on_stack(LoadAddr(g.syscall_sp)) {
+            return self.switch(Start {
+                pc: LoadAddr(g.syscall_pc),
+                sp: LoadAddr(g.syscall_sp),
+                exact: false,
+                system_stack: false,
+            });
+        }
+        None
+    }
+
+    /// Walks at most `depth` frames.
+    pub fn run(mut self, depth: usize) -> RawStack {
+        let mut out = RawStack::default();
+        while out.frames.len() < depth {
+            match self.step() {
+                Some(f) => out.frames.push(f),
+                None => break,
+            }
+        }
+        out.more = self.next.is_some();
+        out.problems.extend(self.problem.take());
+        out
+    }
+}
+
+/// Start of a walk from a thread's registers.
+pub fn from_registers(regs: &Registers, system_stack: bool) -> Start {
+    Start { pc: LoadAddr(regs.pc()), sp: LoadAddr(regs.sp()), exact: true, system_stack }
+}

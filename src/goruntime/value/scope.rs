@@ -1,0 +1,356 @@
+//! Variables that a frame can see: arguments, results, locals in scope at its line, captured variables.
+
+use super::{Place, Reader, ValueRef};
+use crate::arch::{Registers, registers::dwarf_reg};
+use crate::base::{FileAddr, LoadAddr, Memory};
+use crate::goruntime::{GoRuntime, WalkedStack};
+use crate::model::{Unavailable, VarFlags};
+use crate::symbols::dwarf::location::{FrameContext, Location, Part};
+use crate::symbols::dwarf::{Die, DieOff, Dwarf, GoType, TypeKind, Walk, go_attr};
+use std::sync::Arc;
+
+/// Name of the parameter that points to a generic function's dictionary.
+const DICTIONARY: &str = ".dict";
+/// Largest value put together from registers.
+const MAX_PIECES: u64 = 4096;
+
+/// A place in the program with what is needed to find variables: made from a walked stack, or by hand for a condition.
+#[derive(Clone, Debug)]
+pub struct FrameScope {
+    /// Entry of the function (or of the inlined call) in `.debug_info`.
+    pub root: DieOff,
+    /// PC as shown.
+    pub pc: LoadAddr,
+    /// PC by which scopes are chosen: inside the call for outer frames.
+    pub lookup: FileAddr,
+    /// Line by which declared variables are chosen.
+    pub line: u32,
+    /// Canonical frame address.
+    pub cfa: LoadAddr,
+    /// Registers; only the innermost frame of a stopped thread has them.
+    pub regs: Option<Registers>,
+    /// Full function name.
+    pub function: String,
+}
+
+/// A variable's entry with what decides whether it is seen.
+#[derive(Clone, Debug)]
+pub struct ScopeVariable {
+    /// Its entry.
+    pub off: DieOff,
+    /// Nesting of lexical blocks.
+    pub depth: usize,
+    /// Line of its declaration.
+    pub decl_line: u32,
+    /// Name without `&`.
+    pub name: String,
+    /// Facts, but for `shadowed`.
+    pub flags: VarFlags,
+}
+
+impl GoRuntime {
+    /// Scope of a shown frame; none without DWARF or outside Go functions. `regs` are the thread's the walk began with.
+    pub fn frame_scope(&self, s: &WalkedStack, frame: usize, regs: Option<&Registers>) -> Option<FrameScope> {
+        let &(p, n) = s.origin.get(frame)?;
+        let raw = s.raw.get(p as usize)?;
+        let logical = raw.info.frames.get(n as usize)?;
+        let at_entry = raw.exact || raw.info.at_entry;
+        let file_pc = self.bias().to_file(raw.pc);
+        let lookup = if at_entry { file_pc } else { FileAddr(file_pc.0.wrapping_sub(1)) };
+        let inlined_from_outside = raw.info.frames.len() - 1 - n as usize;
+        let root = scope_root(self.symbols().dwarf()?, raw.info.function.entry, lookup, inlined_from_outside)?;
+        Some(FrameScope {
+            root,
+            pc: raw.pc,
+            lookup,
+            line: logical.at.line,
+            cfa: raw.cfa,
+            regs: regs.copied().filter(|r| p == 0 && raw.exact && r.pc() == raw.pc.0),
+            function: logical.at.function.clone(),
+        })
+    }
+}
+
+/// The function's entry, or that of the inlined call `level` deep at `pc`.
+pub fn scope_root(d: &Dwarf, entry: FileAddr, pc: FileAddr, level: usize) -> Option<DieOff> {
+    let root = d.index().function_at(entry.0)?;
+    if level == 0 {
+        return Some(root);
+    }
+    let mut chain = Vec::new();
+    d.walk(root, |die| match die.tag() {
+        gimli::DW_TAG_inlined_subroutine if contains(&die, pc) => {
+            chain.push(die.off());
+            Walk::Into
+        }
+        gimli::DW_TAG_inlined_subroutine => Walk::Over,
+        gimli::DW_TAG_lexical_block if !contains(&die, pc) => Walk::Over,
+        _ => Walk::Into,
+    });
+    chain.get(level.min(chain.len()).checked_sub(1)?).copied()
+}
+
+fn contains(d: &Die<'_>, pc: FileAddr) -> bool {
+    d.ranges().iter().any(|r| r.0 <= pc.0 && pc.0 < r.1)
+}
+
+/// Helpers of the compiler that no program names.
+fn is_hidden(name: &str) -> bool {
+    let bare = name.strip_prefix('&').unwrap_or(name);
+    bare.is_empty() || bare == "_" || bare.starts_with(['.', '#']) || bare.starts_with("~b")
+}
+
+/// Entries of the variables that are in scope, in the order of the source.
+pub fn visible(d: &Dwarf, root: DieOff, pc: FileAddr, line: u32) -> Vec<ScopeVariable> {
+    let mut out = Vec::new();
+    d.walk(root, |die| {
+        let tag = die.tag();
+        match tag {
+            _ if die.depth == 0 => return Walk::Into,
+            gimli::DW_TAG_lexical_block => return if contains(&die, pc) { Walk::Into } else { Walk::Over },
+            gimli::DW_TAG_formal_parameter | gimli::DW_TAG_variable => {}
+            _ => return Walk::Over,
+        }
+        let origin = die.reference(gimli::DW_AT_abstract_origin).and_then(|o| d.die(o));
+        let from = |at| die.u64(at).or_else(|| origin.as_ref().and_then(|o| o.u64(at)));
+        let name = die.name().or_else(|| origin.as_ref().and_then(|o| o.name())).unwrap_or("");
+        let decl_line = from(gimli::DW_AT_decl_line).unwrap_or(0) as u32;
+        let parameter = tag == gimli::DW_TAG_formal_parameter;
+        // A local is seen from the line after its declaration on.
+        let seen = decl_line == 0 || line >= decl_line + u32::from(!parameter);
+        if is_hidden(name) || !seen {
+            return Walk::Over;
+        }
+        let result = parameter
+            && (die.flag(gimli::DW_AT_variable_parameter)
+                || origin.as_ref().is_some_and(|o| o.flag(gimli::DW_AT_variable_parameter)));
+        out.push(ScopeVariable {
+            off: die.off(),
+            depth: die.depth,
+            decl_line,
+            name: name.strip_prefix('&').unwrap_or(name).to_string(),
+            flags: VarFlags {
+                argument: parameter && !result,
+                result,
+                escaped: name.starts_with('&'),
+                ..VarFlags::default()
+            },
+        });
+        Walk::Over
+    });
+    let rank = |v: &ScopeVariable| !(v.flags.argument || v.flags.result);
+    out.sort_by_key(|v| (rank(v), if rank(v) { (v.depth, v.decl_line) } else { (0, 0) }));
+    let names: Vec<String> = out.iter().map(|v| v.name.clone()).collect();
+    for (i, v) in out.iter_mut().enumerate() {
+        v.flags.shadowed = names[i + 1..].contains(&v.name);
+    }
+    out
+}
+
+impl Reader<'_> {
+    /// Everything in scope: arguments and results first, then locals.
+    pub fn scope(&self, s: &FrameScope) -> Vec<ValueRef> {
+        let dict = self.dictionary(s);
+        let all = visible(self.dwarf, s.root, s.lookup, s.line);
+        all.iter().map(|v| self.variable_of(s, v, dict)).collect()
+    }
+
+    /// The innermost variable of this name in scope.
+    pub fn local(&self, s: &FrameScope, name: &str) -> Option<ValueRef> {
+        let all = visible(self.dwarf, s.root, s.lookup, s.line);
+        let v = all.iter().rev().find(|v| v.name == name && !v.flags.shadowed)?;
+        Some(self.variable_of(s, v, self.dictionary(s)))
+    }
+
+    /// A variable found before.
+    pub fn variable_of(&self, s: &FrameScope, v: &ScopeVariable, dict: Option<LoadAddr>) -> ValueRef {
+        let mut out = ValueRef { name: v.name.clone(), flags: v.flags, ..ValueRef::default() };
+        if !v.flags.shadowed && !v.name.starts_with('~') {
+            out.expression = v.name.clone();
+        }
+        let Some(die) = self.dwarf.die(v.off) else {
+            out.place = Place::missing(Unavailable::NoType);
+            return out;
+        };
+        let origin = die.reference(gimli::DW_AT_abstract_origin).and_then(|o| self.dwarf.die(o));
+        let ty = die.type_ref().or_else(|| origin.as_ref().and_then(|o| o.type_ref()));
+        let Some(ty) = ty else {
+            out.place = Place::missing(Unavailable::NoType);
+            return out;
+        };
+        out.ty = self.instantiated(ty, dict);
+        out.place = self.place(s, &die, &out.ty);
+        if v.flags.escaped
+            && let TypeKind::Pointer { elem: Some(e) } = out.ty.kind
+        {
+            out.ty = self.instantiated(e, dict);
+            if out.place.missing.is_none() {
+                out.place = match self.word(&out.place, 0) {
+                    Ok(a) => Place::at(LoadAddr(a)),
+                    Err(e) => Place::missing(e),
+                };
+            }
+        }
+        out
+    }
+
+    fn place(&self, s: &FrameScope, die: &Die<'_>, ty: &GoType) -> Place {
+        let gone = || Place::missing(Unavailable::OptimisedOut { pc: s.pc });
+        let register = |n: u16| s.regs.as_ref().and_then(|r| r.by_dwarf(n));
+        let cx = FrameContext { cfa: s.cfa, register: &register, mem: self.mem, bias: self.rt.bias() };
+        let Some(loc) = self.dwarf.variable_location(die, s.lookup, &cx) else { return gone() };
+        let parts = match loc {
+            Location::Whole(Part::Memory(a)) => return Place::at(a),
+            Location::Whole(p) => vec![(p, ty.size.min(16))],
+            Location::Pieces(p) => p,
+        };
+        // Pieces that lie side by side in memory are a value in memory.
+        if let Some((Part::Memory(first), _)) = parts.first() {
+            let mut next = *first;
+            let together = parts.iter().all(|(p, n)| {
+                let ok = *p == Part::Memory(next);
+                next = next.add(*n);
+                ok
+            });
+            if together {
+                return Place::at(*first);
+            }
+        }
+        let mut bytes = Vec::new();
+        for (p, n) in parts {
+            if bytes.len() as u64 + n > MAX_PIECES {
+                return gone();
+            }
+            let piece = match p {
+                Part::Memory(a) => self.mem.read_vec(a, n as usize).ok(),
+                Part::Register(r) => s.regs.as_ref().and_then(|regs| register_bytes(regs, r, n as usize)),
+                Part::Value(v) => Some(fit(&v.to_le_bytes(), n as usize)),
+                Part::Gone => None,
+            };
+            match piece {
+                Some(p) => bytes.extend(p),
+                None => return gone(),
+            }
+        }
+        Place::bytes(bytes.into())
+    }
+
+    /// Address of the dictionary of a generic function's frame.
+    pub fn dictionary(&self, s: &FrameScope) -> Option<LoadAddr> {
+        if !s.function.contains('[') {
+            return None;
+        }
+        let mut found = None;
+        self.dwarf.walk(s.root, |die| {
+            if die.depth == 0 {
+                return Walk::Into;
+            }
+            if die.name() == Some(DICTIONARY) {
+                found = Some(die);
+                return Walk::Stop;
+            }
+            Walk::Over
+        });
+        let die = found?;
+        let place = self.place(s, &die, &GoType { size: 8, ..GoType::default() });
+        self.word(&place, 0).ok().map(LoadAddr).filter(|a| !a.is_nil())
+    }
+
+    /// The real type behind a type parameter, which the dictionary knows.
+    fn instantiated(&self, ty: DieOff, dict: Option<LoadAddr>) -> Arc<GoType> {
+        let real = || {
+            let index = self.dwarf.die(ty)?.u64(go_attr::DICT_INDEX)?;
+            let rtype = self.mem.read_ptr(dict?.add(index.checked_mul(8)?)).ok()?;
+            self.dwarf_type(rtype)
+        };
+        real().unwrap_or_else(|| self.dwarf.go_type(ty))
+    }
+
+    /// A package variable by its full name.
+    pub fn package_variable(&self, name: &str) -> Option<ValueRef> {
+        self.global(name, self.dwarf.variable_by_name(name)?)
+    }
+
+    /// A package variable by its entry.
+    pub fn global(&self, name: &str, off: DieOff) -> Option<ValueRef> {
+        let die = self.dwarf.die(off)?;
+        let ty = self.dwarf.go_type(die.type_ref()?);
+        let cx = FrameContext { cfa: LoadAddr(0), register: &|_| None, mem: self.mem, bias: self.rt.bias() };
+        let Location::Whole(Part::Memory(a)) = self.dwarf.variable_location(&die, FileAddr(0), &cx)? else {
+            return None;
+        };
+        let expression = match name.rsplit_once('/') {
+            // A path with slashes is written in quotes: "net/http".DefaultClient.
+            Some(_) => name.rfind('.').map_or(String::new(), |d| format!("\"{}\"{}", &name[..d], &name[d..])),
+            None => name.to_string(),
+        };
+        Some(ValueRef { name: name.to_string(), expression, ty, place: Place::at(a), ..ValueRef::default() })
+    }
+
+    /// Package variables whose full name matches, by name.
+    pub fn package_variables(&self, re: &regex::Regex) -> Vec<ValueRef> {
+        let mut v: Vec<ValueRef> = self
+            .dwarf
+            .variables()
+            .filter(|(n, _)| re.is_match(n) && !n.contains(".."))
+            .filter_map(|(n, off)| self.global(n, off))
+            .collect();
+        v.sort_by(|a, b| a.name.cmp(&b.name));
+        v.dedup_by(|a, b| a.name == b.name);
+        v
+    }
+
+    /// Variables captured by a func value, where the compiler says where they are (since 1.23).
+    pub(super) fn captures(&self, v: &ValueRef) -> Vec<ValueRef> {
+        let read = || -> Option<Vec<ValueRef>> {
+            let closure = LoadAddr(self.word(&v.place, 0).ok()?);
+            let (_, code) = self.func(&v.place).ok()??;
+            let f = self.rt.symbols().function_at(self.rt.bias().to_file(code))?;
+            let root = self.dwarf.index().function_at(f.entry.0)?;
+            let mut out = Vec::new();
+            self.dwarf.children(root, |die| {
+                let (Some(off), Some(name), Some(ty)) = (die.u64(go_attr::CLOSURE_OFFSET), die.name(), die.type_ref())
+                else {
+                    return;
+                };
+                let mut c = ValueRef {
+                    name: name.to_string(),
+                    ty: self.dwarf.go_type(ty),
+                    place: Place::at(closure.add(off)),
+                    ..ValueRef::default()
+                };
+                if let Some(bare) = name.strip_prefix('&') {
+                    let elem = match c.ty.kind {
+                        TypeKind::Pointer { elem } => elem,
+                        _ => None,
+                    };
+                    if let (Ok(a), Some(e)) = (self.word(&c.place, 0), elem) {
+                        c.place = Place::at(LoadAddr(a));
+                        c.ty = self.dwarf.go_type(e);
+                    }
+                    c.name = bare.to_string();
+                    c.flags.escaped = true;
+                }
+                if !is_hidden(&c.name) {
+                    out.push(c);
+                }
+            });
+            Some(out)
+        };
+        read().unwrap_or_default()
+    }
+}
+
+fn fit(b: &[u8], n: usize) -> Vec<u8> {
+    let mut v = b.to_vec();
+    v.resize(n, 0);
+    v
+}
+
+fn register_bytes(regs: &Registers, n: u16, len: usize) -> Option<Vec<u8>> {
+    if n >= dwarf_reg::XMM0 {
+        let v = regs.xmm.as_ref()?.get(usize::from(n - dwarf_reg::XMM0))?;
+        return Some(fit(&v.to_le_bytes(), len));
+    }
+    Some(fit(&regs.by_dwarf(n)?.to_le_bytes(), len))
+}

@@ -1,0 +1,9 @@
+//! Linux: ptrace with PTRACE_SEIZE, /proc, process_vm_readv, ptys.
+
+pub mod doctor;
+pub mod memory;
+pub mod procfs;
+pub mod spawn;
+pub mod sys;
+pub mod tracer;
+pub mod wake;

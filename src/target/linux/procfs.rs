@@ -1,0 +1,145 @@
+//! What `/proc` says of a process.
+
+use crate::base::{LoadBias, Tid};
+use crate::target::TargetError;
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+/// The fields of `/proc/PID/status` by name.
+pub fn status(pid: i32) -> Option<BTreeMap<String, String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(text.lines().filter_map(|l| l.split_once(':')).map(|(k, v)| (k.to_string(), v.trim().to_string())).collect())
+}
+
+/// Who traces it; 0 for nobody.
+pub fn tracer_of(pid: i32) -> i32 {
+    status(pid).and_then(|s| s.get("TracerPid")?.parse().ok()).unwrap_or(0)
+}
+
+/// `comm` of a process, or `?`.
+pub fn name(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "?".into(), |s| s.trim().to_string())
+}
+
+/// Does the process exist (and is no zombie)?
+pub fn alive(pid: i32) -> bool {
+    status(pid).is_some_and(|s| s.get("State").is_some_and(|v| !v.starts_with('Z') && !v.starts_with('X')))
+}
+
+/// Its threads.
+pub fn threads(pid: i32) -> Result<Vec<Tid>, TargetError> {
+    let dir = fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| TargetError::NoProcess(pid))?;
+    Ok(dir.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok().map(Tid)).collect())
+}
+
+/// Start time in clock ticks since boot (field 22 of `stat`): with the pid, it names a process for ever.
+pub fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name is in parentheses and may hold anything; fields count from behind it.
+    stat[stat.rfind(')')? + 2..].split(' ').nth(19)?.parse().ok()
+}
+
+/// Path of the executable as the kernel knows it (for display) and the path to open it by (works for deleted and
+/// replaced files, and across mount namespaces).
+pub fn exe(pid: i32) -> Result<(String, PathBuf), TargetError> {
+    let link = PathBuf::from(format!("/proc/{pid}/exe"));
+    match fs::read_link(&link) {
+        Ok(p) => Ok((p.to_string_lossy().into_owned(), link)),
+        Err(e) if e.kind() == std::io::ErrorKind::PermissionDenied => {
+            Err(TargetError::Denied { pid, what: "read", why: super::doctor::why_denied(pid) })
+        }
+        Err(_) if !alive(pid) => Err(TargetError::NoProcess(pid)),
+        Err(e) => Err(TargetError::os(format!("read {}", link.display()), e)),
+    }
+}
+
+/// One line of `/proc/PID/maps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// First address.
+    pub start: u64,
+    /// End, exclusive.
+    pub end: u64,
+    /// `r-xp`.
+    pub perms: String,
+    /// Offset in the file.
+    pub offset: u64,
+    /// Inode, 0 for anonymous memory.
+    pub inode: u64,
+    /// Path or `[stack]`, as the kernel prints it.
+    pub path: String,
+}
+
+/// All mappings.
+pub fn maps(pid: i32) -> Result<Vec<Mapping>, TargetError> {
+    let path = format!("/proc/{pid}/maps");
+    let text = fs::read_to_string(&path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => TargetError::NoProcess(pid),
+        std::io::ErrorKind::PermissionDenied => {
+            TargetError::Denied { pid, what: "read", why: super::doctor::why_denied(pid) }
+        }
+        _ => TargetError::os(path, e),
+    })?;
+    Ok(text.lines().filter_map(parse_mapping).collect())
+}
+
+fn parse_mapping(line: &str) -> Option<Mapping> {
+    let mut f = line.splitn(6, ' ');
+    let (start, end) = f.next()?.split_once('-')?;
+    let perms = f.next()?.to_string();
+    let offset = u64::from_str_radix(f.next()?, 16).ok()?;
+    f.next()?;
+    let inode = f.next()?.parse().ok()?;
+    let path = f.next().unwrap_or("").trim_start().to_string();
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        perms,
+        offset,
+        inode,
+        path,
+    })
+}
+
+/// What was added to the file addresses of the main executable, from its program entry point in the auxiliary vector
+/// (AT_ENTRY), which also holds when the file was deleted or replaced.
+pub fn load_bias(pid: i32, file_entry: u64) -> Result<LoadBias, TargetError> {
+    const AT_ENTRY: u64 = 9;
+    let path = format!("/proc/{pid}/auxv");
+    let auxv = fs::read(&path).map_err(|e| TargetError::os(path, e))?;
+    for pair in auxv.chunks_exact(16) {
+        let word = |i: usize| pair[i..i + 8].iter().rev().fold(0u64, |a, b| a << 8 | u64::from(*b));
+        if word(0) == AT_ENTRY {
+            return Ok(LoadBias(word(8).wrapping_sub(file_entry)));
+        }
+    }
+    Err(TargetError::Exited)
+}
+
+/// Can it be attached to at all? Existence, and nobody else tracing.
+pub fn check_attachable(pid: i32) -> Result<(), TargetError> {
+    if !alive(pid) {
+        return Err(TargetError::NoProcess(pid));
+    }
+    match tracer_of(pid) {
+        0 => Ok(()),
+        tracer => Err(TargetError::Traced { pid, tracer, tracer_name: name(tracer) }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[test]
+    fn reads_ourselves() {
+        let me = std::process::id() as i32;
+        assert!(alive(me) && tracer_of(me) == 0 && start_time(me).is_some_and(|t| t > 0));
+        assert!(threads(me).is_ok_and(|t| t.contains(&Tid(me))));
+        assert!(maps(me).is_ok_and(|m| m.iter().any(|m| m.perms.starts_with("r-x"))));
+        assert!(matches!(check_attachable(0x3fff_fff0), Err(TargetError::NoProcess(_))));
+    }
+    #[test]
+    fn a_path_with_spaces() {
+        let m = parse_mapping("00400000-0048d000 r-xp 00001000 fe:00 1234                       /tmp/a b (deleted)");
+        assert_eq!(m.map(|m| (m.offset, m.inode, m.path)), Some((0x1000, 1234, "/tmp/a b (deleted)".into())));
+    }
+}

@@ -1,0 +1,226 @@
+//! The same session under Delve and under adit on every program in tests/programs: stop positions and values compared.
+//!
+//! Needs `dlv` (ADIT_DLV or PATH); without it this says so and checks nothing.
+
+mod common;
+
+use adit::backend::protocol::*;
+use common::dlv::{Dlv, dlv};
+use common::*;
+use std::path::Path;
+
+/// Programs and arguments. Those with goroutines that race for a breakpoint are compared for values only where they stop alike.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("scalars", &[]),
+    ("slices", &[]),
+    ("maps", &[]),
+    ("structs", &[]),
+    ("pointers", &[]),
+    ("interfaces", &[]),
+    ("closures", &[]),
+    ("channels", &[]),
+    ("generics", &[]),
+    ("scopes", &[]),
+    ("consts", &[]),
+    ("strings", &[]),
+    ("times", &[]),
+    ("methods", &[]),
+    ("control", &[]),
+    ("results", &[]),
+    ("recursion", &[]),
+    ("packagevars", &[]),
+    ("callbacks", &[]),
+    ("gostatement", &[]),
+    ("syncs", &[]),
+    ("deferloop", &[]),
+    ("anonymous", &[]),
+    ("steps", &[]),
+    ("defers", &[]),
+    ("rangefunc", &[]),
+    ("panics", &["error"]),
+    ("goroutines", &[]),
+    ("inlined", &[]),
+];
+
+const STOPS: usize = 5;
+
+#[derive(Default)]
+struct Score {
+    steps: (usize, usize),
+    values: (usize, usize),
+    differences: Vec<String>,
+}
+
+impl Score {
+    fn step(&mut self, what: &str, theirs: &str, ours: &str) -> bool {
+        self.steps.1 += 1;
+        if theirs == ours {
+            self.steps.0 += 1;
+            return true;
+        }
+        self.differences.push(format!("{what}: dlv {theirs}, adit {ours}"));
+        false
+    }
+    fn value(&mut self, what: &str, theirs: &str, ours: &str) {
+        self.values.1 += 1;
+        if normal(theirs) == normal(ours) {
+            self.values.0 += 1;
+        } else {
+            self.differences.push(format!("{what}:\n      dlv  {theirs}\n      adit {ours}"));
+        }
+    }
+}
+
+/// Addresses differ between two runs.
+fn normal(s: &str) -> String {
+    let re = regex::Regex::new("0x[0-9a-f]{6,}").expect("a pattern");
+    let s = re.replace_all(s.trim(), "0x_");
+    // Delve breaks long values into lines, with a comma behind the last element; addresses are also printed in decimal.
+    let flat: String = s.chars().filter(|c| !c.is_whitespace()).collect();
+    let decimal = regex::Regex::new("[0-9]{13,}").expect("a pattern");
+    decimal.replace_all(&flat.replace(",}", "}").replace(",]", "]"), "N").into_owned()
+}
+
+/// Where the session breaks: lines marked `// BP`, else a few functions.
+fn places(name: &str) -> Vec<String> {
+    let src = std::fs::read_to_string(source_dir(name).join("main.go")).expect("a source file");
+    let marked: Vec<String> = src
+        .lines()
+        .enumerate()
+        .filter(|(_, l)| l.contains("// BP"))
+        .map(|(i, _)| format!("main.go:{}", i + 1))
+        .collect();
+    if !marked.is_empty() {
+        return marked;
+    }
+    src.lines()
+        .filter_map(|l| l.strip_prefix("func "))
+        .filter(|l| !l.starts_with('('))
+        .filter_map(|l| l.split('(').next())
+        .filter(|n| !n.contains('['))
+        .map(|n| format!("main.{n}"))
+        .collect()
+}
+
+fn compare(dlv: &Path, name: &str, args: &[&str], score: &mut Score) {
+    let exe = build(name, DEBUG);
+    let mut theirs = Dlv::exec(dlv, &exe, args);
+    let mut ours = Debuggee::launch(&exe, args);
+    for p in places(name) {
+        let t = theirs.run(&format!("break {p}"));
+        let o =
+            ours.call(Request::SetBreakpoint { spec: adit::model::BreakpointSpec::at(&p), frame: FrameRef::default() });
+        let both = (t.contains("set at"), o.is_ok());
+        assert_eq!(both.0, both.1, "{name}: break {p}: dlv {t:?}, adit {o:?}");
+    }
+    // dlv starts before the runtime, adit at main.main: a breakpoint on main.main's own place is met by dlv only.
+    let mut first = theirs.run("continue");
+    if Dlv::place(&first).as_deref() == Some(&ours.at()) {
+        values(name, &mut theirs, &mut ours, score);
+        first = theirs.run("continue");
+    }
+    ours.resume(ResumeKind::Continue);
+    let mut place = Dlv::place(&first);
+    for stop in 0..STOPS {
+        if !score.step(&format!("{name} continue {stop}"), &shown(&place), &our_place(&ours)) || place.is_none() {
+            return;
+        }
+        values(name, &mut theirs, &mut ours, score);
+        for (command, kind) in [
+            ("next", ResumeKind::Next),
+            ("next", ResumeKind::Next),
+            ("step", ResumeKind::Step),
+            ("step", ResumeKind::Step),
+            ("stepout", ResumeKind::StepOut),
+        ] {
+            let from = shown(&place);
+            let out = theirs.run(command);
+            place = Dlv::place(&out);
+            ours.stop = None;
+            match ours.call(Request::Resume { kind, goroutine: None }) {
+                Ok(_) => drop(ours.wait_stop()),
+                Err(e) => {
+                    if place.is_none() || out.contains("Command failed") {
+                        return; // both refuse
+                    }
+                    score.differences.push(format!("{name} {command} from {from}: adit: {e}"));
+                    score.steps.1 += 1;
+                    return;
+                }
+            }
+            if !score.step(&format!("{name} {command} from {from}"), &shown(&place), &our_place(&ours))
+                || place.is_none()
+            {
+                return;
+            }
+        }
+        values(name, &mut theirs, &mut ours, score);
+        place = Dlv::place(&theirs.run("continue"));
+        ours.resume(ResumeKind::Continue);
+    }
+}
+
+fn shown(p: &Option<String>) -> String {
+    p.clone().unwrap_or_else(|| "end".into())
+}
+
+fn our_place(d: &Debuggee) -> String {
+    if d.stop.is_some() { d.at() } else { "end".into() }
+}
+
+fn values(name: &str, theirs: &mut Dlv, ours: &mut Debuggee, score: &mut Score) {
+    let mut names = Dlv::names(&theirs.run("args"));
+    names.extend(Dlv::names(&theirs.run("locals")));
+    let scope = match ours.call(Request::Scope { frame: FrameRef::default(), limits: LoadLimits::default() }) {
+        Ok(Reply::Variables { variables, .. }) => variables,
+        Ok(other) => panic!("{name}: scope: {other:?}"),
+        Err(e) => {
+            score.value(&format!("{name} scope"), "", &e.to_string());
+            return;
+        }
+    };
+    let mut mine: Vec<String> =
+        scope.iter().map(|v| if v.flags.shadowed { format!("({})", v.name) } else { v.name.clone() }).collect();
+    let at = ours.at();
+    let mut listed = names.clone();
+    listed.sort();
+    mine.sort();
+    score.value(&format!("{name} {at} names"), &listed.join(" "), &mine.join(" "));
+    for n in names.iter().filter(|n| !n.starts_with('(')) {
+        let t = theirs.run(&format!("print {n}"));
+        let o = match ours.call(Request::Eval {
+            frame: FrameRef::default(),
+            expression: n.clone(),
+            limits: LoadLimits::default(),
+        }) {
+            Ok(Reply::Value { value, .. }) => value.value,
+            Ok(other) => panic!("{other:?}"),
+            Err(e) => format!("Command failed: {e}"),
+        };
+        score.value(&format!("{name} {at} print {n}"), t.trim_end(), &o);
+    }
+}
+
+#[test]
+fn agrees_with_delve() {
+    let Some(dlv) = dlv() else {
+        println!("dlv is not installed: nothing compared (make agreement installs it)");
+        return;
+    };
+    let only = std::env::var("ADIT_PROGRAM").ok();
+    let mut total = Score::default();
+    for (name, args) in PROGRAMS.iter().filter(|p| only.as_deref().is_none_or(|o| o == p.0)) {
+        let mut s = Score::default();
+        compare(&dlv, name, args, &mut s);
+        println!("{name:14} steps {:3}/{:<3} values {:3}/{:<3}", s.steps.0, s.steps.1, s.values.0, s.values.1);
+        for d in &s.differences {
+            println!("    {d}");
+        }
+        total.steps = (total.steps.0 + s.steps.0, total.steps.1 + s.steps.1);
+        total.values = (total.values.0 + s.values.0, total.values.1 + s.values.1);
+    }
+    println!("agreement: steps {}/{}, values {}/{}", total.steps.0, total.steps.1, total.values.0, total.values.1);
+    let share = |p: (usize, usize)| p.0 as f64 / p.1.max(1) as f64;
+    assert!(share(total.steps) >= 0.9, "steps");
+    assert!(share(total.values) >= 0.9, "values");
+}

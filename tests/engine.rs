@@ -1,0 +1,98 @@
+//! The engine end to end: a real host process, real Go programs.
+
+mod common;
+
+use adit::backend::protocol::*;
+use adit::model::*;
+use common::*;
+
+use ResumeKind::{Continue, Next, Step, StepOut};
+
+#[test]
+fn launches_and_stops_at_main() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let stop = d.stop.clone().expect("a stop");
+    assert_eq!(stop.reason, StopReason::Launched);
+    assert_eq!(d.at(), format!("main.main:{}", line_of("steps", "func main")));
+    assert_eq!(stop.goroutine.map(|g| g.0), Some(1));
+    assert_eq!(d.resume(Continue), None);
+    assert_eq!(d.exited, Some((Some(0), None)));
+    assert!(d.output.contains("3 {4 6} 50 24"), "{}", d.output);
+}
+
+#[test]
+fn next_step_and_out() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let l = |t: &str| line_of("steps", t);
+    let b = d.break_at("main.add");
+    assert_eq!(b.at.len(), 1);
+    d.resume(Continue);
+    assert_eq!(d.at(), format!("main.add:{}", l("func add")));
+    assert!(matches!(d.stop.as_ref().map(|s| &s.reason), Some(StopReason::Breakpoint(id)) if *id == b.id));
+    let places = d.walk(&[Next, Next, Next]);
+    assert_eq!(
+        places,
+        [
+            format!("main.add:{}", l("sum := a")),
+            format!("main.add:{}", l("return sum")),
+            format!("main.main:{}", l("total = add"))
+        ]
+    );
+    d.call(Request::ClearBreakpoint(b.id)).expect("cleared");
+    let places = d.walk(&[Next, Next, Step, StepOut]);
+    assert_eq!(places[0], format!("main.main:{}", l("for i := 0")));
+    assert_eq!(places[1], format!("main.main:{}", l("total = add")));
+    assert_eq!(places[2], format!("main.add:{}", l("func add")));
+    assert_eq!(places[3], format!("main.main:{}", l("total = add")));
+}
+
+#[test]
+fn steps_into_a_closure_called_indirectly() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let l = |t: &str| line_of("steps", t);
+    d.break_at("main.apply");
+    d.resume(Continue);
+    let places = d.walk(&[Next, Step, Next, Next, Next]);
+    assert_eq!(places[0], format!("main.apply:{}", l("return f(v)")));
+    assert_eq!(places[1], format!("main.main.func1:{}", l("r := apply")));
+    assert_eq!(places[2], format!("main.main.func1:{}", l("w := v")));
+    assert_eq!(places[3], format!("main.main.func1:{}", l("return w")));
+    assert_eq!(places[4], format!("main.apply:{}", l("return f(v)")));
+}
+
+#[test]
+fn recursion_steps_stay_in_their_frame() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let l = |t: &str| line_of("steps", t);
+    let b = d.break_at("main.fact");
+    d.resume(Continue);
+    d.call(Request::ClearBreakpoint(b.id)).expect("cleared");
+    let places = d.walk(&[Next, Next, Next]);
+    assert_eq!(places[1], format!("main.fact:{}", l("return n * fact")));
+    assert_eq!(places[2], format!("main.main:{}", l("n := fact(4)")));
+}
+
+#[test]
+fn breakpoints_behind_forks_do_no_harm() {
+    let mut d = Debuggee::launch(&build("forks", DEBUG), &[]);
+    let b = d.break_at("syscall.forkAndExecInChild1");
+    let spec = BreakpointSpec { hits: HitCondition::parse("> 1000"), ..b.spec };
+    d.call(Request::EditBreakpoint { id: b.id, spec }).expect("edited");
+    d.break_at("syscall.RawSyscall6");
+    let mut stops = 0;
+    while d.resume(Continue).is_some() {
+        stops += 1;
+        if stops == 3 {
+            let all = match d.call(Request::Breakpoints) {
+                Ok(Reply::Breakpoints(b)) => b,
+                other => panic!("{other:?}"),
+            };
+            for b in all.into_iter().filter(|b| b.spec.hits.is_none()) {
+                let spec = BreakpointSpec { hits: HitCondition::parse("> 100000"), ..b.spec };
+                d.call(Request::EditBreakpoint { id: b.id, spec }).expect("edited");
+            }
+        }
+    }
+    assert_eq!(d.exited, Some((Some(0), None)), "{}", d.output);
+    assert!(d.output.contains("bad 0"), "{}", d.output);
+}

@@ -1,0 +1,126 @@
+//! The first rule: the target is never harmed. Each way in which a debugger can end, in each situation, on a process with a
+//! heartbeat; its text is compared with the file afterwards. `ADIT_SAFETY_RUNS` says how often (default 2; `make safety`: 100).
+
+mod common;
+
+use adit::backend::protocol::*;
+use adit::model::*;
+use common::heart::Heart;
+use common::*;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn runs() -> usize {
+    std::env::var("ADIT_SAFETY_RUNS").ok().and_then(|s| s.parse().ok()).unwrap_or(2)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Situation {
+    /// A breakpoint is hit a thousand times a second and never counts.
+    Hot,
+    /// The target stands at a breakpoint.
+    Held,
+    /// A breakpoint that is never reached.
+    NotReached,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum End {
+    /// The client is gone: end-of-file.
+    ClientGone,
+    /// SIGTERM to the host.
+    HostTerm,
+    /// An orderly detach.
+    Quit,
+    /// SIGKILL to the host.
+    HostKill,
+}
+
+fn arrange(heart: &Heart, s: Situation) -> Debuggee {
+    let mut d = Debuggee::attach(heart.pid());
+    match s {
+        Situation::NotReached => drop(d.break_at("main.never")),
+        Situation::Hot => {
+            let spec = BreakpointSpec { hits: HitCondition::parse("> 1000000000"), ..BreakpointSpec::at("main.hot") };
+            d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("a breakpoint");
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+        Situation::Held => {
+            d.break_at("main.hot");
+            d.wait_stop().expect("a stop");
+        }
+    }
+    d
+}
+
+fn end(heart: &Heart, d: Debuggee, e: End) {
+    let host = Pid::from_raw(heart.tracer());
+    assert_ne!(host.as_raw(), 0, "attached");
+    match e {
+        End::ClientGone => drop(d),
+        End::HostTerm => {
+            kill(host, Signal::SIGTERM).expect("sent");
+            assert!(heart.released(), "released after SIGTERM");
+        }
+        End::HostKill => {
+            kill(host, Signal::SIGKILL).expect("sent");
+            assert!(heart.released(), "released by the kernel");
+        }
+        End::Quit => {
+            let mut d = d;
+            d.call(Request::Detach { kill: false }).expect("detached");
+        }
+    }
+}
+
+fn check(situation: Situation, how: End) {
+    let exe = build("heartbeat", DEFAULT);
+    let heart = Heart::start(&exe);
+    for run in 0..runs() {
+        let d = arrange(&heart, situation);
+        end(&heart, d, how);
+        assert!(heart.released(), "{situation:?} {how:?} run {run}: released");
+        assert!(heart.beats_on(30), "{situation:?} {how:?} run {run}: the heart beats");
+        assert_eq!(heart.changed_bytes(), 0, "{situation:?} {how:?} run {run}: text as in the file");
+    }
+    println!("{situation:?} / {how:?}: {0}/{0} alive, 0 bytes changed", runs());
+}
+
+macro_rules! cases {
+    ($($name:ident: $s:ident $e:ident;)*) => { $(
+        #[test]
+        fn $name() {
+            check(Situation::$s, End::$e);
+        }
+    )* };
+}
+
+cases! {
+    hot_client_gone: Hot ClientGone;
+    hot_host_term: Hot HostTerm;
+    hot_quit: Hot Quit;
+    held_client_gone: Held ClientGone;
+    held_host_term: Held HostTerm;
+    held_quit: Held Quit;
+    held_host_kill: Held HostKill;
+    not_reached_client_gone: NotReached ClientGone;
+    not_reached_host_term: NotReached HostTerm;
+    not_reached_quit: NotReached Quit;
+}
+
+/// SIGKILL of the host with an unreached breakpoint leaves a byte in the text, and `rescue` takes it out.
+#[test]
+fn rescue_after_host_kill() {
+    let exe = build("heartbeat", DEFAULT);
+    for _ in 0..runs() {
+        let heart = Heart::start(&exe);
+        let d = arrange(&heart, Situation::NotReached);
+        end(&heart, d, End::HostKill);
+        assert!(heart.beats_on(10));
+        assert!(heart.changed_bytes() > 0);
+        let done = adit::engine::rescue::rescue(heart.pid()).expect("rescued");
+        assert!(done.repaired > 0, "{done:?}");
+        assert_eq!(heart.changed_bytes(), 0);
+        assert!(heart.beats_on(10));
+    }
+}
