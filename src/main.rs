@@ -1,5 +1,5 @@
 //! The adit binary: everything is in the library.
 
-fn main() -> std::io::Result<()> {
-    adit::backend::host::main()
+fn main() -> std::process::ExitCode {
+    std::process::ExitCode::from(adit::cli::main())
 }

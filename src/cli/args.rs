@@ -196,9 +196,6 @@ pub enum Sub {
         /// Speak over standard input and output
         #[arg(long)]
         stdio: bool,
-        /// Speak over this inherited file descriptor
-        #[arg(long, value_name = "N")]
-        fd: Option<i32>,
     },
     /// Print completions for a shell
     Completions {

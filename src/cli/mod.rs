@@ -4,6 +4,7 @@ pub mod args;
 mod build;
 mod crash;
 pub mod demo;
+mod doctor;
 mod documents;
 mod log;
 pub mod wire;
@@ -136,7 +137,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),
-        Sub::Host { stdio, fd } => wire::host_main(*stdio, *fd),
+        Sub::Host { stdio } => wire::host_main(*stdio),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
     }

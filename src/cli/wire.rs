@@ -1,34 +1,108 @@
 //! Where the command line meets processes: the functions that start hosts and look at the machine.
 
 use super::args::{Common, Profile};
-use crate::backend::client::Client;
+use super::doctor;
+use crate::backend::client::{Client, pipe};
+use crate::backend::native::from_open;
 use crate::backend::protocol::{Failure, FailureKind, TargetSpec};
+use crate::backend::{host, native};
+use crate::batch::exit;
+use crate::engine::rescue::{self, Rescued};
+use crate::engine::{Loaded, OpenError};
+use crate::target::linux::doctor as checks;
+use crate::target::linux::wake::Wake;
+use serde_json::json;
 
-fn not_here(what: &str) -> Failure {
-    Failure::new(FailureKind::Unavailable, format!("{what} is not wired in this build"))
-}
-
-/// Starts a host process and connects to it. The target is opened by the caller's `Open`; `spec` is for checks beforehand.
+/// Starts a host process and connects to it. The target is opened by the caller's `Open`.
 pub fn connect_host(_spec: &TargetSpec, _common: &Common, _profile: Profile) -> Result<Client, Failure> {
-    Err(not_here("the debugger host"))
+    host::start()
 }
 
 /// A host on a thread of this process that only reads; nothing is stopped.
 pub fn observe_in_process(_pid: i32) -> Result<Client, Failure> {
-    Err(not_here("observing a process"))
+    let fail = |e: String| Failure::new(FailureKind::Internal, format!("cannot start the reader: {e}"));
+    let (client, end) = pipe();
+    let serve = move || match Wake::new() {
+        Ok(wake) => native::serve(end, wake),
+        Err(e) => tracing::error!("the reader: {e}"), // the client sees its end of the pipe close
+    };
+    std::thread::Builder::new().name("observe".into()).spawn(serve).map_err(|e| fail(e.to_string()))?;
+    Ok(client)
 }
 
 /// `adit doctor`: prints its report, returns the exit code.
-pub fn doctor(_pid: Option<i32>, _json: bool) -> Result<u8, Failure> {
-    Err(not_here("the doctor"))
+pub fn doctor(pid: Option<i32>, json: bool) -> Result<u8, Failure> {
+    let mut all = match pid {
+        Some(pid) => checks::process(pid),
+        None => checks::system(),
+    };
+    let possible = pid.map(|pid| doctor::possible(pid, &mut all));
+    let fine = all.iter().all(|c| c.ok);
+    if json {
+        let mut v = json!({"schema": "adit/doctor/1"});
+        if let Some(pid) = pid {
+            v["pid"] = json!(pid);
+        }
+        v["ok"] = json!(fine);
+        v["checks"] = json!(all);
+        if let Some(p) = &possible {
+            v["possible"] = json!(p);
+        }
+        print(&format!("{v}\n"))?;
+    } else {
+        print(&doctor::text(&all, possible.as_ref()))?;
+    }
+    Ok(if fine { exit::DONE } else { exit::OPEN })
 }
 
 /// `adit rescue`: puts text back, prints what it did, returns the exit code.
-pub fn rescue(_pid: Option<i32>, _all: bool, _json: bool) -> Result<u8, Failure> {
-    Err(not_here("rescue"))
+pub fn rescue(pid: Option<i32>, all: bool, json: bool) -> Result<u8, Failure> {
+    let done: Vec<Result<Rescued, OpenError>> = match pid {
+        Some(pid) if !all => vec![Ok(rescue::rescue(pid).map_err(|e| from_open(&e))?)],
+        _ => rescue::rescue_all(),
+    };
+    let mut code = exit::DONE;
+    let mut rows = Vec::new();
+    let mut text = String::new();
+    for d in &done {
+        match d {
+            Ok(d) => {
+                text += &format!("{} {}: {}\n", d.pid, d.exe, d.message);
+                rows.push(json!(d));
+            }
+            Err(e) => {
+                let f = from_open(e);
+                text += &format!("{f}\n");
+                rows.push(json!({"error": {"kind": f.kind, "message": f.message, "fix": f.fix}}));
+                code = exit::OPEN;
+            }
+        }
+    }
+    if done.is_empty() {
+        text = "no process on record was left patched\n".into();
+    }
+    print(&if json { format!("{}\n", json!({"schema": "adit/rescue/1", "processes": rows})) } else { text })?;
+    Ok(code)
 }
 
 /// `adit host`: serves a client until it goes away, returns the exit code.
-pub fn host_main(_stdio: bool, _fd: Option<i32>) -> Result<u8, Failure> {
-    Err(not_here("the debugger host"))
+pub fn host_main(stdio: bool) -> Result<u8, Failure> {
+    if !stdio {
+        return Err(Failure::new(FailureKind::BadRequest, "say how to reach the client").fix("adit host --stdio"));
+    }
+    host::main().map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    Ok(exit::DONE)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .map_err(|e| Failure::new(FailureKind::Cancelled, format!("the output was closed: {e}")))
+}
+
+/// What can be read of a process, for the doctor.
+pub(super) fn load(pid: i32) -> Result<Loaded, Failure> {
+    Loaded::open(pid, None).map_err(|e| from_open(&e))
 }
