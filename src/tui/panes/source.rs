@@ -70,6 +70,9 @@ impl SourcePane {
 }
 
 impl Pane for SourcePane {
+    fn before(&mut self, s: &Session, ctx: &Ctx) {
+        self.follow(s, ctx);
+    }
     fn title(&self, s: &Session, ctx: &Ctx) -> (String, String) {
         let at = self.target(s, ctx).filter(|l| l.file == self.file);
         let base = self.file.rsplit('/').next().unwrap_or("");
@@ -80,12 +83,8 @@ impl Pane for SourcePane {
         let note = s.sources.text(&self.file).map_or("", |t| t.origin.as_str());
         (title, fit_end(note, 40, ctx.look.marks().more))
     }
-    fn interests(&self, s: &Session, ctx: &Ctx, _rows: u16) -> Vec<Interest> {
+    fn interests(&self, _s: &Session, ctx: &Ctx, _rows: u16) -> Vec<Interest> {
         let mut v = Vec::new();
-        match self.target(s, ctx) {
-            Some(l) if !l.file.is_empty() => v.push(Interest::Source(l.file.clone())),
-            _ => {}
-        }
         if !self.file.is_empty() {
             v.push(Interest::Source(self.file.clone()));
         }
@@ -95,7 +94,6 @@ impl Pane for SourcePane {
         v
     }
     fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer) {
-        self.follow(s, ctx);
         let look = ctx.look;
         let text = match s.sources.get(&self.file) {
             Some(Source::Text(t)) => t,

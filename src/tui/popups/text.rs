@@ -10,6 +10,8 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 pub struct Line {
     /// A heading stays while lines are filtered.
     pub heading: bool,
+    /// It has no left column.
+    pub flat: bool,
     /// Shown in the key colour, in a column of its own.
     pub left: String,
     /// The rest.
@@ -19,12 +21,23 @@ pub struct Line {
 impl Line {
     /// Plain text.
     pub fn text(t: impl Into<String>) -> Line {
-        Line { right: t.into(), ..Line::default() }
+        Line { right: t.into(), flat: true, ..Line::default() }
     }
     /// A heading.
     pub fn heading(t: impl Into<String>) -> Line {
-        Line { heading: true, left: t.into(), right: String::new() }
+        Line { heading: true, left: t.into(), ..Line::default() }
     }
+    /// A key or name, and what it does.
+    pub fn pair(left: impl Into<String>, right: impl Into<String>) -> Line {
+        Line { left: left.into(), right: right.into(), ..Line::default() }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Heading,
+    Flat,
+    Pair,
 }
 
 /// The overlay.
@@ -113,20 +126,26 @@ impl TextView {
         Outcome::Stay
     }
     /// Lines broken to a width: left column, text, heading.
-    fn rows(&self, width: usize) -> Vec<(String, String, bool)> {
+    fn rows(&self, width: usize) -> Vec<(String, String, Kind)> {
         let left_width = self.left_column(width);
         let room = width.saturating_sub(if left_width > 0 { left_width + 2 } else { 0 }).max(10);
         let mut out = Vec::new();
         for l in self.shown() {
             let mut left = l.left.clone();
-            if !l.heading && left.chars().count() > left_width {
+            if !l.heading && !l.flat && left.chars().count() > left_width {
                 // A long left side gets a line of its own.
-                out.push((std::mem::take(&mut left), String::new(), false));
+                out.push((std::mem::take(&mut left), String::new(), Kind::Pair));
             }
+            let kind = match (l.heading, l.flat) {
+                (true, _) => Kind::Heading,
+                (_, true) => Kind::Flat,
+                _ => Kind::Pair,
+            };
+            let room = if l.flat { width } else { room };
             let mut rest = l.right.as_str();
             loop {
                 let (now, next) = break_at(rest, room);
-                out.push((std::mem::take(&mut left), now.to_string(), l.heading));
+                out.push((std::mem::take(&mut left), now.to_string(), kind));
                 if next.is_empty() {
                     break;
                 }
@@ -157,18 +176,14 @@ impl TextView {
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
         let top = self.top.min(lines.len().saturating_sub(self.height));
         let left_width = self.left_column(self.width);
-        for (row, (left, right, heading)) in lines.iter().skip(top).take(self.height).enumerate() {
+        for (row, (left, right, kind)) in lines.iter().skip(top).take(self.height).enumerate() {
             let mut pen = Pen::new(buf, inner, row as u16, Style::default(), look);
-            if *heading {
-                pen.put(left, look.style("title.focus"));
-            } else if right.is_empty() {
-                pen.put(left, look.style("key"));
-            } else {
-                if left_width > 0 {
-                    pen.column(left, left_width + 1, look.style("key"));
-                }
-                pen.put(right, look.style("text"));
-            }
+            match kind {
+                Kind::Heading => pen.put(left, look.style("title.focus")),
+                Kind::Flat => pen.put(right, look.style("text")),
+                Kind::Pair if right.is_empty() => pen.put(left, look.style("key")),
+                Kind::Pair => pen.column(left, left_width + 1, look.style("key")).put(right, look.style("text")),
+            };
         }
         if lines.len() > top + self.height && inner.height > 0 {
             let text = format!(" {} more lines ", lines.len() - top - self.height);
