@@ -33,6 +33,7 @@ impl Stage {
         app.session.clock = || "12:04:31Z".into();
         let mut s = Stage { app, shop, next: 1, size };
         s.settle();
+        s.draw();
         s
     }
     fn new(control: bool, size: (u16, u16)) -> Stage {
@@ -83,22 +84,25 @@ impl Stage {
                 let mods = if ctrl.is_some() { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
                 self.app.key(KeyEvent::new(c, mods));
                 self.settle();
+                self.draw();
             }
         }
         self
     }
-    fn buffer(&mut self) -> Buffer {
+    fn draw(&mut self) -> Buffer {
         let mut t = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a buffer");
-        // Twice: the first drawing asks the worker for colours.
-        for _ in 0..2 {
-            t.draw(|f| {
-                let area = f.area();
-                self.app.draw(area, f.buffer_mut());
-            })
-            .expect("drawn");
-            self.app.highlight.settle();
-        }
+        t.draw(|f| {
+            let area = f.area();
+            self.app.draw(area, f.buffer_mut());
+        })
+        .expect("drawn");
         t.backend().buffer().clone()
+    }
+    fn buffer(&mut self) -> Buffer {
+        // Twice: the first drawing asks the worker for colours.
+        self.draw();
+        self.app.highlight.settle();
+        self.draw()
     }
     fn text(&mut self) -> String {
         let b = self.buffer();
@@ -131,4 +135,201 @@ fn log() {
     for (w, h) in SIZES {
         insta::assert_snapshot!(format!("log-{w}x{h}"), Stage::new(true, (w, h)).keys("9").text());
     }
+}
+
+#[test]
+fn overlays() {
+    for (w, h) in SIZES {
+        let shot = |name: &str, keys: &str| {
+            insta::assert_snapshot!(format!("{name}-{w}x{h}"), Stage::new(true, (w, h)).keys(keys).text());
+        };
+        shot("help", "?");
+        shot("palette", "Ctrl-k step");
+        shot("breakpoint-editor", "B");
+        shot("prompt", ": br Tab");
+        shot("quit", "q");
+    }
+}
+
+#[test]
+fn breakpoints_workspace() {
+    insta::assert_snapshot!("breakpoints-100x30", Stage::new(true, (100, 30)).keys("8").text());
+}
+
+#[test]
+fn vars_open_in_place() {
+    let mut s = Stage::new(true, (120, 40));
+    s.keys("Tab Tab Tab").keys("Enter j Enter j Enter G Enter G");
+    insta::assert_snapshot!("vars-120x40", s.text());
+}
+
+#[test]
+fn a_group_opens() {
+    insta::assert_snapshot!("group-120x40", Stage::new(false, (120, 40)).keys("j j j Enter j j").text());
+}
+
+#[test]
+fn small_screens_say_so_and_none_panics() {
+    insta::assert_snapshot!("tiny-20x5", Stage::new(true, (20, 5)).text());
+    insta::assert_snapshot!("list-70x20", Stage::new(true, (70, 20)).text());
+    for w in [1, 2, 5, 19, 20, 59, 60, 61, 79, 80, 99, 100, 101, 159, 160, 161, 300] {
+        for h in [1, 2, 3, 5, 14, 15, 16, 23, 24, 25, 35, 36, 37, 90] {
+            let mut s = Stage::new(true, (w, h));
+            for keys in
+                ["", "?", "Esc", "Ctrl-k", "Esc B", "Esc q", "Esc : b", "Esc + +", "2", "8", "9", "3 Tab Tab Tab"]
+            {
+                s.keys(keys).text();
+            }
+        }
+    }
+}
+
+#[test]
+fn themes() {
+    for (name, _) in adit::config::theme::SHIPPED {
+        let color = if *name == "mono" { ColorChoice::Never } else { ColorChoice::True };
+        let o = Options { theme: Some(name.to_string()), color, ascii: false, ..options() };
+        let mut s = Stage::with(Shop::new(true), (80, 24), o);
+        insta::assert_snapshot!(format!("theme-{name}"), format!("{:?}", s.buffer()));
+    }
+}
+
+#[test]
+fn sixteen_colours_have_no_fills() {
+    for (name, _) in adit::config::theme::SHIPPED {
+        let o = Options { theme: Some(name.to_string()), color: ColorChoice::Ansi, ..options() };
+        let b = Stage::with(Shop::new(true), (80, 24), o).buffer();
+        let filled = b.content.iter().filter(|c| c.bg != ratatui::style::Color::Reset).count();
+        // The high-contrast theme fills the current line and frame, on purpose.
+        assert!(filled <= if *name == "high-contrast" { 160 } else { 0 }, "{name}: {filled}");
+    }
+}
+
+#[test]
+fn observe_mode_never_touches_the_target() {
+    let mut s = Stage::new(false, (80, 24));
+    s.keys("Tab c n s o b C R c");
+    assert!(s.text().contains("observe mode"), "{}", s.text());
+    let harmful = |r: &Request| matches!(r, Request::Resume { .. } | Request::Pause | Request::SetBreakpoint { .. });
+    assert_eq!(s.asked(harmful), 0);
+}
+
+#[test]
+fn letters_in_lists_never_resume() {
+    let mut s = Stage::new(true, (120, 40));
+    s.keys("2 c n s o Ctrl-k Esc 9 c n s o 8 c n s o");
+    assert_eq!(s.asked(|r| matches!(r, Request::Resume { .. })), 0);
+    s.keys("3 n");
+    assert_eq!(s.asked(|r| matches!(r, Request::Resume { .. })), 1);
+}
+
+#[test]
+fn n_is_next_match_while_searching_and_the_status_says_so() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("/ sum Enter n n");
+    assert_eq!(s.asked(|r| matches!(r, Request::Resume { .. })), 0);
+    assert!(s.text().contains("n next match"), "{}", s.text());
+    s.keys("Esc n");
+    assert_eq!(s.asked(|r| matches!(r, Request::Resume { .. })), 1);
+}
+
+#[test]
+fn a_step_marks_what_changed() {
+    let mut s = Stage::new(true, (120, 40));
+    assert!(!s.text().contains("*sum"));
+    s.keys("n");
+    let text = s.text();
+    assert!(text.contains("*sum") && text.contains("6300") && text.contains("stepped to"), "{text}");
+}
+
+#[test]
+fn only_rows_that_can_be_seen_are_asked_for() {
+    let mut s = Stage::new(false, (80, 24));
+    s.keys("S S t t t t t t t G PgDn k k");
+    let text = s.text();
+    assert!(text.contains("100000"), "{text}");
+    let most = s
+        .shop
+        .asked
+        .lock()
+        .map(|a| a.iter().map(|r| if let Request::Goroutines(q) = r { q.count } else { 0 }).max().unwrap_or(0));
+    let most = most.unwrap_or(u64::MAX);
+    assert!(most <= 40, "{most}");
+}
+
+#[test]
+fn delves_commands_work_as_typed() {
+    let mut s = Stage::new(true, (80, 24));
+    for (line, want) in [
+        ("break main.go:10 if i == 3", "breakpoint 4"),
+        ("p sum", "sum = 4200"),
+        ("goroutine 22", "g22"),
+        ("nonsense", "no command nonsense"),
+        ("frame 99", "there are frames 0 to"),
+    ] {
+        s.keys(":");
+        s.app.paste(line);
+        s.keys("Enter");
+        assert!(s.text().contains(want), "{line}: {}", s.text());
+    }
+    let set = s.asked(|r| matches!(r, Request::SetBreakpoint { spec, .. } if spec.condition == "i == 3"));
+    assert_eq!(set, 1);
+    s.keys(":");
+    s.app.paste("condition -hitcount 2 > 5");
+    s.keys("Enter");
+    assert_eq!(s.asked(|r| matches!(r, Request::EditBreakpoint { spec, .. } if spec.hits.is_some())), 1);
+}
+
+#[test]
+fn pasted_text_is_never_keys() {
+    let mut s = Stage::new(true, (80, 24));
+    s.app.paste("cnsq\n:kill\n");
+    s.settle();
+    assert_eq!(s.asked(|r| matches!(r, Request::Resume { .. } | Request::Detach { .. })), 0);
+    assert!(s.app.effects.is_empty());
+}
+
+#[test]
+fn quitting_asks_and_detaches_by_default() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("q");
+    assert!(s.text().contains("detach: put everything back, resume it and leave"));
+    s.keys("Esc q Enter");
+    assert_eq!(s.asked(|r| matches!(r, Request::Detach { kill: false })), 1);
+    assert_eq!(s.asked(|r| matches!(r, Request::Detach { kill: true })), 0);
+    assert!(s.app.effects.contains(&adit::tui::app::Effect::Quit));
+}
+
+#[test]
+fn ctrl_c_pauses_what_runs() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("c");
+    assert!(s.text().contains("running"));
+    assert!(s.text().contains("Ctrl-c pause"), "{}", s.text());
+    s.keys("Ctrl-c");
+    assert_eq!(s.asked(|r| matches!(r, Request::Pause)), 1);
+    assert!(s.text().contains("paused"), "{}", s.text());
+    s.keys("Ctrl-c");
+    assert!(s.app.effects.is_empty());
+}
+
+#[test]
+fn suspending_a_held_target_asks() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("Ctrl-z");
+    assert!(s.app.effects.is_empty() && s.text().contains("resume it, then suspend"));
+    s.keys("Enter");
+    assert!(s.app.effects.contains(&adit::tui::app::Effect::Suspend));
+    assert_eq!(s.asked(|r| matches!(r, Request::Resume { .. })), 1);
+}
+
+#[test]
+fn nothing_is_asked_twice() {
+    let mut s = Stage::new(true, (120, 40));
+    let before = s.asked(|_| true);
+    for _ in 0..5 {
+        s.settle();
+        s.text();
+    }
+    assert_eq!(s.asked(|_| true), before);
 }

@@ -225,7 +225,7 @@ pub const COMMANDS: &[Command] = &[
     command!("page-up" [] "page up" "" Screen None Nothing "Move half a page up." |_| ui(Ui::Page(-1))),
     command!("top" [] "top" "" Screen None Nothing "Go to the first line." |_| ui(Ui::Top)),
     command!("bottom" [] "bottom" "" Screen None Nothing "Go to the last line." |_| ui(Ui::Bottom)),
-    command!("enter" [] "select" "" Screen None Nothing "Select or open what is under the cursor." |_| ui(Ui::Enter)),
+    command!("enter" [] "open" "" Screen None Nothing "Select or open what is under the cursor." |_| ui(Ui::Enter)),
     command!("cancel" [] "back" "" Screen None Nothing "Close, clear, go back." |_| ui(Ui::Cancel)),
     command!("jump-back" [] "jump back" "" Screen None Nothing "Go back to the place before the last jump." |_| ui(Ui::Back)),
     command!("jump-forward" [] "jump on" "" Screen None Nothing "Undo a jump back." |_| ui(Ui::Forward)),

@@ -99,7 +99,9 @@ impl Session {
         self.list_asked = None;
         self.state = RunState::Stopped;
         self.stopped_at = (self.clock)();
-        self.goroutine = stop.goroutine;
+        // A thread that runs no goroutine (the scheduler's idle loop) says nothing about the program: stay with the one
+        // that was looked at, or take the main goroutine.
+        self.goroutine = stop.goroutine.or(self.goroutine).or(Some(crate::base::GoroutineId(1)));
         self.frame = 0;
         self.auto_frame = true;
         self.new_stop = true;

@@ -27,28 +27,22 @@ impl App {
             if id == PaneId::Output {
                 output = Some((self.slots[i].area.width.saturating_sub(2).max(80), rows.max(24)));
             }
-            let ctx = self.ctx(peeked.as_ref(), i == self.focus);
-            wanted.extend(self.panes[id as usize].interests(&self.session, &ctx, rows));
+            let ctx = Ctx {
+                look: &self.look,
+                highlight: &self.highlight,
+                peek: peeked.as_ref().map(|p| p.0),
+                place: peeked.as_ref().map(|p| p.1.as_ref()),
+                focused: i == self.focus,
+                search: None,
+            };
+            let pane = &mut self.panes[id as usize];
+            pane.before(&self.session, &ctx);
+            wanted.extend(pane.interests(&self.session, &ctx, rows));
         }
         if let Some((cols, rows)) = output {
             self.session.resize_output(cols, rows);
         }
         self.session.want(&wanted);
-    }
-
-    fn ctx<'a>(
-        &'a self,
-        peeked: Option<&'a (crate::base::GoroutineId, std::sync::Arc<crate::model::Location>)>,
-        focused: bool,
-    ) -> Ctx<'a> {
-        Ctx {
-            look: &self.look,
-            highlight: &self.highlight,
-            peek: peeked.map(|p| p.0),
-            place: peeked.map(|p| p.1.as_ref()),
-            focused: focused && self.overlays.is_empty(),
-            search: self.search.as_deref().filter(|_| focused),
-        }
     }
 
     /// Draws everything; returns where the cursor is to be shown.
@@ -94,6 +88,7 @@ impl App {
             focused: focused && self.overlays.is_empty(),
             search: self.search.as_deref().filter(|_| focused),
         };
+        self.panes[id as usize].before(&self.session, &ctx);
         let (mut title, mut note) = self.panes[id as usize].title(&self.session, &ctx);
         if slot.panes.len() > 1 {
             let others: Vec<&str> = slot.panes.iter().filter(|p| **p != id).map(|p| spec(*p).title).collect();
@@ -160,7 +155,7 @@ impl App {
 
     fn header(&self, area: Rect, buf: &mut Buffer) {
         let (s, look) = (&self.session, &self.look);
-        let wide = area.width >= 100;
+        let wide = area.width >= 110;
         let mut pen = Pen::new(buf, area, 0, look.style("header"), look);
         let sep = format!(" {} ", look.marks().sep);
         pen.skip(1);
@@ -226,7 +221,7 @@ impl App {
         let look = &self.look;
         let mut pen = Pen::new(buf, area, 0, look.style("header"), look);
         pen.skip(1);
-        let wide = area.width >= 100;
+        let wide = area.width >= 115;
         for (n, name, short, off) in WORKSPACES {
             let active = n == self.workspace;
             let text = format!("{n}{}{}", if active { "*" } else { " " }, if wide { name } else { short });

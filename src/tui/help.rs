@@ -24,7 +24,7 @@ pub fn help(s: &Session, keys: &KeyMap, pane: PaneId, contexts: &[&str]) -> Text
     let mut lines = vec![Line::heading(format!("Keys in {}", spec(pane).title))];
     let mut row = |left: String, c: &Command| {
         let off = s.why_not(c.needs).map(|_| " (not now)").unwrap_or("");
-        lines.push(Line { left, right: format!("{}{off}", c.doc), heading: false });
+        lines.push(Line::pair(left, format!("{}{off}", c.doc)));
     };
     let (local, global): (Vec<&str>, Vec<&str>) = contexts.iter().partition(|c| **c != "global");
     for group in Group::ALL {
@@ -40,21 +40,17 @@ pub fn help(s: &Session, keys: &KeyMap, pane: PaneId, contexts: &[&str]) -> Text
         for c in COMMANDS.iter().filter(|c| c.group == group) {
             let mine = keys.keys_for(&global, c.name);
             if !mine.is_empty() {
-                lines2.push(Line { left: mine.join(" "), right: c.doc.into(), heading: false });
+                lines2.push(Line::pair(mine.join(" "), c.doc));
             }
         }
     }
-    lines2.push(Line {
-        left: "1..9".into(),
-        right: "Workspaces: 2 Goroutines, 3 Debug, 8 Breakpoints, 9 Log.".into(),
-        heading: false,
-    });
+    lines2.push(Line::pair("1..9", "Workspaces: 2 Goroutines, 3 Debug, 8 Breakpoints, 9 Log."));
     lines.extend(lines2);
     for group in Group::ALL {
         lines.push(Line::text(""));
         lines.push(Line::heading(format!("Commands after :   {}", group.title())));
         for c in COMMANDS.iter().filter(|c| c.group == group) {
-            lines.push(Line { left: with_usage(c), right: c.doc.into(), heading: false });
+            lines.push(Line::pair(with_usage(c), c.doc));
         }
     }
     TextView::new("Help", lines)
@@ -73,7 +69,7 @@ pub fn keys(keys: &KeyMap) -> TextView {
         lines.push(Line::heading(format!("[{context}]")));
         for (k, line) in mine {
             let doc = look_up(&line).map_or("", |(c, _)| c.doc);
-            lines.push(Line { left: k, right: format!("{line:<20} {doc}"), heading: false });
+            lines.push(Line::pair(k, format!("{line:<20} {doc}")));
         }
     }
     TextView::new("Keys", lines)
@@ -111,7 +107,7 @@ pub fn files(names: &[String]) -> Vec<Item> {
 
 /// The newcomer's note.
 pub fn welcome(s: &Session) -> TextView {
-    let line = |left: &str, right: &str| Line { left: left.into(), right: right.into(), heading: false };
+    let line = |left: &str, right: &str| Line::pair(left, right);
     let mut lines = vec![
         Line::text("This is a small Go program with a leak, a lock cycle, timers and garbage."),
         Line::text("It runs under adit; leaving adit never harms it, and it ends by itself."),

@@ -88,6 +88,7 @@ impl Pane for GoroutinesPane {
         if shown + 1 < u64::from(area.height) {
             let text = match (l.hidden_system, l.filter.system) {
                 (0, _) => String::new(),
+                _ if matches!(l.listing, Listing::Members { .. }) => " Esc goes back to the groups".to_string(),
                 (n, _) => format!(" {} runtime goroutines hidden (S shows them)", thousands(n)),
             };
             Pen::new(buf, area, shown as u16 + 1, look.style("dim"), look).put(&text, Style::default());

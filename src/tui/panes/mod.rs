@@ -60,6 +60,8 @@ pub enum Handled {
 
 /// A pane.
 pub trait Pane {
+    /// Called before title, interests and drawing: what follows the session goes where it is.
+    fn before(&mut self, _s: &Session, _ctx: &Ctx) {}
     /// Title, and a note for the right side.
     fn title(&self, s: &Session, ctx: &Ctx) -> (String, String);
     /// What it needs to be drawn with so many rows.

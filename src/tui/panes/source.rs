@@ -70,6 +70,9 @@ impl SourcePane {
 }
 
 impl Pane for SourcePane {
+    fn before(&mut self, s: &Session, ctx: &Ctx) {
+        self.follow(s, ctx);
+    }
     fn title(&self, s: &Session, ctx: &Ctx) -> (String, String) {
         let at = self.target(s, ctx).filter(|l| l.file == self.file);
         let base = self.file.rsplit('/').next().unwrap_or("");
@@ -80,12 +83,8 @@ impl Pane for SourcePane {
         let note = s.sources.text(&self.file).map_or("", |t| t.origin.as_str());
         (title, fit_end(note, 40, ctx.look.marks().more))
     }
-    fn interests(&self, s: &Session, ctx: &Ctx, _rows: u16) -> Vec<Interest> {
+    fn interests(&self, _s: &Session, ctx: &Ctx, _rows: u16) -> Vec<Interest> {
         let mut v = Vec::new();
-        match self.target(s, ctx) {
-            Some(l) if !l.file.is_empty() => v.push(Interest::Source(l.file.clone())),
-            _ => {}
-        }
         if !self.file.is_empty() {
             v.push(Interest::Source(self.file.clone()));
         }
@@ -95,7 +94,6 @@ impl Pane for SourcePane {
         v
     }
     fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer) {
-        self.follow(s, ctx);
         let look = ctx.look;
         let text = match s.sources.get(&self.file) {
             Some(Source::Text(t)) => t,
@@ -355,10 +353,13 @@ fn inline_values(pen: &mut Pen, s: &Session, line: &str, used: usize, ctx: &Ctx)
         let Some(n) = s.vars.roots.iter().rev().find(|n| n.var.name == w && n.var.unavailable.is_none()) else {
             continue;
         };
-        let short = n.var.value.chars().count() <= 24;
+        // The type is known from the source: `error nil` is `nil` here, `main.Item {…}` is `Item {…}`.
+        let bare = n.var.value.strip_prefix(n.var.type_name.as_str()).map(str::trim_start).filter(|v| *v == "nil");
+        let value = bare.unwrap_or_else(|| n.var.value.strip_prefix("main.").unwrap_or(&n.var.value));
+        let short = value.chars().count() <= 32;
         let plain = !matches!(n.var.kind, VarKind::Pointer | VarKind::Func | VarKind::UnsafePointer | VarKind::Chan);
         if short && plain {
-            text.push_str(&format!("{w}={} ", printable_str(&n.var.value, 24)));
+            text.push_str(&format!("{w}={}  ", printable_str(value, 32)));
         }
     }
     let text = text.trim_end();

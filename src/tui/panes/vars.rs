@@ -149,7 +149,7 @@ fn draw_node(n: &Node, names: usize, pen: &mut Pen, ctx: &Ctx) {
     };
     // Changed is told without colour, too.
     pen.put(tree, look.style("dim")).put(if n.changed { "*" } else { " " }, look.style("changed"));
-    let mut name = if v.name.is_empty() { "_".to_string() } else { printable_str(&v.name, 100) };
+    let mut name = if v.name.is_empty() { "*".to_string() } else { printable_str(&v.name, 100) };
     if v.flags.shadowed {
         name = format!("({name})");
     }

@@ -10,6 +10,8 @@ use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 pub struct Line {
     /// A heading stays while lines are filtered.
     pub heading: bool,
+    /// It has no left column.
+    pub flat: bool,
     /// Shown in the key colour, in a column of its own.
     pub left: String,
     /// The rest.
@@ -19,12 +21,23 @@ pub struct Line {
 impl Line {
     /// Plain text.
     pub fn text(t: impl Into<String>) -> Line {
-        Line { right: t.into(), ..Line::default() }
+        Line { right: t.into(), flat: true, ..Line::default() }
     }
     /// A heading.
     pub fn heading(t: impl Into<String>) -> Line {
-        Line { heading: true, left: t.into(), right: String::new() }
+        Line { heading: true, left: t.into(), ..Line::default() }
     }
+    /// A key or name, and what it does.
+    pub fn pair(left: impl Into<String>, right: impl Into<String>) -> Line {
+        Line { left: left.into(), right: right.into(), ..Line::default() }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Heading,
+    Flat,
+    Pair,
 }
 
 /// The overlay.
@@ -34,6 +47,7 @@ pub struct TextView {
     left_width: usize,
     top: usize,
     height: usize,
+    width: usize,
     filter: Input,
     typing: bool,
     /// Closed by any key.
@@ -50,6 +64,7 @@ impl TextView {
             left_width: left_width.min(24),
             top: 0,
             height: 10,
+            width: 70,
             filter: Input::default(),
             typing: false,
             note: false,
@@ -91,7 +106,7 @@ impl TextView {
             }
             return Outcome::Stay;
         }
-        let last = self.shown().len().saturating_sub(self.height);
+        let last = self.rows(self.width).len().saturating_sub(self.height);
         let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
         match (key.code, ctrl) {
             (KeyCode::Esc, _) if !self.filter.text.is_empty() => self.filter.set(""),
@@ -110,13 +125,46 @@ impl TextView {
         self.top = self.top.min(last);
         Outcome::Stay
     }
+    /// Lines broken to a width: left column, text, heading.
+    fn rows(&self, width: usize) -> Vec<(String, String, Kind)> {
+        let left_width = self.left_column(width);
+        let room = width.saturating_sub(if left_width > 0 { left_width + 2 } else { 0 }).max(10);
+        let mut out = Vec::new();
+        for l in self.shown() {
+            let mut left = l.left.clone();
+            if !l.heading && !l.flat && left.chars().count() > left_width {
+                // A long left side gets a line of its own.
+                out.push((std::mem::take(&mut left), String::new(), Kind::Pair));
+            }
+            let kind = match (l.heading, l.flat) {
+                (true, _) => Kind::Heading,
+                (_, true) => Kind::Flat,
+                _ => Kind::Pair,
+            };
+            let room = if l.flat { width } else { room };
+            let mut rest = l.right.as_str();
+            loop {
+                let (now, next) = break_at(rest, room);
+                out.push((std::mem::take(&mut left), now.to_string(), kind));
+                if next.is_empty() {
+                    break;
+                }
+                rest = next;
+            }
+        }
+        out
+    }
+    fn left_column(&self, width: usize) -> usize {
+        self.left_width.min(if width < 90 { 16 } else { 24 })
+    }
     pub(super) fn draw(&mut self, look: &Look, screen: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
         let widest = self.lines.iter().map(|l| l.right.chars().count()).max().unwrap_or(0);
         let lead = if self.left_width > 0 { self.left_width + 2 } else { 0 };
-        let width = (widest + lead + 4).clamp(40, 110) as u16;
-        let wanted = self.lines.len() as u16 + 2;
-        let area =
-            centred(screen, width.min(screen.width.saturating_sub(2)), wanted.min(screen.height.saturating_sub(2)));
+        let width = ((widest + lead + 4).clamp(40, 110) as u16).min(screen.width.saturating_sub(2));
+        self.width = width.saturating_sub(4) as usize;
+        let lines = self.rows(self.width);
+        let wanted = (lines.len() as u16).saturating_add(2);
+        let area = centred(screen, width, wanted.min(screen.height.saturating_sub(2)));
         let note = match (self.note, self.typing, self.filter.text.is_empty()) {
             (true, ..) => "any key closes".to_string(),
             (_, true, _) => format!("/{}", self.filter.text),
@@ -126,25 +174,31 @@ impl TextView {
         let inner = open_box(look, area, &self.title, &note, buf);
         self.height = inner.height as usize;
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
-        let lines = self.shown();
         let top = self.top.min(lines.len().saturating_sub(self.height));
-        for (row, l) in lines.iter().skip(top).take(self.height).enumerate() {
+        let left_width = self.left_column(self.width);
+        for (row, (left, right, kind)) in lines.iter().skip(top).take(self.height).enumerate() {
             let mut pen = Pen::new(buf, inner, row as u16, Style::default(), look);
-            if l.heading {
-                pen.put(&l.left, look.style("title.focus"));
-                continue;
-            }
-            if self.left_width > 0 {
-                pen.column(&l.left, self.left_width + 1, look.style("key"));
-            }
-            pen.put(&l.right, look.style("text"));
+            match kind {
+                Kind::Heading => pen.put(left, look.style("title.focus")),
+                Kind::Flat => pen.put(right, look.style("text")),
+                Kind::Pair if right.is_empty() => pen.put(left, look.style("key")),
+                Kind::Pair => pen.column(left, left_width + 1, look.style("key")).put(right, look.style("text")),
+            };
         }
         if lines.len() > top + self.height && inner.height > 0 {
-            let left = lines.len() - top - self.height;
-            let text = format!(" {left} more ");
+            let text = format!(" {} more lines ", lines.len() - top - self.height);
             let y = area.bottom() - 1;
             buf.set_stringn(area.x + 2, y, &text, area.width.saturating_sub(4) as usize, look.style("dim"));
         }
         None
+    }
+}
+
+/// As many words as fit, and the rest.
+fn break_at(text: &str, room: usize) -> (&str, &str) {
+    let Some((end, _)) = text.char_indices().nth(room) else { return (text, "") };
+    match text[..end].rfind(' ').filter(|i| !text[..*i].trim().is_empty()) {
+        Some(i) => (&text[..i], text[i..].trim_start()),
+        None => (&text[..end], &text[end..]),
     }
 }
