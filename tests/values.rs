@@ -44,7 +44,7 @@ fn check(tool: &str) {
         for v in &refs {
             println!("{}\t{}", v.name, vars[&v.name].value);
         }
-        println!("pid {}", p.child.id());
+        println!("pid {}", p.child.as_ref().unwrap().id());
         std::thread::sleep(Duration::from_secs(600));
     }
     let is = |name: &str, want: &str| assert_eq!(vars[name].value, want, "{tool} {name}");

@@ -127,7 +127,7 @@ impl<'a> Unwinder<'a> {
     pub fn step(&mut self) -> Option<RawFrame> {
         let at = self.next.take()?;
         let Some(info) = self.cache.get(at.pc, at.exact) else {
-            self.next = self.from_foreign_code(at);
+            self.next = self.leave_foreign_code(at);
             if self.next.is_some() {
                 return self.step();
             }
@@ -135,7 +135,7 @@ impl<'a> Unwinder<'a> {
             return None;
         };
         let Some(delta) = info.delta else {
-            self.next = self.from_foreign_code(at);
+            self.next = self.leave_foreign_code(at);
             if self.next.is_some() {
                 return self.step();
             }
@@ -158,9 +158,9 @@ impl<'a> Unwinder<'a> {
                 return self.switch(Start { pc, sp, exact: true, system_stack });
             }
             Special::Systemstack | Special::Mcall | Special::Morestack if at.system_stack => {
-                return self.to_goroutine();
+                return self.resume_goroutine();
             }
-            Special::SystemBottom => return if at.system_stack { self.to_goroutine_if_saved() } else { None },
+            Special::SystemBottom => return if at.system_stack { self.resume_saved_goroutine() } else { None },
             Special::Asmcgocall if at.system_stack => {
                 let g = self.curg?;
                 let depth = self.word(f.sp.add(self.layout.facts.asmcgocall_depth))?;
@@ -168,7 +168,7 @@ impl<'a> Unwinder<'a> {
                 if g.on_stack(sp) {
                     return self.switch(Start { pc: at.pc, sp, exact: false, system_stack: false });
                 }
-                return self.to_goroutine();
+                return self.resume_goroutine();
             }
             _ => {}
         }
@@ -203,7 +203,7 @@ impl<'a> Unwinder<'a> {
         Some(s)
     }
 
-    fn to_goroutine(&mut self) -> Option<Start> {
+    fn resume_goroutine(&mut self) -> Option<Start> {
         let g = self.curg?;
         if g.sched_sp == 0 || !g.on_stack(LoadAddr(g.sched_sp)) {
             return None;
@@ -211,13 +211,13 @@ impl<'a> Unwinder<'a> {
         self.switch(Start { pc: LoadAddr(g.sched_pc), sp: LoadAddr(g.sched_sp), exact: false, system_stack: false })
     }
 
-    fn to_goroutine_if_saved(&mut self) -> Option<Start> {
+    fn resume_saved_goroutine(&mut self) -> Option<Start> {
         self.curg.filter(|g| g.status != super::g::status::RUNNING)?;
-        self.to_goroutine()
+        self.resume_goroutine()
     }
 
     /// C code and the vDSO have no table; the runtime noted where Go code left for them.
-    fn from_foreign_code(&mut self, at: Start) -> Option<Start> {
+    fn leave_foreign_code(&mut self, at: Start) -> Option<Start> {
         let g = self.curg?;
         let m = g.m;
         let vdso_sp = if m.is_nil() { 0 } else { self.mem.read_u64(m.add(self.layout.m.vdso_sp)).unwrap_or(0) };
