@@ -209,6 +209,10 @@ pub struct Session {
     old_since: Option<Instant>,
     stacks: Vec<(Option<GoroutineId>, StackAnswer)>,
     scope: Option<Dated<(Option<GoroutineId>, u32)>>,
+    /// The user asked for a read of the running target in this generation.
+    read_now: u64,
+    /// Detaching was refused.
+    pub detach_refused: bool,
     list_asked: Option<Request>,
     list_serial: u64,
     pending: BTreeMap<u64, Pending>,
@@ -254,6 +258,8 @@ impl Session {
             old_since: None,
             stacks: Vec::new(),
             scope: None,
+            read_now: 0,
+            detach_refused: false,
             list_asked: None,
             list_serial: 0,
             pending: BTreeMap::new(),

@@ -230,6 +230,9 @@ impl App {
         if self.session.open_failure.is_some() {
             self.effects.push(Effect::Quit);
         }
+        if std::mem::take(&mut self.session.detach_refused) {
+            self.quitting = false;
+        }
         if self.quitting && matches!(self.session.state, RunState::Detached(_) | RunState::Exited(_)) {
             self.effects.push(Effect::Quit);
         }
