@@ -277,6 +277,8 @@ impl Session {
         self.target = Some(target);
         self.new_generation();
         self.stacks.clear();
+        // Built anew, the files may be others.
+        self.sources.forget();
         self.scope = None;
         self.stop = None;
         self.goroutine = None;

@@ -353,7 +353,11 @@ impl App {
                 let text = format!("no match for {text}");
                 self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });
             }
-            None => self.search = None,
+            None => {
+                self.search = None;
+                let text = "this pane cannot be searched".to_string();
+                self.session.message = Some(crate::session::Message { tone: Tone::Note, text });
+            }
         }
     }
 
