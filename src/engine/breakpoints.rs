@@ -2,6 +2,7 @@
 
 use crate::base::{BreakpointId, LoadAddr};
 use crate::eval::Compiled;
+use crate::goruntime::value::FrameScope;
 use crate::model::{Breakpoint, BreakpointSpec};
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub struct Logical {
     /// Its addresses, ascending.
     pub addrs: Vec<LoadAddr>,
     /// The condition, compiled for each address at its first hit (scopes differ).
-    pub compiled: BTreeMap<LoadAddr, Compiled>,
+    pub compiled: BTreeMap<LoadAddr, (Compiled, FrameScope)>,
 }
 
 /// All breakpoints that outlive a stop.

@@ -8,6 +8,8 @@ use super::{Engine, EngineError, Happened};
 use crate::arch::Registers;
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, Tid};
 use crate::eval;
+use crate::goruntime::StackStart;
+use crate::goruntime::value::{FrameScope, Reader};
 use crate::model::{Breakpoint, BreakpointPlace, BreakpointSpec, Location, StopReason};
 use std::sync::Arc;
 
@@ -292,27 +294,48 @@ impl Engine {
         regs: &Registers,
         cx: &GoContext,
     ) -> Result<bool, String> {
-        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
-        if !l.public.spec.condition.is_empty() {
-            let text = l.public.spec.condition.clone();
-            let ctx = eval::Context { rt: &self.rt, mem: &*self.mem, regs, goid: cx.goid, g: cx.g, tid };
-            if !l.compiled.contains_key(&at) {
-                let c = eval::compile(&text, &ctx).map_err(|e| format!("condition `{text}`: {e}"))?;
-                l.compiled.insert(at, c);
-            }
-            let holds = match l.compiled.get(&at) {
-                Some(c) => c.run_bool(&ctx).map_err(|e| format!("condition `{text}`: {e}"))?,
-                None => false,
-            };
-            if !holds {
-                return Ok(false);
-            }
+        if !self.condition_holds(id, tid, at, regs, cx)? {
+            return Ok(false);
         }
+        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
         l.public.hits += 1;
         let counts = l.public.spec.hits.is_none_or(|h| h.holds(l.public.hits));
         let public = l.public.clone();
         self.happened.push(Happened::Breakpoint(public));
         Ok(counts)
+    }
+
+    /// Evaluates a breakpoint's condition on the thread that hit. It is compiled at the first hit of each address.
+    fn condition_holds(
+        &mut self,
+        id: BreakpointId,
+        tid: Tid,
+        at: LoadAddr,
+        regs: &Registers,
+        cx: &GoContext,
+    ) -> Result<bool, String> {
+        let cfa = self.innermost_cfa(regs);
+        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
+        if l.public.spec.condition.is_empty() {
+            return Ok(true);
+        }
+        let text = &l.public.spec.condition;
+        let say = |e: &dyn std::fmt::Display| format!("condition `{text}`: {e}");
+        let reader = Reader::new(&self.rt, &*self.mem).ok_or_else(|| say(&"the program has no debug information"))?;
+        if !l.compiled.contains_key(&at) {
+            let walked = self.rt.stack(&*self.mem, StackStart::Registers(regs), 1, false).map_err(|e| say(&e))?;
+            let scope = self
+                .rt
+                .frame_scope(&walked, 0, Some(regs))
+                .ok_or_else(|| say(&"this place has no debug information"))?;
+            let compiled = eval::compile(&reader, &scope, text).map_err(|e| say(&e))?;
+            l.compiled.insert(at, (compiled, scope));
+        }
+        let Some((compiled, scope)) = l.compiled.get(&at) else { return Ok(false) };
+        let scope = FrameScope { cfa: cfa.unwrap_or(scope.cfa), regs: Some(*regs), ..scope.clone() };
+        let goid = cx.goid.map_or(0, |g| g.0);
+        let context = eval::Context { reader, scope, goid, g: cx.g, stack_hi: cx.stack_hi, tid: tid.0 };
+        compiled.run_bool(&context).map_err(|e| say(&e))
     }
 
     /// Function, file and line at an address.

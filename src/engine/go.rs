@@ -61,7 +61,8 @@ impl Engine {
         Some(offset_of(cfa, cx))
     }
 
-    fn innermost_cfa(&self, regs: &Registers) -> Option<LoadAddr> {
+    /// CFA of the innermost frame.
+    pub(super) fn innermost_cfa(&self, regs: &Registers) -> Option<LoadAddr> {
         let delta = self.sym.sp_delta(self.bias.to_file(LoadAddr(regs.pc())))?;
         Some(LoadAddr(regs.sp()).offset(i64::from(delta) + 8))
     }

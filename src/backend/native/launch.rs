@@ -89,7 +89,7 @@ impl Host {
     }
 
     /// What the program writes becomes notices.
-    fn read_output(&self, fd: &OwnedFd) -> Result<(), Failure> {
+    fn read_output(&mut self, fd: &OwnedFd) -> Result<(), Failure> {
         let fail =
             |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
         let mut master = File::from(fd.try_clone().map_err(fail)?);
@@ -103,7 +103,17 @@ impl Host {
                 }
             }
         };
-        std::thread::Builder::new().name("output".into()).spawn(reader).map(drop).map_err(fail)
+        self.output = Some(std::thread::Builder::new().name("output".into()).spawn(reader).map_err(fail)?);
+        Ok(())
+    }
+
+    /// The program has ended: its last words come before the news of it. (Not for ever: its children may hold the terminal.)
+    pub(super) fn await_output(&mut self) {
+        let deadline = Instant::now() + Duration::from_millis(300);
+        while self.output.as_ref().is_some_and(|o| !o.is_finished()) && Instant::now() < deadline {
+            self.outbox.flush();
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     pub(super) fn restart(&mut self, rebuild: bool, args: Option<Vec<String>>) -> Result<Reply, Failure> {

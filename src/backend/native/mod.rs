@@ -35,6 +35,7 @@ pub fn serve(end: HostEnd, wake: Wake) {
         loaded: None,
         inspector: None,
         pty: None,
+        output: None,
         launched: None,
         observe_epoch: StopEpoch(1),
         finished: false,
@@ -113,6 +114,7 @@ struct Host {
     loaded: Option<Loaded>,
     inspector: Option<Inspector>,
     pty: Option<OwnedFd>,
+    output: Option<std::thread::JoinHandle<()>>,
     launched: Option<LaunchSpec>,
     observe_epoch: StopEpoch,
     finished: bool,
@@ -172,7 +174,11 @@ impl Host {
     /// Passes on what happened.
     fn tell(&mut self) {
         let Some(e) = &mut self.engine else { return };
-        for h in e.take_happened() {
+        let happened = e.take_happened();
+        if happened.iter().any(|h| matches!(h, Happened::Exited(..))) {
+            self.await_output();
+        }
+        for h in happened {
             let n = match h {
                 Happened::Stopped(stop) => Notice::Stopped(stop),
                 Happened::Resumed(epoch) => Notice::Resumed { epoch },

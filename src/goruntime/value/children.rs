@@ -1,7 +1,7 @@
 //! One level below a value, a page at a time.
 
 use super::{Limits, Place, Problem, Reader, ValueRef, print};
-use crate::base::{LoadAddr, Memory};
+use crate::base::LoadAddr;
 use crate::model::Variable;
 use crate::symbols::dwarf::{GoType, TypeKind};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Maps of both designs (buckets up to 1.23, groups since 1.24), walked in batched reads by the types DWARF gives.
 
 use super::{Place, Problem, Reader};
-use crate::base::{LoadAddr, Memory, ReadOp};
+use crate::base::{LoadAddr, ReadOp};
 use crate::model::Unavailable;
 use crate::symbols::dwarf::{GoType, TypeKind};
 use std::sync::Arc;
@@ -32,8 +32,28 @@ struct Shape {
     overflow: u64,
 }
 
+/// A full slot where it was found: fetched bytes, offset of its group in them, address of the group, number of the slot.
+struct Slot<'s> {
+    bytes: &'s Arc<[u8]>,
+    at: usize,
+    addr: LoadAddr,
+    n: u64,
+}
+
 /// Calls for each entry until it says false.
-type Visit<'v> = &'v mut dyn FnMut(Place, Place) -> bool;
+type Visit<'v> = &'v mut dyn FnMut(&Shape, Slot<'_>) -> bool;
+
+/// A key to look for.
+#[derive(Clone, Copy, Debug)]
+pub enum MapKey<'k> {
+    /// Equal if the bytes are: integers, pointers, bools.
+    Bytes(&'k [u8]),
+    /// A string.
+    Text(&'k [u8]),
+}
+
+/// Strings compared by one batch of reads.
+const STRING_BATCH: usize = 4096;
 
 fn no(what: &str) -> Problem {
     Unavailable::Other(format!("unknown map layout: {what}"))
@@ -73,9 +93,9 @@ impl Reader<'_> {
         if count == 0 {
             return Ok(out);
         }
-        self.map_walk(ty, base, &mut |k, v| {
+        self.walk(ty, base, &mut |shape, slot| {
             if n >= start {
-                out.push((k, v));
+                out.push(self.entry(shape, &slot));
             }
             n += 1;
             (out.len() as u64) < count
@@ -83,8 +103,68 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    /// Walks all entries.
-    pub fn map_walk(&self, ty: &GoType, base: LoadAddr, visit: Visit<'_>) -> Result<(), Problem> {
+    /// Walks all entries until `visit` says false.
+    pub fn map_walk(
+        &self,
+        ty: &GoType,
+        base: LoadAddr,
+        visit: &mut dyn FnMut(Place, Place) -> bool,
+    ) -> Result<(), Problem> {
+        self.walk(ty, base, &mut |shape, slot| {
+            let (k, v) = self.entry(shape, &slot);
+            visit(k, v)
+        })
+    }
+
+    /// The element of a key. The target's hash functions cannot be run, so all keys are compared, in large reads.
+    pub fn map_find(&self, ty: &GoType, base: LoadAddr, key: MapKey<'_>) -> Result<Option<Place>, Problem> {
+        let mut found = None;
+        let mut candidates: Vec<(LoadAddr, Place)> = Vec::new();
+        let key_at = |shape: &Shape, slot: &Slot<'_>, off: u64, len: usize| -> Option<std::ops::Range<usize>> {
+            let start = slot.at + (shape.key + slot.n * shape.key_stride + off) as usize;
+            (start + len <= slot.bytes.len()).then_some(start..start + len)
+        };
+        self.walk(ty, base, &mut |shape, slot| {
+            match key {
+                MapKey::Bytes(want) => {
+                    if key_at(shape, &slot, 0, want.len()).is_some_and(|r| slot.bytes[r] == *want) {
+                        found = Some(self.entry(shape, &slot).1);
+                    }
+                }
+                MapKey::Text(want) => {
+                    let len = (want.len() as u64).to_le_bytes();
+                    if key_at(shape, &slot, 8, 8).is_some_and(|r| slot.bytes[r] == len) {
+                        let ptr = key_at(shape, &slot, 0, 8).and_then(|r| slot.bytes[r].try_into().ok());
+                        candidates.push((LoadAddr(ptr.map_or(0, u64::from_le_bytes)), self.entry(shape, &slot).1));
+                        if candidates.len() >= STRING_BATCH {
+                            found = self.pick(want, &mut candidates);
+                        }
+                    }
+                }
+            }
+            found.is_none()
+        })?;
+        if let (None, MapKey::Text(want)) = (&found, key) {
+            found = self.pick(want, &mut candidates);
+        }
+        Ok(found)
+    }
+
+    /// The candidate whose text is `want`.
+    fn pick(&self, want: &[u8], candidates: &mut Vec<(LoadAddr, Place)>) -> Option<Place> {
+        let all = std::mem::take(candidates);
+        if want.is_empty() {
+            return all.into_iter().next().map(|c| c.1);
+        }
+        let mut buf = vec![0u8; want.len() * all.len()];
+        let mut ops: Vec<ReadOp<'_>> =
+            buf.chunks_exact_mut(want.len()).zip(&all).map(|(b, c)| ReadOp { addr: c.0, buf: b, ok: false }).collect();
+        self.mem.read_scatter(&mut ops).ok()?;
+        let i = ops.iter().position(|o| o.ok && *o.buf == *want)?;
+        all.into_iter().nth(i).map(|c| c.1)
+    }
+
+    fn walk(&self, ty: &GoType, base: LoadAddr, visit: Visit<'_>) -> Result<(), Problem> {
         let inner = self.inner(ty)?;
         match inner.field("dirPtr").is_some() {
             true => self.walk_groups(ty, &inner, base, visit),
@@ -142,15 +222,16 @@ impl Reader<'_> {
         Ok(s)
     }
 
-    fn entry(&self, s: &Shape, bytes: &Arc<[u8]>, at: usize, addr: LoadAddr, slot: u64) -> (Place, Place) {
+    fn entry(&self, s: &Shape, slot: &Slot<'_>) -> (Place, Place) {
         let part = |off: u64, indirect: bool| {
-            let p = Place::fetched(addr.add(off), bytes.clone(), at + off as usize);
+            let p = Place::fetched(slot.addr.add(off), slot.bytes.clone(), slot.at + off as usize);
             match indirect {
                 true => self.word(&p, 0).map_or_else(Place::missing, |a| Place::at(LoadAddr(a))),
                 false => p,
             }
         };
-        (part(s.key + slot * s.key_stride, s.key_indirect), part(s.elem + slot * s.elem_stride, s.elem_indirect))
+        let (key, elem) = (s.key + slot.n * s.key_stride, s.elem + slot.n * s.elem_stride);
+        (part(key, s.key_indirect), part(elem, s.elem_indirect))
     }
 
     fn walk_groups(&self, ty: &GoType, inner: &GoType, base: LoadAddr, visit: Visit<'_>) -> Result<(), Problem> {
@@ -254,8 +335,7 @@ impl Reader<'_> {
                         if b.get(at + slot as usize).is_none_or(|c| c & EMPTY_BIT != 0) {
                             continue;
                         }
-                        let (k, v) = self.entry(s, &b, at, p.0.add(g * s.size), slot);
-                        if !visit(k, v) {
+                        if !visit(s, Slot { bytes: &b, at, addr: p.0.add(g * s.size), n: slot }) {
                             return Ok(false);
                         }
                     }
@@ -325,8 +405,7 @@ impl Reader<'_> {
                     return Ok(false);
                 }
                 *left -= 1;
-                let (k, v) = self.entry(s, &bytes, off, addr, slot);
-                if !visit(k, v) {
+                if !visit(s, Slot { bytes: &bytes, at: off, addr, n: slot }) {
                     return Ok(false);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::{Place, Reader, ValueRef};
 use crate::arch::{Registers, registers::dwarf_reg};
-use crate::base::{FileAddr, LoadAddr, Memory};
+use crate::base::{FileAddr, LoadAddr};
 use crate::goruntime::{GoRuntime, WalkedStack};
 use crate::model::{Unavailable, VarFlags};
 use crate::symbols::dwarf::location::{FrameContext, Location, Part};

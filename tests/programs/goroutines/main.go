@@ -9,7 +9,7 @@ import (
 
 func worker(id int, in <-chan int, out chan<- int) {
 	for v := range in {
-		out <- v * id
+		out <- v * id // BP
 	}
 }
 
@@ -40,6 +40,6 @@ func main() {
 	in <- 5
 	v := <-out
 	mu.Unlock()
-	fmt.Println(v)
+	fmt.Println(v) // BP
 	close(in)
 }

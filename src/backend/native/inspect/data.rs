@@ -2,8 +2,9 @@
 
 use super::Worker;
 use crate::backend::protocol::*;
-use crate::base::StopEpoch;
+use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::StopState;
+use crate::eval;
 use crate::goruntime::value::{FrameScope, Limits, Reader, ValueRef};
 use crate::model::{Unavailable, Variable};
 use rustc_hash::FxHashMap;
@@ -137,7 +138,27 @@ impl Worker {
 }
 
 impl Worker {
-    /// TEMPORARY until the expression language is merged.
+    /// What an expression is computed against.
+    fn context(&self, state: &StopState, frame: FrameRef) -> Result<eval::Context<'_>, Failure> {
+        let scope = self.frame_scope(state, frame)?;
+        let id = frame.goroutine.or(state.goroutine);
+        let walked = self.walk(state, frame.goroutine, None, 1, false)?;
+        let regs = self.thread_registers(state, FrameRef { frame: 0, ..frame });
+        let tid = match regs {
+            Some(_) if id == state.goroutine => state.thread.0,
+            Some(r) => state.registers.iter().find(|(_, x)| **x == r).map_or(0, |(t, _)| *t),
+            None => 0,
+        };
+        Ok(eval::Context {
+            reader: self.reader()?,
+            scope,
+            goid: id.map_or(0, |g| g.0),
+            g: walked.g.map_or(LoadAddr(0), |g| g.addr),
+            stack_hi: walked.g.map_or(0, |g| g.stack_hi),
+            tid,
+        })
+    }
+
     fn evaluate(
         &self,
         state: &StopState,
@@ -145,16 +166,34 @@ impl Worker {
         expression: &str,
         l: Limits,
     ) -> Result<(ValueRef, Variable), Failure> {
-        let scope = self.frame_scope(state, frame)?;
-        let r = self.reader()?;
-        let v = r.local(&scope, expression).or_else(|| r.package_variable(expression)).ok_or_else(|| {
-            Failure::new(FailureKind::BadRequest, format!("could not find symbol value for {expression}"))
-        })?;
-        let var = r.variable(&v, l);
-        Ok((v, var))
+        let cx = self.context(state, frame)?;
+        let (value, variable) = eval::evaluate(&cx, expression, l).map_err(|e| bad_expression(&e))?;
+        Ok((value.value_ref().cloned().unwrap_or_default(), variable))
     }
 
-    pub(super) fn set(&mut self, _s: &Arc<StopState>, _f: FrameRef, _e: &str, _v: &str) -> Result<Reply, Failure> {
-        Err(Failure::new(FailureKind::Unavailable, "temporary"))
+    pub(super) fn set(
+        &mut self,
+        state: &Arc<StopState>,
+        frame: FrameRef,
+        expression: &str,
+        value: &str,
+    ) -> Result<Reply, Failure> {
+        if !state.stopped {
+            return Err(Failure::new(
+                FailureKind::BadState,
+                "the program is running; pause it before changing its memory",
+            ));
+        }
+        let assignment =
+            eval::assign(&self.context(state, frame)?, expression, value).map_err(|e| bad_expression(&e))?;
+        self.loaded
+            .mem
+            .write(assignment.addr, &assignment.bytes)
+            .map_err(|e| Failure::new(FailureKind::Unavailable, format!("cannot write {expression}: {e}")))?;
+        Ok(Reply::Done)
     }
+}
+
+fn bad_expression(e: &eval::EvalError) -> Failure {
+    Failure::new(FailureKind::BadRequest, e.to_string())
 }
