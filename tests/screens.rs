@@ -333,3 +333,11 @@ fn nothing_is_asked_twice() {
     }
     assert_eq!(s.asked(|_| true), before);
 }
+
+#[test]
+fn marks_lead_back() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("j j m a G ' a");
+    let row = s.text().lines().find(|l| l.contains(">   50") || l.contains(">    50")).map(str::to_string);
+    assert!(row.is_some(), "{}", s.text());
+}

@@ -105,7 +105,8 @@ pub fn group(out: &mut Vec<u8>, g: &GoroutineGroup, by: GroupBy, color: bool) {
     };
     let by_creator = s.created_by.as_ref().map(|c| place(&c.at));
     let (name, rest) = match by {
-        _ if !g.label.is_empty() => (printable_str(&g.label, 200), place(&s.user)),
+        GroupBy::Label if g.label.is_empty() => ("no labels".into(), place(&s.user)),
+        GroupBy::Label => (printable_str(&g.label, 200), place(&s.user)),
         GroupBy::Creator => (by_creator.unwrap_or_else(|| "no creator".into()), place(&s.user)),
         GroupBy::Entry => (s.entry.as_ref().map_or("unknown entry".into(), |e| place(e)), place(&s.user)),
         _ => (place(&s.user), by_creator.unwrap_or_default()),

@@ -229,6 +229,8 @@ pub const COMMANDS: &[Command] = &[
     command!("cancel" [] "back" "" Screen None Nothing "Close, clear, go back." |_| ui(Ui::Cancel)),
     command!("jump-back" [] "jump back" "" Screen None Nothing "Go back to the place before the last jump." |_| ui(Ui::Back)),
     command!("jump-forward" [] "jump on" "" Screen None Nothing "Undo a jump back." |_| ui(Ui::Forward)),
+    command!("mark" [] "mark" "" Screen None Nothing "Mark this place with the letter typed next." |_| ui(Ui::Mark(true))),
+    command!("jump-mark" [] "to mark" "" Screen None Nothing "Go to the place marked with the letter typed next." |_| ui(Ui::Mark(false))),
     command!("copy" ["yank"] "copy" "" Screen None Nothing "Send the line under the cursor to the terminal's clipboard (OSC 52)." |_| ui(Ui::Copy)),
     command!("copy-block" [] "copy all" "" Screen None Nothing "Send the whole pane to the terminal's clipboard (OSC 52)." |_| ui(Ui::CopyBlock)),
     command!("edit" ["ed"] "editor" "[FILE:LINE]" Screen Place Nothing "Open $EDITOR at a place, or at the line under the cursor." |r| ui(Ui::Edit(r.into()))),

@@ -29,6 +29,8 @@ pub enum Ui {
     Enter,
     Cancel,
     Back,
+    /// The next letter names a mark: set it, or go there.
+    Mark(bool),
     Forward,
     Copy,
     CopyBlock,

@@ -42,7 +42,7 @@ impl Session {
 
     /// May the target be read now, unasked? A running target in control mode is read only when the user asks.
     fn readable(&self) -> bool {
-        self.state == RunState::Stopped || !self.control()
+        self.state == RunState::Stopped || !self.control() || self.read_now == self.generation
     }
 
     fn want_stack(&mut self, goroutine: Option<GoroutineId>) {

@@ -180,6 +180,7 @@ impl Session {
             (Purpose::Complete(text), Reply::Symbols { names, .. }) => self.completions = (text, names),
             (Purpose::Refresh, Reply::Done) => {
                 self.new_generation();
+                self.read_now = self.generation;
                 self.list_asked = None;
                 self.say(Tone::Note, "read anew; nothing was stopped");
             }
@@ -230,6 +231,10 @@ impl Session {
             Purpose::Stack(_) | Purpose::Scope { .. } | Purpose::Children { .. } | Purpose::List { .. } => {}
             Purpose::Source(file) => self.sources.fail(&file, &printable_str(&text, 300)),
             Purpose::Complete(_) | Purpose::Other(_) => {}
+            Purpose::Detach => {
+                self.detach_refused = true;
+                self.say(Tone::Error, &text);
+            }
             Purpose::Restore(spec) => {
                 let crate::model::BreakpointPlace::Spec(at) = &spec.place;
                 self.say(Tone::Warn, &format!("breakpoint at {at} of the last session: {text}"));
@@ -272,6 +277,8 @@ impl Session {
         self.target = Some(target);
         self.new_generation();
         self.stacks.clear();
+        // Built anew, the files may be others.
+        self.sources.forget();
         self.scope = None;
         self.stop = None;
         self.goroutine = None;

@@ -46,6 +46,10 @@ impl SourceStore {
         self.rules.push((from, to));
         self.files.clear();
     }
+    /// Forgets all texts.
+    pub fn forget(&mut self) {
+        self.files.clear();
+    }
     /// The rules.
     pub fn rules(&self) -> &[(String, String)] {
         &self.rules

@@ -57,6 +57,8 @@ pub struct App {
     pub(super) pending: Vec<(String, String)>,
     pub(super) search: Option<String>,
     pub(super) picking_file: bool,
+    pub(super) marking: Option<bool>,
+    pub(super) marks: std::collections::BTreeMap<char, (String, u32)>,
     pub(super) last_screen: Rect,
     history: Vec<String>,
     quitting: bool,
@@ -90,6 +92,8 @@ impl App {
             pending: Vec::new(),
             search: None,
             picking_file: false,
+            marking: None,
+            marks: Default::default(),
             last_screen: Rect::new(0, 0, 80, 24),
             history: Vec::new(),
             quitting: false,
@@ -230,6 +234,9 @@ impl App {
         if self.session.open_failure.is_some() {
             self.effects.push(Effect::Quit);
         }
+        if std::mem::take(&mut self.session.detach_refused) {
+            self.quitting = false;
+        }
         if self.quitting && matches!(self.session.state, RunState::Detached(_) | RunState::Exited(_)) {
             self.effects.push(Effect::Quit);
         }
@@ -259,6 +266,14 @@ impl App {
         if let Some(mut top) = self.overlays.pop() {
             let outcome = top.key(event, &mut self.session);
             self.outcome(top, outcome);
+            self.after();
+            return;
+        }
+        if let Some(set) = self.marking.take() {
+            self.session.message = None;
+            if let crossterm::event::KeyCode::Char(c) = event.code {
+                self.mark(c, set);
+            }
             self.after();
             return;
         }
@@ -350,7 +365,11 @@ impl App {
                 let text = format!("no match for {text}");
                 self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });
             }
-            None => self.search = None,
+            None => {
+                self.search = None;
+                let text = "this pane cannot be searched".to_string();
+                self.session.message = Some(crate::session::Message { tone: Tone::Note, text });
+            }
         }
     }
 

@@ -90,11 +90,12 @@ impl App {
         };
         self.panes[id as usize].before(&self.session, &ctx);
         let (mut title, mut note) = self.panes[id as usize].title(&self.session, &ctx);
-        if slot.panes.len() > 1 {
+        if slot.panes.len() > 1 && focused {
             let others: Vec<&str> = slot.panes.iter().filter(|p| **p != id).map(|p| spec(*p).title).collect();
-            if note.is_empty() && focused {
-                note = format!("[ ] {}", others.join(" "));
-            }
+            let long = format!("[ ] {}", others.join(" "));
+            let at = slot.panes.iter().position(|p| *p == id).unwrap_or(0) + 1;
+            let fits = long.width() + title.width() + 10 <= slot.area.width as usize;
+            note = if fits { long } else { format!("[ ] tab {at}/{}", slot.panes.len()) };
         }
         if self.search.is_some() && focused {
             title.push_str(&format!("  /{}", self.search.as_deref().unwrap_or("")));

@@ -90,7 +90,8 @@ pub async fn run(
             // A line that takes its time gets fewer frames.
             next_frame = begun + if low_bandwidth || took > SLOW_TURN { SLOW_FRAME } else { FRAME };
         }
-        let deadline = [resize_at, app.dirty.then_some(next_frame), app.session.deadline()].into_iter().flatten().min();
+        let frame = (app.dirty && resize_at.is_none()).then_some(next_frame);
+        let deadline = [resize_at, frame, app.session.deadline()].into_iter().flatten().min();
         let turn = tokio::select! {
             biased;
             _ = signals.hup.recv() => Turn::Signal(nix::libc::SIGHUP),
@@ -200,7 +201,8 @@ fn suspend(tty: &mut Tty) -> io::Result<()> {
 
 fn copy(app: &mut App, tty: &mut Tty, text: &str) -> io::Result<()> {
     const CAP: usize = 74_000;
-    let text = text.get(..CAP.min(text.len())).unwrap_or(text);
+    let end = (0..=CAP.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
+    let text = &text[..end];
     let tmux = std::env::var_os("TMUX").is_some();
     if tmux && tmux_copy(text) {
         app.session.say(Tone::Note, "sent to tmux's clipboard");

@@ -24,11 +24,14 @@ struct Job {
     text: Arc<SourceText>,
 }
 
+/// A text and, once they are there, its colours.
+type Known = (Arc<SourceText>, Option<Lines>);
+
 /// The worker's client.
 pub struct Highlighter {
     jobs: Sender<Job>,
-    done: RefCell<FxHashMap<String, Option<Lines>>>,
-    results: Mutex<Receiver<(String, Lines)>>,
+    done: RefCell<FxHashMap<String, Known>>,
+    results: Mutex<Receiver<(Job, Lines)>>,
 }
 
 impl Highlighter {
@@ -40,7 +43,8 @@ impl Highlighter {
             let mut set = None;
             for job in todo {
                 let set = set.get_or_insert_with(SyntaxSet::load_defaults_newlines);
-                if out.send((job.file, Arc::new(colour(set, &job.text)))).is_err() {
+                let lines = Arc::new(colour(set, &job.text));
+                if out.send((job, lines)).is_err() {
                     return;
                 }
                 wake();
@@ -54,9 +58,10 @@ impl Highlighter {
         self.collect();
         let mut done = self.done.borrow_mut();
         match done.get(file) {
-            Some(lines) => lines.clone(),
-            None => {
-                done.insert(file.to_string(), None);
+            // The same text, not one of the same name that was read again.
+            Some((of, lines)) if Arc::ptr_eq(of, text) => lines.clone(),
+            _ => {
+                done.insert(file.to_string(), (text.clone(), None));
                 if text.lines.len() <= MAX_LINES {
                     let _worker_lives = self.jobs.send(Job { file: file.to_string(), text: text.clone() });
                 }
@@ -67,20 +72,28 @@ impl Highlighter {
 
     fn collect(&self) {
         let Ok(results) = self.results.lock() else { return };
-        while let Ok((file, lines)) = results.try_recv() {
-            self.done.borrow_mut().insert(file, Some(lines));
+        while let Ok((job, lines)) = results.try_recv() {
+            self.put(job, lines);
         }
     }
 
     /// Waits for what was asked for, in tests.
     pub fn settle(&self) {
-        while self.done.borrow().values().any(Option::is_none) {
+        while self.done.borrow().values().any(|(text, lines)| lines.is_none() && text.lines.len() <= MAX_LINES) {
             let got = match self.results.lock() {
                 Ok(r) => r.recv(),
                 Err(_) => return,
             };
-            let Ok((file, lines)) = got else { return };
-            self.done.borrow_mut().insert(file, Some(lines));
+            let Ok((job, lines)) = got else { return };
+            self.put(job, lines);
+        }
+    }
+
+    fn put(&self, job: Job, lines: Lines) {
+        if let Some((text, slot)) = self.done.borrow_mut().get_mut(&job.file)
+            && Arc::ptr_eq(text, &job.text)
+        {
+            *slot = Some(lines);
         }
     }
 }

@@ -197,6 +197,7 @@ fn weight(k: Key) -> u32 {
     match (k.code, k.mods.is_empty()) {
         (_, false) => 3,
         (KeyCode::Char(' '), _) => 1,
+        (KeyCode::Char(c), _) if c.is_uppercase() => 1,
         (KeyCode::Char(_), _) => 0,
         (KeyCode::F(_), _) => 4,
         _ => 1,

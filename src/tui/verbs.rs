@@ -109,6 +109,12 @@ impl App {
             Ui::Back | Ui::Forward => {
                 self.verb_for(PaneId::Source, &u);
             }
+            Ui::Mark(set) => {
+                self.marking = Some(set);
+                let known: String = self.marks.keys().collect();
+                let text = if set { "mark with which letter?".into() } else { format!("go to which mark? {known}") };
+                self.session.message = Some(crate::session::Message { tone: Tone::Note, text });
+            }
             Ui::Set(what) => match what.as_str() {
                 "mouse" => self.effects.push(Effect::Mouse(true)),
                 "nomouse" => self.effects.push(Effect::Mouse(false)),
@@ -240,6 +246,20 @@ impl App {
         };
         let own = self.panes[self.focused() as usize].place(&self.session, &ctx);
         own.or_else(|| self.panes[PaneId::Source as usize].place(&self.session, &ctx))
+    }
+
+    pub(super) fn mark(&mut self, letter: char, set: bool) {
+        let place = if set { self.place() } else { self.marks.get(&letter).cloned() };
+        let Some((file, line)) = place else {
+            return self.session.say(Tone::Note, if set { "no place to mark here" } else { "no such mark" });
+        };
+        if set {
+            self.session.say(Tone::Note, &format!("mark {letter} at {file}:{line}"));
+            self.marks.insert(letter, (file, line));
+        } else {
+            self.show_pane(PaneId::Source);
+            self.panes[PaneId::Source as usize].show(&file, line);
+        }
     }
 
     fn edit(&mut self, at: &str) {

@@ -217,10 +217,7 @@ impl Widths {
                     _ => None,
                 };
                 let name = at.map_or_else(|| printable_str(&group_title(g, *by), 100), frame_name);
-                pen.column(&name, self.name, look.style("user"));
-                if self.place > 0 {
-                    pen.column_end(&at.map_or_else(String::new, place), self.place, look.style("dim"));
-                }
+                self.named(pen, &name, &at.map_or_else(String::new, place), ctx);
                 if self.creator > 0 {
                     pen.column(
                         &format!("{} {}", frame_name(&s.user), place(&s.user)),
@@ -233,15 +230,23 @@ impl Widths {
         }
     }
     fn at(&self, pen: &mut Pen, g: &Goroutine, ctx: &Ctx) {
-        let look = ctx.look;
-        pen.column(&frame_name(&g.user), self.name, look.style("user"));
-        if self.place > 0 {
-            pen.column_end(&place(&g.user), self.place, look.style("dim"));
-        }
+        self.named(pen, &frame_name(&g.user), &place(&g.user), ctx);
         if self.creator > 0 {
             let by = g.created_by.as_ref().map_or_else(String::new, |c| frame_name(&c.at));
-            pen.column(&by, self.creator, look.style("hidden"));
+            pen.column(&by, self.creator, ctx.look.style("hidden"));
         }
+    }
+    /// A name left and its place right, in one column: what one does not need the other may have.
+    fn named(&self, pen: &mut Pen, name: &str, place: &str, ctx: &Ctx) {
+        let look = ctx.look;
+        if self.place == 0 {
+            pen.column(name, self.name, look.style("user"));
+            return;
+        }
+        let both = self.name + 1 + self.place;
+        let place_width = place.chars().count().min(both / 2);
+        pen.column(name, both - place_width - 1, look.style("user"));
+        pen.column_end(place, place_width, look.style("dim"));
     }
     fn goroutine(&self, pen: &mut Pen, g: &Goroutine, ctx: &Ctx, current: bool) {
         let look = ctx.look;
@@ -256,8 +261,7 @@ impl Widths {
         pen.column(&g.wait_ns.map_or("-".into(), human_ns), self.wait, look.style("text"));
         match g.waits_on.first() {
             Some(w) if self.creator > 0 => {
-                pen.column(&frame_name(&g.user), self.name, look.style("user"));
-                pen.column_end(&place(&g.user), self.place, look.style("dim"));
+                self.named(pen, &frame_name(&g.user), &place(&g.user), ctx);
                 pen.column(&wait_text(w), self.creator, look.style("defer"));
             }
             _ => self.at(pen, g, ctx),

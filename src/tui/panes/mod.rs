@@ -130,7 +130,7 @@ pub const PANES: &[PaneSpec] = &[
             "run-to-cursor",
             "definition",
         ],
-        observe_hints: &["definition", "open-file", "search", "edit"],
+        observe_hints: &["definition", "open-file", "refresh", "search", "edit"],
         new: || Box::new(source::SourcePane::default()),
     },
     PaneSpec {
@@ -139,7 +139,7 @@ pub const PANES: &[PaneSpec] = &[
         title: "Stack",
         contexts: &["stack", "target"],
         hints: &["enter", "continue", "next", "step", "stepout", "up", "down", "next-pane", "print"],
-        observe_hints: &["enter", "up", "down"],
+        observe_hints: &["enter", "up", "down", "refresh"],
         new: || Box::new(stack::StackPane::default()),
     },
     PaneSpec {
@@ -156,7 +156,7 @@ pub const PANES: &[PaneSpec] = &[
         name: "goroutines",
         title: "Goroutines",
         contexts: &["goroutines"],
-        hints: &["enter", "group", "system", "search"],
+        hints: &["enter", "group", "system", "search", "refresh"],
         observe_hints: &["enter", "group", "system", "search", "refresh"],
         new: || Box::new(goroutines::GoroutinesPane::default()),
     },

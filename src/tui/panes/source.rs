@@ -124,7 +124,7 @@ impl Pane for SourcePane {
         }
         self.cursor.clamp(text.lines.len(), height);
         let at = self.target(s, ctx).filter(|l| l.file == self.file).map(|l| l.line as usize);
-        let digits = text.lines.len().to_string().len().max(3);
+        let digits = (text.lines.len().to_string().len() + 1).max(4);
         let old = s.old() && !s.vars_fresh() && s.control();
         let colours = ctx.highlight.lines(&self.file, text);
         for row in 0..height {
