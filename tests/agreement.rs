@@ -75,6 +75,11 @@ impl Score {
 fn normal(s: &str) -> String {
     let re = regex::Regex::new("0x[0-9a-f]{6,}").expect("a pattern");
     let s = re.replace_all(s.trim(), "0x_");
+    // In its multi-line form Delve puts a pointer's address on a line of its own first.
+    let s = match s.split_once('\n') {
+        Some((first, rest)) if first.starts_with("(*") && first.ends_with("(0x_)") => rest,
+        _ => &s,
+    };
     // Delve breaks long values into lines, with a comma behind the last element; addresses are also printed in decimal.
     let flat: String = s.chars().filter(|c| !c.is_whitespace()).collect();
     let decimal = regex::Regex::new("[0-9]{13,}").expect("a pattern");

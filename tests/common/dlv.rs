@@ -101,7 +101,9 @@ impl Dlv {
     }
     /// Names that `args` or `locals` lists.
     pub fn names(out: &str) -> Vec<String> {
-        let ok = |n: &str| !n.is_empty() && n.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '(' || c == ')');
+        let ok = |n: &str| {
+            !n.is_empty() && n.chars().all(|c| c.is_alphanumeric() || c == '_' || matches!(c, '(' | ')' | '~'))
+        };
         out.lines().filter_map(|l| l.split_once(" = ")).map(|(n, _)| n.to_string()).filter(|n| ok(n)).collect()
     }
 }
