@@ -14,6 +14,8 @@ use std::sync::Arc;
 const MAX_SWITCHES: u32 = 8;
 /// Bytes fetched at once when the window does not have a word.
 const REFILL: usize = 2048;
+/// A function that calls into the vDSO has a smaller frame than this while it is on its own stack.
+const VDSO_FRAME: u64 = 64;
 /// Offsets in the signal context that the kernel pushes (`ucontext_t`, amd64).
 const UC_RSP: u64 = 160;
 const UC_RIP: u64 = 168;
@@ -65,6 +67,7 @@ pub struct Unwinder<'a> {
     cache: &'a PcCache,
     layout: &'a Layout,
     curg: Option<G>,
+    m: LoadAddr,
     /// Window of stack that was read already.
     base: u64,
     bytes: std::borrow::Cow<'a, [u8]>,
@@ -82,6 +85,7 @@ impl<'a> Unwinder<'a> {
             cache,
             layout,
             curg,
+            m: curg.map_or(LoadAddr(0), |g| g.m),
             base: 0,
             bytes: std::borrow::Cow::Borrowed(&[]),
             next: Some(start),
@@ -89,6 +93,12 @@ impl<'a> Unwinder<'a> {
             last_sp: 0,
             problem: None,
         }
+    }
+
+    /// Says which `runtime.m` the thread is, for when it works for no goroutine.
+    pub fn with_m(mut self, m: LoadAddr) -> Self {
+        self.m = m;
+        self
     }
 
     /// Uses a window of stack memory that was read already.
@@ -127,7 +137,7 @@ impl<'a> Unwinder<'a> {
     pub fn step(&mut self) -> Option<RawFrame> {
         let at = self.next.take()?;
         let Some(info) = self.cache.get(at.pc, at.exact) else {
-            self.next = self.leave_foreign_code(at);
+            self.next = self.leave_foreign_code();
             if self.next.is_some() {
                 return self.step();
             }
@@ -135,12 +145,23 @@ impl<'a> Unwinder<'a> {
             return None;
         };
         let Some(delta) = info.delta else {
-            self.next = self.leave_foreign_code(at);
+            self.next = self.leave_foreign_code();
             if self.next.is_some() {
                 return self.step();
             }
             return None;
         };
+        // The functions that call into the vDSO move SP to the system stack: their frame is where the runtime noted it.
+        if at.exact
+            && info.sp_write
+            && info.special == Special::None
+            && let Some((pc, cfa)) = self.vdso_caller()
+            && (cfa.0 < at.sp.0 || cfa.0 - at.sp.0 > VDSO_FRAME)
+        {
+            let system_stack = !self.curg.is_some_and(|g| g.on_stack(cfa));
+            self.next = self.switch(Start { pc, sp: cfa, exact: false, system_stack });
+            return Some(RawFrame { pc: at.pc, exact: true, cfa, sp: at.sp, system_stack, info });
+        }
         let cfa = at.sp.add(u64::from(delta) + 8);
         let frame =
             RawFrame { pc: at.pc, exact: at.exact, cfa, sp: at.sp, system_stack: at.system_stack, info: info.clone() };
@@ -172,7 +193,8 @@ impl<'a> Unwinder<'a> {
             }
             _ => {}
         }
-        let innermost = self.last_sp == 0;
+        // Where execution stands the frame size is right, also in a function that writes SP later.
+        let innermost = f.exact;
         if f.info.top || (f.info.sp_write && !innermost && f.info.special == Special::None) {
             return None;
         }
@@ -216,16 +238,22 @@ impl<'a> Unwinder<'a> {
         self.resume_goroutine()
     }
 
-    /// C code and the vDSO have no table; the runtime noted where Go code left for them.
-    fn leave_foreign_code(&mut self, at: Start) -> Option<Start> {
-        let g = self.curg?;
-        let m = g.m;
-        let vdso_sp = if m.is_nil() { 0 } else { self.mem.read_u64(m.add(self.layout.m.vdso_sp)).unwrap_or(0) };
-        if vdso_sp != 0 && vdso_sp >= at.sp.0 {
-            let pc = self.mem.read_u64(m.add(self.layout.m.vdso_pc)).ok()?;
-            let system_stack = !g.on_stack(LoadAddr(vdso_sp));
-            return self.switch(Start { pc: LoadAddr(pc), sp: LoadAddr(vdso_sp), exact: false, system_stack });
+    /// PC and SP of the Go code that called into the vDSO, while it has.
+    fn vdso_caller(&self) -> Option<(LoadAddr, LoadAddr)> {
+        if self.m.is_nil() {
+            return None;
         }
+        let sp = self.mem.read_ptr(self.m.add(self.layout.m.vdso_sp)).ok().filter(|p| !p.is_nil())?;
+        Some((self.mem.read_ptr(self.m.add(self.layout.m.vdso_pc)).ok()?, sp))
+    }
+
+    /// C code and the vDSO have no table; the runtime noted where Go code left for them.
+    fn leave_foreign_code(&mut self) -> Option<Start> {
+        if let Some((pc, sp)) = self.vdso_caller() {
+            let system_stack = !self.curg.is_some_and(|g| g.on_stack(sp));
+            return self.switch(Start { pc, sp, exact: false, system_stack });
+        }
+        let g = self.curg?;
         if g.syscall_sp != 0 && g.on_stack(LoadAddr(g.syscall_sp)) {
             return self.switch(Start {
                 pc: LoadAddr(g.syscall_pc),
