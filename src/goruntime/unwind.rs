@@ -14,8 +14,6 @@ use std::sync::Arc;
 const MAX_SWITCHES: u32 = 8;
 /// Bytes fetched at once when the window does not have a word.
 const REFILL: usize = 2048;
-/// A function that calls into the vDSO has a smaller frame than this while it is on its own stack.
-const VDSO_FRAME: u64 = 64;
 /// Offsets in the signal context that the kernel pushes (`ucontext_t`, amd64).
 const UC_RSP: u64 = 160;
 const UC_RIP: u64 = 168;
@@ -151,12 +149,11 @@ impl<'a> Unwinder<'a> {
             }
             return None;
         };
-        // The functions that call into the vDSO move SP to the system stack: their frame is where the runtime noted it.
+        // The functions that call into the vDSO move and align SP: their frame is where the runtime noted it.
         if at.exact
             && info.sp_write
             && info.special == Special::None
             && let Some((pc, cfa)) = self.vdso_caller()
-            && (cfa.0 < at.sp.0 || cfa.0 - at.sp.0 > VDSO_FRAME)
         {
             let system_stack = !self.curg.is_some_and(|g| g.on_stack(cfa));
             self.next = self.switch(Start { pc, sp: cfa, exact: false, system_stack });
