@@ -319,7 +319,8 @@ impl Session {
         match &self.state {
             RunState::Opening(what) => return Some(format!("the target is still being opened ({what})")),
             RunState::Exited(_) | RunState::Detached(_) if needs != Needs::Launched => {
-                return why("the process is gone");
+                let again = if self.caps.restart { "; :restart starts it again" } else { "" };
+                return Some(format!("the process is gone{again}"));
             }
             _ => {}
         }

@@ -436,7 +436,11 @@ pub fn stop_sentence(s: &Stop) -> String {
         Some(g) => format!("g{g}, thread {}", s.thread),
         None => format!("thread {}", s.thread),
     };
-    format!("{why}: {at} ({who})")
+    match s.reason {
+        // It stops inside the runtime: the place would say nothing.
+        StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_) => format!("{why} ({who})"),
+        _ => format!("{why}: {at} ({who})"),
+    }
 }
 
 /// A breakpoint as one line.
