@@ -164,6 +164,15 @@ fn vars_open_in_place() {
 }
 
 #[test]
+fn instruction_steps_show_code() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("i");
+    insta::assert_snapshot!("code-80x24", s.text());
+    s.keys("[");
+    assert!(s.text().contains("[Source cart.go"), "{}", s.text());
+}
+
+#[test]
 fn a_group_opens() {
     insta::assert_snapshot!("group-120x40", Stage::new(false, (120, 40)).keys("j j j Enter j j").text());
 }

@@ -8,7 +8,10 @@ static ONCE: Once = Once::new();
 pub fn install() {
     ONCE.call_once(|| {
         std::panic::set_hook(Box::new(|info| {
-            crate::tui::terminal::restore();
+            let fatal = crate::tui::terminal::panic_ends_it();
+            if fatal {
+                crate::tui::terminal::restore();
+            }
             let place = info.location().map_or(String::new(), |l| format!(" at {}:{}", l.file(), l.line()));
             let what = info
                 .payload()
@@ -24,6 +27,11 @@ pub fn install() {
                 report.push('\n');
             }
             let written = write(&report);
+            if !fatal {
+                // A worker's: the screen goes on, the log says what is missing.
+                tracing::error!("a part of adit failed{place}: {what}");
+                return;
+            }
             let mut err = std::io::stderr().lock();
             let _nobody = writeln!(err, "adit failed{place}: {what}");
             let _nobody = writeln!(err, "the host puts the target's text back and lets it run on");

@@ -187,7 +187,7 @@ pub const COMMANDS: &[Command] = &[
     command!("regs" [] "registers" "" Looking None Stopped
         "Show registers of the selected frame's thread." |_| act(Action::Registers)),
     command!("disassemble" ["disass"] "disassemble" "" Looking None Target
-        "Show machine code around the selected frame's position." |_| act(Action::Disassemble)),
+        "Show machine code around the selected frame's position." |_| ui(Ui::Focus("code"))),
     command!("refresh" [] "refresh" "" Looking None Target
         "Read the target anew (observe mode); nothing is stopped." |_| act(Action::Refresh)),
     command!("group" [] "group by" "" Looking None Nothing

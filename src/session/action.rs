@@ -140,6 +140,4 @@ pub enum Action {
     Threads,
     /// Show registers of the selected frame.
     Registers,
-    /// Show machine code of the selected frame.
-    Disassemble,
 }

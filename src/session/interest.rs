@@ -13,6 +13,8 @@ pub enum Interest {
     StackOf(GoroutineId),
     /// Variables of the selected frame.
     Scope,
+    /// Machine code at the selected frame.
+    Code,
     /// This many rows of the goroutine list.
     Goroutines(u64),
     /// A file.
@@ -34,6 +36,7 @@ impl Session {
                 }
                 Interest::StackOf(g) => self.want_stack(Some(*g)),
                 Interest::Scope => self.want_scope(),
+                Interest::Code => self.want_code(),
                 Interest::Goroutines(rows) => self.want_rows(*rows),
                 Interest::Source(file) => self.want_source(file),
             }
@@ -54,6 +57,16 @@ impl Session {
             return;
         }
         self.ask(Purpose::Stack(goroutine), Request::Stack { goroutine, depth: STACK_DEPTH, defers: true });
+    }
+
+    fn want_code(&mut self) {
+        let fresh = self.code.as_ref().is_some_and(|c| c.generation == self.generation) || !self.readable();
+        if fresh || self.goroutine.is_none() || self.asked(|p| *p == Purpose::Code) {
+            return;
+        }
+        let Some((Ok(_), true)) = self.stack_of(self.goroutine) else { return };
+        let frame = self.frame_ref();
+        self.ask(Purpose::Code, Request::Disassemble { frame });
     }
 
     fn want_scope(&mut self) {

@@ -87,6 +87,8 @@ struct Dated<T> {
     data: T,
 }
 
+/// A function's name and its code, or why there is none.
+pub type Code = Result<(String, Vec<crate::backend::protocol::Instruction>), String>;
 type StackAnswer = Dated<Result<Stack, String>>;
 
 /// What a request was for.
@@ -97,6 +99,7 @@ enum Purpose {
     Restart,
     Stack(Option<GoroutineId>),
     Scope { function: String, frame: (Option<GoroutineId>, u32) },
+    Code,
     Children { path: vars::Path, start: u64 },
     List { start: u64, serial: u64 },
     Source(String),
@@ -127,6 +130,7 @@ impl Purpose {
             Purpose::Stack(_) => "stack",
             Purpose::Scope { .. } => "variables",
             Purpose::Children { .. } => "children",
+            Purpose::Code => "machine code",
             Purpose::List { .. } => "goroutines",
             Purpose::Source(_) => "source",
             Purpose::Breakpoints { .. } | Purpose::SetBreakpoint(_) | Purpose::EditBreakpoint => "breakpoints",
@@ -209,6 +213,7 @@ pub struct Session {
     old_since: Option<Instant>,
     stacks: Vec<(Option<GoroutineId>, StackAnswer)>,
     scope: Option<Dated<(Option<GoroutineId>, u32)>>,
+    code: Option<Dated<Code>>,
     /// The user asked for a read of the running target in this generation.
     read_now: u64,
     /// Detaching was refused.
@@ -258,6 +263,7 @@ impl Session {
             old_since: None,
             stacks: Vec::new(),
             scope: None,
+            code: None,
             read_now: 0,
             detach_refused: false,
             list_asked: None,
@@ -319,7 +325,8 @@ impl Session {
         match &self.state {
             RunState::Opening(what) => return Some(format!("the target is still being opened ({what})")),
             RunState::Exited(_) | RunState::Detached(_) if needs != Needs::Launched => {
-                return why("the process is gone");
+                let again = if self.caps.restart { "; :restart starts it again" } else { "" };
+                return Some(format!("the process is gone{again}"));
             }
             _ => {}
         }
@@ -372,6 +379,11 @@ impl Session {
     /// Are things drawn from before the last stop, resume or read, for longer than a blink?
     pub fn old(&self) -> bool {
         self.old_since.is_some_and(|t| self.now.saturating_duration_since(t) >= PATIENCE)
+    }
+
+    /// Machine code around the selected frame's position.
+    pub fn code(&self) -> Option<&Code> {
+        self.code.as_ref().map(|c| &c.data)
     }
 
     /// Is the variable tree of now?

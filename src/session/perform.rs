@@ -101,7 +101,6 @@ impl Session {
             }
             Action::Threads => self.ask(Purpose::Show("threads".into()), Request::Threads),
             Action::Registers => self.ask(Purpose::Show("registers".into()), Request::Registers(frame)),
-            Action::Disassemble => self.ask(Purpose::Show("disassembly".into()), Request::Disassemble { frame }),
         }
     }
 
@@ -153,6 +152,7 @@ impl Session {
             return;
         }
         self.goroutine = Some(g);
+        self.code = None;
         self.frame = 0;
         self.auto_frame = true;
         self.new_stop = true;
@@ -183,6 +183,7 @@ impl Session {
             return self.say(Tone::Note, &format!("this is {end}"));
         }
         self.frame = to;
+        self.code = None;
         self.auto_frame = false;
     }
 

@@ -1,9 +1,7 @@
 //! What the host says: replies to what was asked, and notices.
 
 use super::{Answer, Dated, Purpose, RunState, STACKS, Session, Tone, vars};
-use crate::backend::protocol::{
-    Failure, FailureKind, FromHost, Instruction, LogLevel, Notice, PROTOCOL_VERSION, Reply, Request,
-};
+use crate::backend::protocol::{Failure, FailureKind, FromHost, LogLevel, Notice, PROTOCOL_VERSION, Reply, Request};
 use crate::base::text::printable_str;
 use crate::model::{Breakpoint, Stack, Stop, StopReason, Variable};
 
@@ -145,6 +143,10 @@ impl Session {
                     self.ask_children(p);
                 }
             }
+            (Purpose::Code, Reply::Instructions { function, instructions }) => {
+                let data = Ok((function, instructions));
+                self.code = Some(Dated { generation: self.generation, data });
+            }
             (Purpose::List { start, serial }, reply) if serial == self.list_serial => self.put_list(start, reply, now),
             (Purpose::Source(_), Reply::Source { file, text }) => {
                 self.sources.put(&file, &text, "from the host".into())
@@ -219,6 +221,9 @@ impl Session {
                 self.old_since = None;
                 self.vars_problem = Some(printable_str(&text, 300));
             }
+            Purpose::Code => {
+                self.code = Some(Dated { generation: self.generation, data: Err(printable_str(&text, 300)) });
+            }
             Purpose::Children { path, .. } if now => {
                 if let Some(n) = self.vars.at_mut(&path) {
                     n.load = vars::Load::Failed(printable_str(&text, 300));
@@ -280,6 +285,7 @@ impl Session {
         // Built anew, the files may be others.
         self.sources.forget();
         self.scope = None;
+        self.code = None;
         self.stop = None;
         self.goroutine = None;
         self.frame = 0;
@@ -381,7 +387,6 @@ impl Session {
                 })
                 .collect(),
             Reply::Registers(regs) => regs.iter().map(|(n, v)| format!("{n:>8}  {v}")).collect(),
-            Reply::Instructions { instructions, .. } => instructions.iter().map(instruction_line).collect(),
             _ => return,
         };
         let text: Vec<String> = if text.is_empty() { vec!["nothing".into()] } else { text };
@@ -398,13 +403,6 @@ impl Session {
         };
         self.answer = Some(Answer { title: "breakpoints".into(), lines });
     }
-}
-
-fn instruction_line(i: &Instruction) -> String {
-    let bytes: String = i.bytes.iter().map(|b| format!("{b:02x}")).collect();
-    let mark = if i.current { "=>" } else { "  " };
-    let stop = if i.breakpoint { '@' } else { ' ' };
-    format!("{mark}{stop} {:>5}  {}  {bytes:<20} {}", i.line, i.pc, i.text)
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -436,7 +434,11 @@ pub fn stop_sentence(s: &Stop) -> String {
         Some(g) => format!("g{g}, thread {}", s.thread),
         None => format!("thread {}", s.thread),
     };
-    format!("{why}: {at} ({who})")
+    match s.reason {
+        // It stops inside the runtime: the place would say nothing.
+        StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_) => format!("{why} ({who})"),
+        _ => format!("{why}: {at} ({who})"),
+    }
 }
 
 /// A breakpoint as one line.

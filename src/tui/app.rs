@@ -173,6 +173,15 @@ impl App {
         true
     }
 
+    /// Brings a pane to the front of its slot, if this workspace has it; the focus stays.
+    fn show_tab(&mut self, id: PaneId) {
+        if let Some(slot) = self.slots.iter().find(|s| s.panes.contains(&id)) {
+            let tab = slot.panes.iter().position(|p| *p == id).unwrap_or(0);
+            let index = self.slot_index(slot);
+            self.tabs[self.workspace as usize % 10][index] = tab as u8;
+        }
+    }
+
     pub(super) fn go_workspace(&mut self, n: u8) {
         if let Some((_, name, _, Some(why))) = layout::WORKSPACES.iter().find(|w| w.0 == n) {
             let text = format!("{name}: {why}");
@@ -432,7 +441,13 @@ impl App {
                     self.show_pane(PaneId::Breakpoints);
                 }
             }
-            Do::Session(a) => self.session.perform(a),
+            Do::Session(a) => {
+                use crate::backend::protocol::ResumeKind::{NextInstruction, StepInstruction};
+                if matches!(a, Action::Resume(StepInstruction | NextInstruction)) {
+                    self.show_tab(PaneId::Assembly);
+                }
+                self.session.perform(a);
+            }
             Do::Ui(u) => self.ui(u),
         }
     }

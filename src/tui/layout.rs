@@ -62,7 +62,7 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
         (2, Class::List) => vec![slot(&[Goroutines, Stack, Source], area)],
         (8, Class::List) => vec![slot(&[Breakpoints, Source], area)],
         (9, Class::List) => vec![slot(&[Log, Output], area)],
-        (_, Class::List) => vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log], area)],
+        (_, Class::List) => vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log, Assembly], area)],
         (2, Class::Small) => {
             let (a, b) = rows(area, area.height.saturating_sub(9));
             vec![slot(&[Goroutines], a), slot(&[Stack, Source, Vars], b)]
@@ -92,14 +92,18 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
         (_, Class::Small) => {
             let (a, b) = rows(area, area.height.saturating_sub((area.height * 2 / 5).clamp(8, 16)));
             let (l, r) = columns(b, b.width / 2 - 2);
-            vec![slot(&[Source], a), slot(&[Stack], l), slot(&[Vars, Breakpoints, Output, Goroutines, Log], r)]
+            vec![
+                slot(&[Source, Assembly], a),
+                slot(&[Stack], l),
+                slot(&[Vars, Breakpoints, Output, Goroutines, Log], r),
+            ]
         }
         (_, class) => {
             let (main, strip) =
                 if tall { rows(area, area.height.saturating_sub(area.height / 7)) } else { (area, Rect::ZERO) };
             let (a, b) = rows(main, main.height * 6 / 10);
             let (src, gs) = columns(a, a.width * 3 / 5);
-            let mut v = vec![slot(&[Source], src)];
+            let mut v = vec![slot(&[Source, Assembly], src)];
             let third = b.width / 3;
             match (class, tall) {
                 (Class::Wide, true) => {

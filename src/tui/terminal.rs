@@ -16,11 +16,23 @@ use std::{
     cell::RefCell,
     io::{self, IsTerminal, Write},
     rc::Rc,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::ThreadId,
 };
 
 /// Is the terminal ours now? The panic hook asks.
 static ENTERED: AtomicBool = AtomicBool::new(false);
+/// The thread that draws.
+static OWNER: Mutex<Option<ThreadId>> = Mutex::new(None);
+
+/// Must a panic on this thread give the terminal back? A worker's must not: the screen goes on without it.
+pub fn panic_ends_it() -> bool {
+    let owner = OWNER.try_lock().map_or(None, |o| *o);
+    !ENTERED.load(Ordering::SeqCst) || owner.is_none_or(|o| o == std::thread::current().id())
+}
 
 /// Collects a frame, which is then sent in one write.
 #[derive(Clone, Default)]
@@ -220,6 +232,9 @@ fn write_all(bytes: &[u8]) -> io::Result<()> {
 
 fn take(mouse: bool) -> io::Result<()> {
     terminal::enable_raw_mode()?;
+    if let Ok(mut o) = OWNER.lock() {
+        *o = Some(std::thread::current().id());
+    }
     ENTERED.store(true, Ordering::SeqCst);
     let mut out = Vec::new();
     queue!(out, EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;

@@ -247,6 +247,26 @@ impl Shop {
                 epoch,
                 value: Box::new(self.vars().into_iter().find(|v| v.name == "sum").unwrap_or_default()),
             },
+            Request::Disassemble { .. } => {
+                let code = [
+                    (47, "MOVQ 0x58(SP), CX"),
+                    (48, "MOVQ 0x20(CX), AX"),
+                    (48, "MOVQ 0x28(CX), BX"),
+                    (48, "CALL main.(*Cart).price(SB)"),
+                    (48, "MOVQ AX, 0x40(SP)"),
+                    (49, "TESTQ BX, BX"),
+                    (49, "JNE 0x4a0360"),
+                ];
+                let instructions = code.iter().enumerate().map(|(i, (line, text))| Instruction {
+                    pc: LoadAddr(0x4a02f0 + i as u64 * 5),
+                    bytes: vec![0x48, 0x8b, 0x44, 0x24, i as u8],
+                    text: text.to_string(),
+                    line: *line,
+                    current: i == 1,
+                    breakpoint: i == 1,
+                });
+                Reply::Instructions { function: "main.(*Cart).Total".into(), instructions: instructions.collect() }
+            }
             Request::Symbols { filter, .. } => {
                 let names: Vec<String> = ["main.(*Cart).Add", "main.(*Cart).Total", "main.(*Cart).price", "main.main"]
                     .iter()

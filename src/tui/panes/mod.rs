@@ -1,5 +1,6 @@
 //! Panes: one file each says what it needs, how it is drawn and what its keys do. [`PANES`] lists them.
 
+mod assembly;
 mod breakpoints;
 mod goroutines;
 mod list;
@@ -30,6 +31,7 @@ pub enum PaneId {
     Breakpoints,
     Output,
     Log,
+    Assembly,
 }
 
 /// What all panes may see beside the session.
@@ -186,6 +188,24 @@ pub const PANES: &[PaneSpec] = &[
         hints: &["search", "bottom", "copy"],
         observe_hints: &["search", "bottom", "copy"],
         new: || Box::new(log::LogPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Assembly,
+        name: "code",
+        title: "Code",
+        contexts: &["target"],
+        hints: &[
+            "step-instruction",
+            "next-instruction",
+            "continue",
+            "next",
+            "step",
+            "stepout",
+            "prev-tab",
+            "next-pane",
+        ],
+        observe_hints: &["prev-tab"],
+        new: || Box::new(assembly::AssemblyPane::default()),
     },
 ];
 
