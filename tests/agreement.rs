@@ -75,10 +75,41 @@ impl Score {
 fn normal(s: &str) -> String {
     let re = regex::Regex::new("0x[0-9a-f]{6,}").expect("a pattern");
     let s = re.replace_all(s.trim(), "0x_");
+    // In its multi-line form Delve puts a pointer's address on a line of its own first.
+    let s = match s.split_once('\n') {
+        Some((first, rest)) if first.starts_with("(*") && first.ends_with("(0x_)") => rest,
+        _ => &s,
+    };
     // Delve breaks long values into lines, with a comma behind the last element; addresses are also printed in decimal.
     let flat: String = s.chars().filter(|c| !c.is_whitespace()).collect();
+    // A map of more entries than are shown begins wherever its random seed says: only how many there are is compared.
+    if flat.starts_with("map[") && flat.contains("...+") {
+        let more = flat.split("...+").nth(1).unwrap_or_default();
+        return format!("{}...+{more}", flat.split(']').next().unwrap_or_default());
+    }
     let decimal = regex::Regex::new("[0-9]{13,}").expect("a pattern");
     decimal.replace_all(&flat.replace(",}", "}").replace(",]", "]"), "N").into_owned()
+}
+
+/// `print` breaks channels (with the goroutines that wait) and closures (with what they captured) into lines; adit shows those in the
+/// tree, and in one line what is compared here: type, elements and capacity; the function.
+fn one_line(t: &str) -> String {
+    let first = t.split(" {").next().unwrap_or_default();
+    if t.contains("Goroutines waiting on this channel") {
+        let field = |name: &str| {
+            let rest = t.split(&format!("{name}: ")).nth(1)?;
+            Some(rest.chars().take_while(char::is_ascii_digit).collect::<String>())
+        };
+        return match (field("qcount"), field("dataqsiz")) {
+            (Some(n), Some(cap)) => format!("{first} {n}/{cap}"),
+            _ => format!("{first} nil"),
+        };
+    }
+    let last = first.rsplit('.').next().unwrap_or_default();
+    if t.contains(" {\n") && (last.starts_with("func") || last.ends_with("-fm")) && !first.contains(' ') {
+        return first.to_string();
+    }
+    t.to_string()
 }
 
 /// Where the session breaks: lines marked `// BP`, else a few functions.
@@ -186,11 +217,12 @@ fn values(name: &str, theirs: &mut Dlv, ours: &mut Debuggee, score: &mut Score) 
     let mut mine: Vec<String> =
         scope.iter().map(|v| if v.flags.shadowed { format!("({})", v.name) } else { v.name.clone() }).collect();
     let at = ours.at();
-    let mut listed = names.clone();
+    let mut listed: Vec<String> = names.iter().map(|n| n.0.clone()).collect();
     listed.sort();
     mine.sort();
     score.value(&format!("{name} {at} names"), &listed.join(" "), &mine.join(" "));
-    for n in names.iter().filter(|n| !n.starts_with('(')) {
+    // Shadowed variables and unnamed results cannot be written as an expression.
+    for (n, _) in names.iter().filter(|n| !n.0.starts_with(['(', '~'])) {
         let t = theirs.run(&format!("print {n}"));
         let o = match ours.call(Request::Eval {
             frame: FrameRef::default(),
@@ -201,7 +233,7 @@ fn values(name: &str, theirs: &mut Dlv, ours: &mut Debuggee, score: &mut Score) 
             Ok(other) => panic!("{other:?}"),
             Err(e) => format!("Command failed: {e}"),
         };
-        score.value(&format!("{name} {at} print {n}"), t.trim_end(), &o);
+        score.value(&format!("{name} {at} print {n}"), &one_line(t.trim_end()), &o);
     }
 }
 

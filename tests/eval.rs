@@ -156,7 +156,7 @@ fn expressions() {
     let s = parked(&rt, &p);
     let cx = context(&rt, &p, &s, "main.show");
     if std::env::var("ADIT_SHOW").is_ok() {
-        println!("pid {}", p.child.id());
+        println!("pid {}", p.child.as_ref().unwrap().id());
         std::thread::sleep(Duration::from_secs(600));
     }
     let mut bad = Vec::new();

@@ -149,3 +149,22 @@ fn measure() {
         }
     }
 }
+
+/// A process of somebody else: `ADIT_PID=1234 cargo test --release --test goroutines measure_pid -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn measure_pid() {
+    let Some(pid) = std::env::var("ADIT_PID").ok().and_then(|p| p.parse::<u32>().ok()) else { return };
+    let exe = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap();
+    let t = Instant::now();
+    let p = goprog::live::attach(pid, &exe);
+    println!("symbols {:?}, {} functions", t.elapsed(), p.symbols.pclntab().len());
+    let rt = open(&p);
+    println!("runtime {:?}", t.elapsed());
+    let l = list(&rt, &p);
+    println!("list {:?}: {} goroutines", t.elapsed(), l.len());
+    let user = l.filter(&GoroutineFilter { system: true, ..GoroutineFilter::default() });
+    for g in rt.group(&p.mem, &l, &user, GroupBy::User) {
+        println!("{:5} {} {:?} {}", g.count, g.sample.state.name(), g.sample.wait_reason, g.sample.user.function);
+    }
+}

@@ -6,6 +6,7 @@ mod common;
 use adit::backend::protocol::*;
 use adit::model::*;
 use common::heart::Heart;
+use common::screen::Screen;
 use common::*;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -84,6 +85,77 @@ fn check(situation: Situation, how: End) {
         assert_eq!(heart.changed_bytes(), 0, "{situation:?} {how:?} run {run}: text as in the file");
     }
     println!("{situation:?} / {how:?}: {0}/{0} alive, 0 bytes changed", runs());
+}
+
+/// The client is adit itself in a terminal.
+fn check_client(situation: Situation, how: &str) {
+    let heart = Heart::start(&build("heartbeat", DEFAULT));
+    for run in 0..runs() {
+        let mut s = Screen::start(80, 24, &["attach", &heart.pid().to_string(), "--no-state"]);
+        s.wait_for("CONTROL");
+        match situation {
+            Situation::NotReached => {
+                s.command("break main.never");
+                s.until("a breakpoint byte", |_| heart.changed_bytes() > 0);
+            }
+            Situation::Hot => {
+                s.command("break main.hot");
+                s.wait_for("main.hot");
+                s.command("condition 1 i == -1");
+                s.command("continue");
+                s.until("a breakpoint byte", |_| heart.changed_bytes() > 0);
+                assert!(heart.beats_on(5), "{situation:?} {how} run {run}: beats under a hot breakpoint\n{}", s.text());
+            }
+            Situation::Held => {
+                s.command("break main.hot");
+                s.wait_for("stopped");
+                s.wait_for("main.hot");
+            }
+        }
+        let me = Pid::from_raw(s.pid());
+        match how {
+            "SIGKILL" => kill(me, Signal::SIGKILL).expect("sent"),
+            "SIGHUP" => kill(me, Signal::SIGHUP).expect("sent"),
+            "SIGTERM" => kill(me, Signal::SIGTERM).expect("sent"),
+            "pty closed" => s.hang_up(),
+            "quit" => {
+                s.send("q");
+                s.wait_for("detach");
+                s.send("\r");
+            }
+            other => panic!("{other}"),
+        }
+        assert!(heart.released(), "{situation:?} {how} run {run}: released");
+        assert!(heart.beats_on(30), "{situation:?} {how} run {run}: the heart beats");
+        assert_eq!(heart.changed_bytes(), 0, "{situation:?} {how} run {run}: text as in the file");
+        s.wait_end();
+    }
+    println!("{situation:?} / client {how}: {0}/{0} alive, 0 bytes changed", runs());
+}
+
+macro_rules! client_cases {
+    ($($name:ident: $s:ident $how:literal;)*) => { $(
+        #[test]
+        fn $name() {
+            check_client(Situation::$s, $how);
+        }
+    )* };
+}
+
+client_cases! {
+    hot_client_killed: Hot "SIGKILL";
+    hot_client_hup: Hot "SIGHUP";
+    hot_client_pty_closed: Hot "pty closed";
+    hot_client_quit: Hot "quit";
+    held_client_killed: Held "SIGKILL";
+    held_client_hup: Held "SIGHUP";
+    held_client_term: Held "SIGTERM";
+    held_client_pty_closed: Held "pty closed";
+    held_client_quit: Held "quit";
+    not_reached_client_killed: NotReached "SIGKILL";
+    not_reached_client_hup: NotReached "SIGHUP";
+    not_reached_client_pty_closed: NotReached "pty closed";
+    not_reached_client_quit: NotReached "quit";
 }
 
 macro_rules! cases {

@@ -44,7 +44,7 @@ fn check(tool: &str) {
         for v in &refs {
             println!("{}\t{}", v.name, vars[&v.name].value);
         }
-        println!("pid {}", p.child.id());
+        println!("pid {}", p.child.as_ref().unwrap().id());
         std::thread::sleep(Duration::from_secs(600));
     }
     let is = |name: &str, want: &str| assert_eq!(vars[name].value, want, "{tool} {name}");
@@ -152,5 +152,34 @@ fn own_release() {
 fn other_releases() {
     for tool in ["go1.21.13", "go1.23.9", "go1.24.11", "go1.25.5", "go1.27.3"] {
         check(tool);
+    }
+}
+
+/// Prints every variable of every frame of the main goroutine, to be compared with another debugger's:
+/// `ADIT_SHOW=1 cargo test --test values show_all -- --ignored --nocapture`.
+#[test]
+#[ignore = "for comparison by hand"]
+fn show_all() {
+    let flags: Vec<String> = std::env::var("ADIT_FLAGS")
+        .unwrap_or_default()
+        .split('|')
+        .filter(|s| !s.is_empty())
+        .map(String::from)
+        .collect();
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let p = start(&build("values", &std::env::var("ADIT_TOOL").unwrap_or_default(), &flags), &[], &[]);
+    let rt = GoRuntime::open(p.symbols.clone(), p.bias, &p.mem).unwrap();
+    let s = parked(&rt, &p);
+    let r = Reader::new(&rt, &p.mem).unwrap();
+    for f in &s.stack.frames {
+        println!("#{} {} {}:{} {}", f.index, f.at.function, f.at.base_file(), f.at.line, f.inlined);
+        let Some(scope) = rt.frame_scope(&s, f.index as usize, None) else { continue };
+        for v in r.scope(&scope) {
+            println!("{}\t{}\t{}", f.index, v.name, r.variable(&v, Limits::default()).value);
+        }
+    }
+    println!("pid {}", p.child.as_ref().unwrap().id());
+    if std::env::var("ADIT_SHOW").is_ok() {
+        std::thread::sleep(Duration::from_secs(600));
     }
 }

@@ -9,6 +9,7 @@ pub mod go_version;
 pub mod ids;
 pub mod memory;
 pub mod mmap;
+pub mod pages;
 pub mod ring;
 pub mod text;
 

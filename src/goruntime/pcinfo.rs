@@ -181,7 +181,7 @@ fn special(name: &str) -> Special {
         "runtime.asmcgocall" => Special::Asmcgocall,
         "runtime.sigpanic" | "runtime.asyncPreempt" | "runtime.debugCallV2" => Special::ExactBelow,
         "runtime.sigtramp" | "runtime.cgoSigtramp" | "runtime.sigreturn__sigaction" => Special::Sigtramp,
-        "runtime.mstart" | "runtime.rt0_go" | "runtime.mstart0" => Special::SystemBottom,
+        "runtime.mstart" | "runtime.rt0_go" => Special::SystemBottom,
         _ => Special::None,
     }
 }

@@ -37,9 +37,11 @@ impl GoRuntime {
         depth: usize,
         with_defers: bool,
     ) -> Result<WalkedStack, RuntimeError> {
+        let mut m = None;
         let (g, begin) = match start {
             StackStart::Registers(regs) => {
                 let cur = self.current_g(mem, regs.fs_base);
+                m = cur.map(|c| c.m);
                 let g = cur.filter(|c| !c.curg.is_nil()).and_then(|c| self.read_g(mem, c.curg).ok());
                 let system =
                     cur.is_some_and(|c| c.is_g0 || c.is_gsignal) && !g.is_some_and(|g| g.on_stack(LoadAddr(regs.sp())));
@@ -63,7 +65,11 @@ impl GoRuntime {
             }
         };
         // Inlined frames only make the list longer, so `depth` physical frames are enough; one more tells of the rest.
-        let raw = Unwinder::new(mem, self.pcs(), self.layout(), g, begin).run(depth.max(1));
+        let mut walk = Unwinder::new(mem, self.pcs(), self.layout(), g, begin);
+        if let Some(m) = m {
+            walk = walk.with_m(m);
+        }
+        let raw = walk.run(depth.max(1));
         let mut out = self.shown(raw, depth);
         out.g = g;
         out.stack.goroutine = GoroutineId(g.map_or(0, |g| g.goid));

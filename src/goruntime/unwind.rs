@@ -65,6 +65,7 @@ pub struct Unwinder<'a> {
     cache: &'a PcCache,
     layout: &'a Layout,
     curg: Option<G>,
+    m: LoadAddr,
     /// Window of stack that was read already.
     base: u64,
     bytes: std::borrow::Cow<'a, [u8]>,
@@ -82,6 +83,7 @@ impl<'a> Unwinder<'a> {
             cache,
             layout,
             curg,
+            m: curg.map_or(LoadAddr(0), |g| g.m),
             base: 0,
             bytes: std::borrow::Cow::Borrowed(&[]),
             next: Some(start),
@@ -89,6 +91,12 @@ impl<'a> Unwinder<'a> {
             last_sp: 0,
             problem: None,
         }
+    }
+
+    /// Says which `runtime.m` the thread is, for when it works for no goroutine.
+    pub fn with_m(mut self, m: LoadAddr) -> Self {
+        self.m = m;
+        self
     }
 
     /// Uses a window of stack memory that was read already.
@@ -127,7 +135,7 @@ impl<'a> Unwinder<'a> {
     pub fn step(&mut self) -> Option<RawFrame> {
         let at = self.next.take()?;
         let Some(info) = self.cache.get(at.pc, at.exact) else {
-            self.next = self.from_foreign_code(at);
+            self.next = self.leave_foreign_code();
             if self.next.is_some() {
                 return self.step();
             }
@@ -135,12 +143,22 @@ impl<'a> Unwinder<'a> {
             return None;
         };
         let Some(delta) = info.delta else {
-            self.next = self.from_foreign_code(at);
+            self.next = self.leave_foreign_code();
             if self.next.is_some() {
                 return self.step();
             }
             return None;
         };
+        // The functions that call into the vDSO move and align SP: their frame is where the runtime noted it.
+        if at.exact
+            && info.sp_write
+            && info.special == Special::None
+            && let Some((pc, cfa)) = self.vdso_caller()
+        {
+            let system_stack = !self.curg.is_some_and(|g| g.on_stack(cfa));
+            self.next = self.switch(Start { pc, sp: cfa, exact: false, system_stack });
+            return Some(RawFrame { pc: at.pc, exact: true, cfa, sp: at.sp, system_stack, info });
+        }
         let cfa = at.sp.add(u64::from(delta) + 8);
         let frame =
             RawFrame { pc: at.pc, exact: at.exact, cfa, sp: at.sp, system_stack: at.system_stack, info: info.clone() };
@@ -158,9 +176,9 @@ impl<'a> Unwinder<'a> {
                 return self.switch(Start { pc, sp, exact: true, system_stack });
             }
             Special::Systemstack | Special::Mcall | Special::Morestack if at.system_stack => {
-                return self.to_goroutine();
+                return self.resume_goroutine();
             }
-            Special::SystemBottom => return if at.system_stack { self.to_goroutine_if_saved() } else { None },
+            Special::SystemBottom => return if at.system_stack { self.resume_saved_goroutine() } else { None },
             Special::Asmcgocall if at.system_stack => {
                 let g = self.curg?;
                 let depth = self.word(f.sp.add(self.layout.facts.asmcgocall_depth))?;
@@ -168,11 +186,12 @@ impl<'a> Unwinder<'a> {
                 if g.on_stack(sp) {
                     return self.switch(Start { pc: at.pc, sp, exact: false, system_stack: false });
                 }
-                return self.to_goroutine();
+                return self.resume_goroutine();
             }
             _ => {}
         }
-        let innermost = self.last_sp == 0;
+        // Where execution stands the frame size is right, also in a function that writes SP later.
+        let innermost = f.exact;
         if f.info.top || (f.info.sp_write && !innermost && f.info.special == Special::None) {
             return None;
         }
@@ -203,7 +222,7 @@ impl<'a> Unwinder<'a> {
         Some(s)
     }
 
-    fn to_goroutine(&mut self) -> Option<Start> {
+    fn resume_goroutine(&mut self) -> Option<Start> {
         let g = self.curg?;
         if g.sched_sp == 0 || !g.on_stack(LoadAddr(g.sched_sp)) {
             return None;
@@ -211,21 +230,27 @@ impl<'a> Unwinder<'a> {
         self.switch(Start { pc: LoadAddr(g.sched_pc), sp: LoadAddr(g.sched_sp), exact: false, system_stack: false })
     }
 
-    fn to_goroutine_if_saved(&mut self) -> Option<Start> {
+    fn resume_saved_goroutine(&mut self) -> Option<Start> {
         self.curg.filter(|g| g.status != super::g::status::RUNNING)?;
-        self.to_goroutine()
+        self.resume_goroutine()
+    }
+
+    /// PC and SP of the Go code that called into the vDSO, while it has.
+    fn vdso_caller(&self) -> Option<(LoadAddr, LoadAddr)> {
+        if self.m.is_nil() {
+            return None;
+        }
+        let sp = self.mem.read_ptr(self.m.add(self.layout.m.vdso_sp)).ok().filter(|p| !p.is_nil())?;
+        Some((self.mem.read_ptr(self.m.add(self.layout.m.vdso_pc)).ok()?, sp))
     }
 
     /// C code and the vDSO have no table; the runtime noted where Go code left for them.
-    fn from_foreign_code(&mut self, at: Start) -> Option<Start> {
-        let g = self.curg?;
-        let m = g.m;
-        let vdso_sp = if m.is_nil() { 0 } else { self.mem.read_u64(m.add(self.layout.m.vdso_sp)).unwrap_or(0) };
-        if vdso_sp != 0 && vdso_sp >= at.sp.0 {
-            let pc = self.mem.read_u64(m.add(self.layout.m.vdso_pc)).ok()?;
-            let system_stack = !g.on_stack(LoadAddr(vdso_sp));
-            return self.switch(Start { pc: LoadAddr(pc), sp: LoadAddr(vdso_sp), exact: false, system_stack });
+    fn leave_foreign_code(&mut self) -> Option<Start> {
+        if let Some((pc, sp)) = self.vdso_caller() {
+            let system_stack = !self.curg.is_some_and(|g| g.on_stack(sp));
+            return self.switch(Start { pc, sp, exact: false, system_stack });
         }
+        let g = self.curg?;
         if g.syscall_sp != 0 && g.on_stack(LoadAddr(g.syscall_sp)) {
             return self.switch(Start {
                 pc: LoadAddr(g.syscall_pc),

@@ -45,6 +45,12 @@ pub struct ModuleData {
     pub gofunc: FileAddr,
 }
 
+/// Offsets of the 8-aligned words of `part` that equal `want`.
+fn memory_words(part: &[u8], want: u64) -> impl Iterator<Item = usize> + '_ {
+    let needle = want.to_le_bytes();
+    part.chunks_exact(8).enumerate().filter(move |(_, c)| **c == needle).map(|(i, _)| i * 8)
+}
+
 impl ModuleData {
     /// Finds the one that belongs to `pcln`.
     pub fn find(image: &Image, pcln: &Pclntab) -> Option<ModuleData> {
@@ -63,14 +69,14 @@ impl ModuleData {
                 return found;
             }
         }
-        let needle = want.to_le_bytes();
         let data: &[u8] = image.bytes();
-        image.segments().iter().filter(|s| s.write).find_map(|s| {
-            let seg = data.get(s.offset as usize..(s.offset + s.file_size) as usize)?;
-            (0..seg.len().saturating_sub(7))
-                .step_by(8)
-                .filter(|&i| seg[i..i + 8] == needle)
-                .find_map(|i| ModuleData::at(image, pcln, s.addr.add(i as u64)))
+        // The section that has it first, then whatever can be written to.
+        let likely = image.section(".noptrdata").map(|s| (s.file.start, s.file.end, s.addr));
+        let rest = image.segments().iter().filter(|s| s.write);
+        let rest = rest.map(|s| (s.offset as usize, (s.offset + s.file_size) as usize, s.addr));
+        likely.into_iter().chain(rest).find_map(|(start, end, addr)| {
+            let part = data.get(start..end)?;
+            memory_words(part, want).find_map(|i| ModuleData::at(image, pcln, addr.add(i as u64)))
         })
     }
 

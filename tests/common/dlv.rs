@@ -99,10 +99,12 @@ impl Dlv {
         let short = adit::model::location::short_function(function).to_string();
         Some(format!("{short}:{n}"))
     }
-    /// Names that `args` or `locals` lists.
-    pub fn names(out: &str) -> Vec<String> {
-        let ok = |n: &str| !n.is_empty() && n.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '(' || c == ')');
-        out.lines().filter_map(|l| l.split_once(" = ")).map(|(n, _)| n.to_string()).filter(|n| ok(n)).collect()
+    /// Names that `args` or `locals` lists, with the short form of their values.
+    pub fn names(out: &str) -> Vec<(String, String)> {
+        let ok =
+            |n: &str| !n.is_empty() && n.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '(' | ')' | '~'));
+        let pairs = out.lines().filter_map(|l| l.split_once(" = "));
+        pairs.filter(|(n, _)| ok(n)).map(|(n, v)| (n.to_string(), v.to_string())).collect()
     }
 }
 

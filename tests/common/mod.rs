@@ -3,6 +3,7 @@
 
 pub mod dlv;
 pub mod heart;
+pub mod screen;
 
 use adit::backend::client::Client;
 use adit::backend::host;

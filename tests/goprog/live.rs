@@ -1,6 +1,6 @@
 //! A running Go program whose memory is read through `/proc/PID/mem`.
 
-use adit::base::{FileAddr, LoadAddr, LoadBias, Memory, MemoryError, ReadOp, mmap::FileBytes};
+use adit::base::{LoadAddr, LoadBias, Memory, MemoryError, ReadOp, mmap::FileBytes};
 use adit::symbols::Symbols;
 use nix::unistd::Pid;
 use std::fs::File;
@@ -48,7 +48,7 @@ impl Memory for ProcMem {
 
 /// A child process that is killed with its owner.
 pub struct Live {
-    pub child: Child,
+    pub child: Option<Child>,
     pub mem: ProcMem,
     pub symbols: Arc<Symbols>,
     pub bias: LoadBias,
@@ -56,8 +56,10 @@ pub struct Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -72,14 +74,19 @@ pub fn start(exe: &Path, args: &[&str], env: &[(&str, &str)]) -> Live {
         assert!(out.read_line(&mut line).expect("a line") > 0, "the program ended");
     }
     std::mem::forget(out); // keep the pipe open
-    let pid = child.id();
+    let mut p = attach(child.id(), exe);
+    p.child = Some(child);
+    p
+}
+
+/// Reads a process that runs already.
+pub fn attach(pid: u32, exe: &Path) -> Live {
     let symbols = Symbols::load(FileBytes::open(exe).expect("the file")).expect("symbols");
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).expect("maps");
     let name = exe.to_string_lossy();
     let first = maps.lines().find(|l| l.ends_with(&*name)).expect("a mapping");
     let base = u64::from_str_radix(first.split('-').next().expect("an address"), 16).expect("hex");
     let bias = if symbols.image().is_pie() { LoadBias(base - symbols.image().lowest_addr().0) } else { LoadBias(0) };
-    let _ = FileAddr(0);
     let mem = ProcMem(File::open(format!("/proc/{pid}/mem")).expect("mem"), pid as i32);
-    Live { child, mem, symbols: Arc::new(symbols), bias }
+    Live { child: None, mem, symbols: Arc::new(symbols), bias }
 }

@@ -4,7 +4,9 @@
 //! Offsets inside one minor release may move (1.23, 1.24 did), hence the patch.
 
 /// `(struct.field, ranges)`.
-pub(super) const ROWS: &[(&str, &[(u16, u16, i32)])] = &[
+type Row = (&'static str, &'static [(u16, u16, i32)]);
+
+pub(super) const ROWS: &[Row] = &[
     ("runtime.g.stack.lo", &[(21, 0, 0)]),
     ("runtime.g.stack.hi", &[(21, 0, 8)]),
     ("runtime.g._panic", &[(21, 0, 32)]),

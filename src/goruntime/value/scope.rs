@@ -258,12 +258,14 @@ impl Reader<'_> {
 
     /// The real type behind a type parameter, which the dictionary knows.
     fn instantiated(&self, ty: DieOff, dict: Option<LoadAddr>) -> Arc<GoType> {
+        let Some(die) = self.dwarf.die(ty) else { return Arc::default() };
+        let Some(index) = die.u64(go_attr::DICT_INDEX) else { return self.dwarf.go_type(ty) };
         let real = || {
-            let index = self.dwarf.die(ty)?.u64(go_attr::DICT_INDEX)?;
             let rtype = self.mem.read_ptr(dict?.add(index.checked_mul(8)?)).ok()?;
             self.dwarf_type(rtype)
         };
-        real().unwrap_or_else(|| self.dwarf.go_type(ty))
+        // Without the dictionary only the shape is known.
+        real().unwrap_or_else(|| self.dwarf.go_type(die.type_ref().unwrap_or(ty)))
     }
 
     /// A package variable by its full name.

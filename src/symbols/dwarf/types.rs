@@ -305,7 +305,7 @@ impl Dwarf {
             });
         }
         for list in map.values_mut() {
-            list.sort();
+            list.sort_by_key(|c| c.0); // stable: of equal ones the first declared wins
         }
         map
     }

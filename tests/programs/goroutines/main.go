@@ -9,7 +9,7 @@ import (
 
 func worker(id int, in <-chan int, out chan<- int) {
 	for v := range in {
-		out <- v * id // BP
+		out <- v * id
 	}
 }
 

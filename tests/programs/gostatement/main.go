@@ -1,4 +1,4 @@
-// `go` statements: stepping into the new goroutine; goroutines that hit the same line.
+// `go` statements: one goroutine after the other reaches the same line.
 package main
 
 import (
@@ -18,7 +18,7 @@ func main() {
 	for i := range out {
 		wg.Add(1)
 		go job(i, &wg, out)
+		wg.Wait()
 	}
-	wg.Wait()
 	fmt.Println(out) // BP
 }

@@ -3,6 +3,7 @@
 use super::Worker;
 use crate::backend::protocol::*;
 use crate::base::clock::monotonic_ns;
+use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, StopEpoch};
 use crate::engine::StopState;
 use crate::goruntime::{GoroutineList, ListOptions, RuntimeError, StackStart, WalkedStack};
@@ -112,12 +113,13 @@ impl Worker {
         stack: u32,
         defers: bool,
     ) -> Vec<Goroutine> {
+        let near = PagedMemory::new(&*self.loaded.mem);
         let row = |i: &u32| {
             let mut g = list.row(*i as usize)?;
             if g.wait_reason.is_some()
-                && let Ok(raw) = self.loaded.rt.read_g(&*self.loaded.mem, g.g)
+                && let Ok(raw) = self.loaded.rt.read_g(&near, g.g)
             {
-                g.waits_on = waits::waits_on(&self.loaded.rt, &*self.loaded.mem, &raw);
+                g.waits_on = waits::waits_on(&self.loaded.rt, &near, &raw);
             }
             if stack > 0 || defers {
                 let depth = if defers { stack.max(64) } else { stack };

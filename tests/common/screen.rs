@@ -1,0 +1,107 @@
+//! The real binary in a pseudo-terminal, with a screen to look at.
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A terminal with adit in it.
+pub struct Screen {
+    pub child: Box<dyn Child + Send + Sync>,
+    master: Option<Box<dyn MasterPty + Send>>,
+    keys: Option<Box<dyn Write + Send>>,
+    seen: Arc<Mutex<(vt100::Parser, usize)>>,
+    _home: tempfile::TempDir,
+}
+
+impl Screen {
+    /// Starts `adit ARGS` in a terminal of that size, with a home folder of its own.
+    pub fn start(cols: u16, rows: u16, args: &[&str]) -> Screen {
+        let pty = native_pty_system().openpty(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).expect("a pty");
+        let home = tempfile::tempdir().expect("a home");
+        let mut c = CommandBuilder::new(env!("CARGO_BIN_EXE_adit"));
+        c.args(args);
+        c.env("TERM", "xterm-256color");
+        c.env("HOME", home.path());
+        for (k, d) in [("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state")] {
+            c.env(k, home.path().join(d));
+        }
+        c.cwd(home.path());
+        let child = pty.slave.spawn_command(c).expect("adit starts");
+        drop(pty.slave);
+        let mut out = pty.master.try_clone_reader().expect("a reader");
+        let seen = Arc::new(Mutex::new((vt100::Parser::new(rows, cols, 0), 0)));
+        let sink = seen.clone();
+        std::thread::spawn(move || {
+            let mut buf = [0; 4096];
+            while let Ok(n) = out.read(&mut buf) {
+                if n == 0 {
+                    return;
+                }
+                let mut s = sink.lock().expect("not poisoned");
+                s.0.process(&buf[..n]);
+                s.1 += n;
+            }
+        });
+        let keys = pty.master.take_writer().expect("a writer");
+        Screen { child, master: Some(pty.master), keys: Some(keys), seen, _home: home }
+    }
+    /// What is on it.
+    pub fn text(&self) -> String {
+        self.seen.lock().expect("not poisoned").0.screen().contents()
+    }
+    /// Bytes received so far.
+    pub fn bytes(&self) -> usize {
+        self.seen.lock().expect("not poisoned").1
+    }
+    /// Waits for a condition on the text.
+    pub fn until(&self, what: &str, hit: impl Fn(&str) -> bool) -> String {
+        let end = Instant::now() + Duration::from_secs(30);
+        loop {
+            let text = self.text();
+            if hit(&text) {
+                return text;
+            }
+            assert!(Instant::now() < end, "{what} never came; the screen is\n{text}");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+    /// Waits for a text.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.until(text, |t| t.contains(text))
+    }
+    /// Types.
+    pub fn send(&mut self, keys: &str) {
+        let w = self.keys.as_mut().expect("the terminal is open");
+        w.write_all(keys.as_bytes()).expect("typed");
+        w.flush().expect("typed");
+    }
+    /// A `:` command.
+    pub fn command(&mut self, line: &str) {
+        self.send(&format!(":{line}\r"));
+    }
+    /// The process.
+    pub fn pid(&self) -> i32 {
+        self.child.process_id().expect("a pid") as i32
+    }
+    /// The terminal goes away, as when a window is closed or a connection drops.
+    pub fn hang_up(&mut self) {
+        self.keys = None;
+        self.master = None;
+    }
+    /// Waits for the end.
+    pub fn wait_end(&mut self) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while !matches!(self.child.try_wait(), Ok(Some(_))) {
+            assert!(Instant::now() < end, "it does not end; the screen is\n{}", self.text());
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
