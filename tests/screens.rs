@@ -363,3 +363,11 @@ fn each_class_of_screen_keeps_its_tabs() {
     s.settle();
     assert!(s.text().contains("[Breakpoints 3]"), "{}", s.text());
 }
+
+#[test]
+fn a_line_goes_to_the_program() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("9 Tab i hello Enter");
+    let sent = s.asked(|r| matches!(r, Request::Input(b) if b == b"hello\n"));
+    assert_eq!(sent, 1, "{}", s.text());
+}

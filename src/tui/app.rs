@@ -440,8 +440,10 @@ impl App {
     /// Runs a command line; `key` when it came from a key, which never gets an argument by chance.
     pub fn run_line(&mut self, line: &str, key: bool) {
         if !key {
+            // What was typed stays in memory: it may hold values. The file gets the command's name.
             let time = (self.session.clock)();
-            self.session.log.push(&time, crate::backend::protocol::LogLevel::Info, &format!(": {line}"));
+            self.session.log.push_here_only(&time, crate::backend::protocol::LogLevel::Info, &format!(": {line}"));
+            tracing::info!("command {}", line.split_whitespace().next().unwrap_or(""));
         }
         let (c, rest) = match command::look_up(line) {
             Ok(v) => v,

@@ -287,7 +287,11 @@ impl App {
                 continue;
             }
             seen.push(line);
-            let short = if line == "prompt break" { "new" } else { c.short };
+            let short = match line {
+                "prompt break" => "new",
+                "prompt input" => "type to it",
+                _ => c.short,
+            };
             let width = key.width() + short.width() + 3;
             if pen.room() < width {
                 break;
