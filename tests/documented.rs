@@ -151,3 +151,19 @@ fn themes_are_files_that_are_shipped() {
     shipped.sort();
     assert_eq!(files, shipped);
 }
+
+#[test]
+fn the_sample_configuration_is_what_is_read() {
+    let text = fs::read_to_string(root().join("assets/config.toml")).expect("the sample");
+    // Uncommented, every line must be understood.
+    let bare: Vec<String> = text
+        .lines()
+        .filter_map(|l| l.strip_prefix("# "))
+        .filter(|l| l.starts_with("[[") || l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+        .map(String::from)
+        .collect();
+    let settings: adit::config::settings::Settings =
+        adit::config::parse("config.toml", &bare.join("\n")).unwrap_or_else(|p| panic!("{}", p.text));
+    assert_eq!(settings.substitute_path.len(), 1);
+    assert_eq!(settings.theme.as_deref(), Some("dark"));
+}

@@ -350,3 +350,24 @@ fn marks_lead_back() {
     let row = s.text().lines().find(|l| l.contains(">   50") || l.contains(">    50")).map(str::to_string);
     assert!(row.is_some(), "{}", s.text());
 }
+
+#[test]
+fn each_class_of_screen_keeps_its_tabs() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("Tab Tab ]");
+    assert!(s.text().contains("[Breakpoints 3]"), "{}", s.text());
+    s.size = (200, 60);
+    s.settle();
+    assert!(s.text().contains("[Breakpoints 3]"));
+    s.size = (80, 24);
+    s.settle();
+    assert!(s.text().contains("[Breakpoints 3]"), "{}", s.text());
+}
+
+#[test]
+fn a_line_goes_to_the_program() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("9 Tab i hello Enter");
+    let sent = s.asked(|r| matches!(r, Request::Input(b) if b == b"hello\n"));
+    assert_eq!(sent, 1, "{}", s.text());
+}

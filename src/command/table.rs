@@ -119,6 +119,8 @@ pub const COMMANDS: &[Command] = &[
         "Start the program again, with new arguments if some are given." |r| restart(r, false)),
     command!("rebuild" [] "rebuild" "[ARGS]" Running Text Launched
         "Build the program and start it again." |r| restart(r, true)),
+    command!("input" [] "input" "TEXT" Running Text Target
+        "Send a line to the program's standard input." |r| act(Action::Input(format!("{r}\n").into_bytes()))),
     // Breakpoints
     command!("break" ["b"] "break" "[NAME] [PLACE] [if CONDITION]" Breakpoints Place Control
         "Set a breakpoint: main.go:10, 10, +1, main.f, main.(*T).M, /regex/, *0x4a1f36; here without a place."

@@ -3,6 +3,7 @@
 use crate::model::BreakpointSpec;
 use serde::{Deserialize, Serialize};
 use std::{
+    collections::BTreeMap,
     hash::{Hash, Hasher},
     io,
     path::{Path, PathBuf},
@@ -16,8 +17,8 @@ pub struct State {
     pub exe: String,
     /// Breakpoints.
     pub breakpoints: Vec<BreakpointSpec>,
-    /// The workspace shown last.
-    pub workspace: Option<u8>,
+    /// Tabs chosen, by class of screen size: workspace, slot, tab.
+    pub layout: BTreeMap<String, Vec<[u8; 3]>>,
     /// The newcomer's note was dismissed.
     pub welcomed: bool,
 }

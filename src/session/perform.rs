@@ -86,7 +86,12 @@ impl Session {
             Action::Deferred(n) => self.show_deferred(n),
             Action::Restart { rebuild, args } => self.restart(rebuild, args),
             Action::Detach { kill } => self.ask(Purpose::Detach, Request::Detach { kill }),
-            Action::Input(bytes) => self.ask(Purpose::Other("input"), Request::Input(bytes)),
+            Action::Input(bytes) => {
+                if !self.caps.output {
+                    return self.say(Tone::Warn, "the program has a terminal of its own: type there");
+                }
+                self.ask(Purpose::Other("input"), Request::Input(bytes));
+            }
             Action::Substitute { from, to } => {
                 self.say(Tone::Note, &format!("sources: {from} is looked for at {to}"));
                 self.sources.substitute(from, to);

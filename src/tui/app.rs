@@ -60,6 +60,9 @@ pub struct App {
     pub(super) marking: Option<bool>,
     pub(super) marks: std::collections::BTreeMap<char, (String, u32)>,
     pub(super) last_screen: Rect,
+    /// Tabs by class of screen size, as they were chosen.
+    pub layouts: std::collections::BTreeMap<String, Vec<[u8; 3]>>,
+    class: Option<layout::Class>,
     history: Vec<String>,
     quitting: bool,
     suspend_when_running: bool,
@@ -95,6 +98,8 @@ impl App {
             marking: None,
             marks: Default::default(),
             last_screen: Rect::new(0, 0, 80, 24),
+            layouts: Default::default(),
+            class: None,
             history: Vec::new(),
             quitting: false,
             suspend_when_running: false,
@@ -131,6 +136,34 @@ impl App {
         v
     }
 
+    /// Puts the tabs chosen on this class of screen by, so that they can be kept.
+    pub fn put_layout_by(&mut self) {
+        let Some(class) = self.class else { return };
+        let mut chosen = Vec::new();
+        for (ws, tabs) in self.tabs.iter().enumerate() {
+            for (slot, tab) in tabs.iter().enumerate().filter(|(_, t)| **t > 0) {
+                chosen.push([ws as u8, slot as u8, *tab]);
+            }
+        }
+        self.layouts.insert(format!("{class:?}").to_lowercase(), chosen);
+    }
+
+    /// Another class of screen has its own tabs.
+    pub(super) fn change_class(&mut self, screen: Rect) {
+        let class = layout::class(screen.width, screen.height);
+        if self.class == Some(class) {
+            return;
+        }
+        self.put_layout_by();
+        self.class = Some(class);
+        self.tabs = Default::default();
+        for [ws, slot, tab] in self.layouts.get(&format!("{class:?}").to_lowercase()).into_iter().flatten() {
+            if let Some(t) = self.tabs.get_mut(*ws as usize).and_then(|w| w.get_mut(*slot as usize)) {
+                *t = *tab;
+            }
+        }
+    }
+
     /// Lays the panes out for a screen; the focus stays on its pane.
     pub fn lay_out(&mut self, screen: Rect) {
         let body = Rect { y: screen.y + 2, height: screen.height.saturating_sub(4), ..screen };
@@ -160,7 +193,7 @@ impl App {
         }
     }
 
-    fn try_focus(&mut self, id: PaneId) -> bool {
+    pub(super) fn try_focus(&mut self, id: PaneId) -> bool {
         let screen = self.last_screen;
         let body = Rect { y: screen.y + 2, height: screen.height.saturating_sub(4), ..screen };
         let base = layout::slots(self.workspace, body);
@@ -407,8 +440,10 @@ impl App {
     /// Runs a command line; `key` when it came from a key, which never gets an argument by chance.
     pub fn run_line(&mut self, line: &str, key: bool) {
         if !key {
+            // What was typed stays in memory: it may hold values. The file gets the command's name.
             let time = (self.session.clock)();
-            self.session.log.push(&time, crate::backend::protocol::LogLevel::Info, &format!(": {line}"));
+            self.session.log.push_here_only(&time, crate::backend::protocol::LogLevel::Info, &format!(": {line}"));
+            tracing::info!("command {}", line.split_whitespace().next().unwrap_or(""));
         }
         let (c, rest) = match command::look_up(line) {
             Ok(v) => v,

@@ -16,7 +16,12 @@ impl App {
     pub fn want(&mut self, screen: Rect) {
         if screen != self.last_screen || self.slots.is_empty() {
             self.last_screen = screen;
+            let had = (!self.slots.is_empty() && self.zoom == 0).then(|| self.focused());
+            self.change_class(screen);
             self.lay_out(screen);
+            if let Some(pane) = had {
+                self.try_focus(pane);
+            }
         }
         let mut wanted = Vec::new();
         let peeked = self.peeked();
@@ -282,7 +287,11 @@ impl App {
                 continue;
             }
             seen.push(line);
-            let short = if line == "prompt break" { "new" } else { c.short };
+            let short = match line {
+                "prompt break" => "new",
+                "prompt input" => "type to it",
+                _ => c.short,
+            };
             let width = key.width() + short.width() + 3;
             if pen.room() < width {
                 break;

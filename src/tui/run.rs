@@ -76,7 +76,7 @@ pub fn run(mut client: Client, options: Options) -> Result<Outcome, Failure> {
     let mut tty = Tty::enter(sync, mouse).map_err(io_failure)?;
     let end = runtime.block_on(event_loop::run(&mut app, &mut client, &mut tty, wake, low));
     drop(tty);
-    keep(&app, &options);
+    keep(&mut app, &options);
     // A reader of keys may sit in a blocking call; it must not hold up the way out.
     runtime.shutdown_background();
     if let Some(f) = app.session.open_failure.take() {
@@ -131,6 +131,7 @@ pub fn prepare(o: &Options, wake: impl Fn() + Send + 'static) -> (App, bool, boo
     let ascii = o.ascii || set.ascii || ascii_only(env);
     let mut app = App::new(session, Look { theme, ascii }, keys, Highlighter::new(wake));
     app.theme = Box::new(move |n| Theme::build(n, user.as_ref(), palette).0);
+    app.layouts = kept.layout;
     app.welcome = o.demo;
     app.first_workspace = o.workspace;
     (app, o.mouse || set.mouse, low)
@@ -151,17 +152,18 @@ fn ascii_only(env: impl Fn(&str) -> Option<String>) -> bool {
 }
 
 /// Keeps breakpoints for the next session with this program.
-fn keep(app: &App, o: &Options) {
+fn keep(app: &mut App, o: &Options) {
     let Some((dir, exe)) = &o.state else { return };
-    if app.session.target.is_none() || !app.session.control() {
+    if app.session.target.is_none() {
         return;
     }
-    let state = state::State {
-        exe: exe.clone(),
-        breakpoints: app.session.breakpoints_to_keep(),
-        workspace: Some(app.workspace),
-        welcomed: true,
+    app.put_layout_by();
+    // In observe mode there are no breakpoints of ours: those of earlier sessions stay.
+    let breakpoints = match app.session.control() {
+        true => app.session.breakpoints_to_keep(),
+        false => state::load(dir, exe).breakpoints,
     };
+    let state = state::State { exe: exe.clone(), breakpoints, layout: app.layouts.clone(), welcomed: true };
     if let Err(e) = state::save(dir, &state) {
         tracing::warn!("state was not kept: {e}");
     }

@@ -176,7 +176,7 @@ pub const PANES: &[PaneSpec] = &[
         name: "output",
         title: "Output",
         contexts: &["output"],
-        hints: &["move-up", "bottom"],
+        hints: &["prompt input", "move-up", "bottom"],
         observe_hints: &[],
         new: || Box::new(output::OutputPane::default()),
     },

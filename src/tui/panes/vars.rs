@@ -42,9 +42,14 @@ impl VarsPane {
 }
 
 impl Pane for VarsPane {
-    fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
+    fn title(&self, s: &Session, ctx: &Ctx) -> (String, String) {
         let frame = s.selected_frame().map_or(String::new(), |f| format!("  frame {}", f.index));
-        (format!("Vars{frame}"), String::new())
+        // Beside the stack of another goroutine it must say whose they are.
+        let whose = match (ctx.peek, s.goroutine) {
+            (Some(p), Some(g)) if p != g => format!(" of g{g}"),
+            _ => String::new(),
+        };
+        (format!("Vars{whose}{frame}"), String::new())
     }
     fn interests(&self, _s: &Session, _ctx: &Ctx, _rows: u16) -> Vec<Interest> {
         vec![Interest::Stack, Interest::Scope]
