@@ -37,7 +37,7 @@ fn check(tool: &str, flags: &[&str]) {
     let (l, rows) = loop {
         let l = list(&rt, &p);
         let rows: Vec<Goroutine> = (0..l.len()).filter_map(|i| l.row(i)).collect();
-        if by_entry(&rows, "runtime.main").user.function == "time.Sleep" || Instant::now() > deadline {
+        if by_entry(&rows, "runtime.main").wait_reason.as_deref() == Some("sleep") || Instant::now() > deadline {
             break (l, rows);
         }
     };
@@ -53,7 +53,8 @@ fn check(tool: &str, flags: &[&str]) {
     assert!(get("main.locker").wait_reason.as_deref().unwrap().contains("Mutex"));
     assert_eq!(get("main.labelled").labels, vec![("tenant".to_string(), "acme".to_string())], "{what}");
     let main = get("runtime.main");
-    assert_eq!((main.id.0, main.user.function.as_str()), (1, "time.Sleep"), "{what}");
+    assert_eq!((main.id.0, main.user.function.as_str()), (1, "main.main"), "{what}");
+    assert!(main.created_by.is_none(), "no go statement made goroutine 1");
     assert!(!main.system && main.state == GoroutineState::Waiting);
     assert!(rows.iter().filter(|g| g.system).count() >= 3);
     assert!(rows.iter().all(|g| !g.torn));

@@ -21,7 +21,16 @@ pub(super) enum Verdict {
 impl Engine {
     /// Deals with everything that happened to the target's threads. Cheap when nothing did.
     pub fn pump(&mut self) -> Result<(), EngineError> {
-        if self.gone || !self.running {
+        if self.gone {
+            return Ok(());
+        }
+        if !self.running {
+            // Held: nothing can happen to it but death.
+            for e in self.tracer.poll_standing() {
+                if let Event::Exited(status, signal) = e {
+                    self.exited(status, signal);
+                }
+            }
             return Ok(());
         }
         loop {

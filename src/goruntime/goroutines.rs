@@ -308,12 +308,11 @@ impl GoRuntime {
             if n == 0 {
                 row.at = info.frames.first().map_or(0, |f| f.id);
             }
-            if let Some(f) = info.frames.iter().find(|f| !f.internal) {
-                row.user = f.id;
+            if user_place(&info.frames, row) {
                 return;
             }
             let Some(delta) = info.delta.filter(|_| !info.top) else {
-                row.user = row.at;
+                row.user = if row.user == 0 { row.at } else { row.user };
                 return;
             };
             off += delta as usize;
@@ -329,7 +328,7 @@ impl GoRuntime {
 
     fn places_by_walk(&self, mem: &dyn Memory, local: &mut Local<'_>, g: &G, start: Start, row: &mut Row) {
         let mut w = Unwinder::new(mem, self.pcs(), self.layout(), Some(*g), start);
-        row.at = 0;
+        (row.at, row.user) = (0, 0);
         let mut first = true;
         for _ in 0..USER_DEPTH {
             let Some(f) = w.step() else { break };
@@ -337,14 +336,28 @@ impl GoRuntime {
                 row.at = f.info.frames.first().map_or(0, |f| f.id);
                 first = false;
             }
-            if let Some(u) = f.info.frames.iter().find(|f| !f.internal) {
-                row.user = u.id;
+            if user_place(&f.info.frames, row) {
                 return;
             }
         }
         let _ = local;
-        row.user = row.at;
+        row.user = if row.user == 0 { row.at } else { row.user };
     }
+}
+
+/// Looks for the user's place in one physical frame. The first function outside the runtime is kept in case that all of the stack is
+/// plumbing; true when a better one was found.
+fn user_place(frames: &[super::pcinfo::LogicalFrame], row: &mut Row) -> bool {
+    if let Some(f) = frames.iter().find(|f| !f.plumbing) {
+        row.user = f.id;
+        return true;
+    }
+    if row.user == 0
+        && let Some(f) = frames.iter().find(|f| !f.internal)
+    {
+        row.user = f.id;
+    }
+    false
 }
 
 /// Did it run between two reads?
@@ -395,7 +408,8 @@ impl GoroutineList {
     /// Row `i` in full; `waits_on`, stack and defers are left to those who are asked for them.
     pub fn row(&self, i: usize) -> Option<Goroutine> {
         let r = self.rows.get(i)?;
-        let creator = (r.creator != 0)
+        // Goroutine 1 was made by the runtime's start-up code, by no `go` statement.
+        let creator = (r.creator != 0 && r.parent != 0)
             .then(|| CreatedBy { at: self.location(r.creator).at.clone(), goroutine: GoroutineId(r.parent) });
         Some(Goroutine {
             id: GoroutineId(r.goid),

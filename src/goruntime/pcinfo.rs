@@ -41,6 +41,8 @@ pub struct LogicalFrame {
     pub start_line: u32,
     /// Inside the runtime, not to be shown as the user's place.
     pub internal: bool,
+    /// Inside what the user's code waits through (`sync`, `internal/poll`, `syscall`, `time.Sleep`): its caller says more.
+    pub plumbing: bool,
 }
 
 /// Facts about a PC.
@@ -142,7 +144,13 @@ impl PcCache {
         let frames = s.inline_frames_of(function, lookup).into_iter().map(|f| {
             let at =
                 Arc::new(Location { function: f.function.to_string(), file: f.file.to_string(), line: f.line, pc });
-            LogicalFrame { id: self.number(&at), at, start_line: f.start_line, internal: is_internal(f.function) }
+            LogicalFrame {
+                id: self.number(&at),
+                at,
+                start_line: f.start_line,
+                internal: is_internal(f.function),
+                plumbing: is_plumbing(f.function),
+            }
         });
         Some(PcInfo {
             function,
@@ -194,6 +202,12 @@ pub fn is_internal(function: &str) -> bool {
     function.starts_with("internal/runtime/")
 }
 
+/// The runtime's internals and the packages through which programs wait.
+pub fn is_plumbing(function: &str) -> bool {
+    const PACKAGES: [&str; 3] = ["internal/", "sync.", "syscall."];
+    is_internal(function) || function == "time.Sleep" || PACKAGES.iter().any(|p| function.starts_with(p))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,5 +218,9 @@ mod tests {
         assert!(is_internal("internal/runtime/syscall.Syscall6"));
         assert!(!is_internal("runtime.GC"));
         assert!(!is_internal("sync.runtime_Semacquire"));
+        assert!(
+            is_plumbing("sync.(*Mutex).Lock") && is_plumbing("internal/poll.(*FD).Read") && is_plumbing("time.Sleep")
+        );
+        assert!(!is_plumbing("net.(*conn).Read") && !is_plumbing("time.AfterFunc"));
     }
 }

@@ -31,7 +31,7 @@ impl Host {
                 let loaded = Loaded::open(pid, exe.as_deref()).map_err(|e| from_open(&e))?;
                 if control {
                     // Parse before attaching, so that nothing has to be parsed while the target stands.
-                    index(&loaded);
+                    index(&loaded.sym);
                     self.engine = Some(Engine::attach(&loaded).map_err(|e| from_open(&e))?);
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
@@ -51,7 +51,7 @@ impl Host {
         let caps = caps(&loaded, control, self.launched.as_ref());
         if !control {
             // Types and variables are wanted soon; meanwhile goroutines need none of it.
-            index(&loaded);
+            index(&loaded.sym);
         }
         self.inspector = Some(Inspector::start(loaded.clone()));
         self.loaded = Some(loaded);
@@ -61,9 +61,7 @@ impl Host {
     fn launch(&mut self, spec: LaunchSpec, previous: Option<Engine>) -> Result<Reply, Failure> {
         let shown = spec.exe.display().to_string();
         let sym = load_symbols(&spec.exe, &shown).map_err(|e| from_open(&e))?;
-        let warm = sym.clone();
-        let _first_question_loads_it =
-            std::thread::Builder::new().name("index".into()).spawn(move || drop(warm.load_dwarf().map(|d| d.index())));
+        index(&sym);
         let launch = spawn::Launch {
             exe: spec.exe.clone(),
             args: spec.args.clone(),
@@ -163,10 +161,14 @@ impl Host {
 }
 
 /// Starts reading DWARF on a thread of its own.
-fn index(loaded: &Loaded) {
-    let sym = loaded.sym.clone();
-    let _first_question_loads_it =
-        std::thread::Builder::new().name("index".into()).spawn(move || drop(sym.load_dwarf().map(|d| d.index())));
+fn index(sym: &Arc<crate::symbols::Symbols>) {
+    let sym = sym.clone();
+    let warm = move || {
+        if let Ok(d) = sym.load_dwarf() {
+            d.index();
+        }
+    };
+    let _first_question_loads_it = std::thread::Builder::new().name("index".into()).spawn(warm);
 }
 
 /// From the exec to `main.main`. None: the program ended before.

@@ -227,6 +227,11 @@ impl Host {
             | Request::Registers(_)) => self.inspect(id, r),
             r => {
                 let result = self.control(r);
+                if result.as_ref().is_err_and(|f| f.kind == FailureKind::Gone)
+                    && let Err(e) = self.pump()
+                {
+                    self.trouble(&e);
+                }
                 self.tell();
                 self.outbox.reply(id, result);
                 if self.finished {

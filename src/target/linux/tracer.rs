@@ -180,6 +180,16 @@ impl Tracer {
         events
     }
 
+    /// Collects what happened to threads that stand: only death can.
+    pub fn poll_standing(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let standing: Vec<Tid> = self.threads.keys().copied().collect();
+        for tid in standing {
+            self.poll_thread(tid, &mut events);
+        }
+        events
+    }
+
     /// Collects what happened to one thread.
     fn poll_thread(&mut self, tid: Tid, events: &mut Vec<Event>) {
         match sys::wait(tid, false) {

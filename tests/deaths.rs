@@ -1,0 +1,132 @@
+//! Stops before death, with the message; conditions and hit counts; restart.
+
+mod common;
+
+use adit::backend::protocol::*;
+use adit::model::*;
+use common::*;
+
+fn dies(with: &str) -> StopReason {
+    let mut d = Debuggee::launch(&build("panics", DEBUG), &[with]);
+    d.resume(ResumeKind::Continue).unwrap_or_else(|| panic!("{with}: no stop, {}", d.output)).reason
+}
+
+#[test]
+fn unrecovered_panics_say_their_message() {
+    for (with, message) in [("error", "it broke: 42"), ("string", "plain words"), ("nil", "nil pointer dereference")] {
+        match dies(with) {
+            StopReason::UnrecoveredPanic(m) => assert!(m.contains(message), "{with}: {m}"),
+            other => panic!("{with}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn fatal_errors_say_their_message() {
+    for (with, message) in [("fatal", "unlock of unlocked mutex"), ("deadlock", "all goroutines are asleep")] {
+        match dies(with) {
+            StopReason::FatalError(m) => assert!(m.contains(message), "{with}: {m}"),
+            other => panic!("{with}: {other:?}"),
+        }
+    }
+}
+
+fn eval(d: &mut Debuggee, e: &str) -> String {
+    match d.call(Request::Eval { frame: FrameRef::default(), expression: e.into(), limits: LoadLimits::default() }) {
+        Ok(Reply::Value { value, .. }) => value.value,
+        other => panic!("{e}: {other:?}"),
+    }
+}
+
+#[test]
+fn conditions_and_hit_counts() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let spec = BreakpointSpec { condition: "b == 2".into(), ..BreakpointSpec::at("main.add") };
+    d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("set");
+    d.resume(ResumeKind::Continue).expect("a stop");
+    assert_eq!((eval(&mut d, "b"), eval(&mut d, "a+b")), ("2".into(), "3".into()));
+    assert_eq!(d.resume(ResumeKind::Continue), None);
+
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let spec = BreakpointSpec { hits: HitCondition::parse("% 3"), ..BreakpointSpec::at("main.fact") };
+    let bad = BreakpointSpec { condition: "b ==".into(), ..BreakpointSpec::at("main.apply") };
+    assert!(d.call(Request::SetBreakpoint { spec: bad, frame: FrameRef::default() }).is_err());
+    d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("set");
+    d.resume(ResumeKind::Continue).expect("a stop");
+    assert_eq!(eval(&mut d, "n"), "2");
+    // A condition that does not evaluate stops, and says so.
+    let spec = BreakpointSpec { condition: "nosuch > 1".into(), ..BreakpointSpec::at("main.fact:1") };
+    d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("set");
+    match d.resume(ResumeKind::Continue).map(|s| s.reason) {
+        Some(StopReason::ConditionFailed(_, why)) => assert!(why.contains("nosuch"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn sets_variables_and_sees_the_effect() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    d.break_at("main.add");
+    d.resume(ResumeKind::Continue);
+    // At the first line arguments are still in registers; one line on they are in the frame.
+    d.resume(ResumeKind::Next);
+    let set = |d: &mut Debuggee, e: &str, v: &str| {
+        d.call(Request::Set { frame: FrameRef::default(), expression: e.into(), value: v.into() })
+    };
+    set(&mut d, "a", "40").expect("set");
+    assert_eq!(eval(&mut d, "a"), "40");
+    assert!(set(&mut d, "a", "\"x\"").is_err());
+    d.resume(ResumeKind::Next);
+    assert_eq!(eval(&mut d, "sum"), "40");
+}
+
+#[test]
+fn restarts_with_its_breakpoints() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let first = d.target.pid;
+    d.break_at("main.fact");
+    d.resume(ResumeKind::Continue);
+    match d.call(Request::Restart { rebuild: false, args: None }) {
+        Ok(Reply::Opened { target, stop, .. }) => {
+            assert_ne!(target.pid, first);
+            assert_eq!(stop.map(|s| s.reason), Some(StopReason::Launched));
+        }
+        other => panic!("{other:?}"),
+    }
+    d.resume(ResumeKind::Continue);
+    assert!(d.at().starts_with("main.fact:"), "{}", d.at());
+}
+
+#[test]
+fn breaks_by_every_kind_of_location() {
+    let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
+    let line = line_of("steps", "sum := a + b");
+    let pc = d.break_at("main.add").at[0].pc;
+    let list = match d.call(Request::SetBreakpoint {
+        spec: BreakpointSpec::at("/^main\\.(fact|apply)$/"),
+        frame: FrameRef::default(),
+    }) {
+        Ok(Reply::Breakpoints(b)) => b,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(list.len(), 2);
+    for (spec, function) in [
+        (format!("main.go:{line}"), "main.add"),
+        (format!("{}", line + 1), "main.add"),
+        ("main.(*point).move".into(), "main.(*point).move"),
+        ("point.move:2".into(), "main.(*point).move"),
+        (format!("*{:#x}", pc.0 + 4), "main.add"),
+    ] {
+        let b = d.call(Request::SetBreakpoint { spec: BreakpointSpec::at(&spec), frame: FrameRef::default() });
+        match b {
+            Ok(Reply::Breakpoint(b)) => assert_eq!(b.at[0].function, function, "{spec}"),
+            other => panic!("{spec}: {other:?}"),
+        }
+    }
+    for bad in ["nosuch", "main.go:2", "other.go:1", "*0x1", "/[/"] {
+        let e = d
+            .call(Request::SetBreakpoint { spec: BreakpointSpec::at(bad), frame: FrameRef::default() })
+            .expect_err(bad);
+        assert!(!e.message.is_empty() && !e.message.contains('\n'), "{bad}: {e:?}");
+    }
+}
