@@ -94,7 +94,9 @@ fn normal(s: &str) -> String {
 /// `print` breaks channels (with the goroutines that wait) and closures (with what they captured) into lines; adit shows those in the
 /// tree, and in one line what is compared here: type, elements and capacity; the function.
 fn one_line(t: &str) -> String {
-    let first = t.split(" {").next().unwrap_or_default();
+    let first =
+        t.lines().next().unwrap_or_default().trim_end_matches(" {").trim_end_matches("}").trim_end_matches(" {");
+    let first = if first.ends_with("struct") { format!("{first} {{}}") } else { first.to_string() };
     if t.contains("Goroutines waiting on this channel") {
         let field = |name: &str| {
             let rest = t.split(&format!("{name}: ")).nth(1)?;
@@ -107,7 +109,7 @@ fn one_line(t: &str) -> String {
     }
     let last = first.rsplit('.').next().unwrap_or_default();
     if t.contains(" {\n") && (last.starts_with("func") || last.ends_with("-fm")) && !first.contains(' ') {
-        return first.to_string();
+        return first;
     }
     t.to_string()
 }

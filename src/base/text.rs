@@ -44,6 +44,11 @@ pub fn printable_str(s: &str, max: usize) -> String {
 
 fn push_escaped(out: &mut String, c: char) {
     match c {
+        // Go's own escapes (strconv.Quote).
+        '\u{7}' => out.push_str("\\a"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{b}' => out.push_str("\\v"),
+        '\u{c}' => out.push_str("\\f"),
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("\\t"),
@@ -54,43 +59,25 @@ fn push_escaped(out: &mut String, c: char) {
     }
 }
 
-/// As [`printable`], and `"` and `\` escaped: the body of a Go string literal.
+/// As [`printable`], and `"` and `\` escaped, in quotes: a Go string literal of at most `max` characters.
 pub fn quoted(bytes: &[u8], max: usize) -> String {
     let mut out = String::from("\"");
-    for c in printable_keep_backslash(bytes, max).chars() {
-        out.push(c);
-    }
-    out.push('"');
-    out
-}
-
-fn printable_keep_backslash(bytes: &[u8], max: usize) -> String {
-    let mut pre = Vec::with_capacity(bytes.len().min(max * 4));
-    for &b in bytes.iter().take(max.saturating_mul(4)) {
-        pre.push(b);
-    }
-    let mut out = String::new();
-    let mut n = 0;
-    for chunk in pre.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if n >= max {
-                return out;
-            }
+    let mut left = max;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars().take(left) {
             match c {
                 '"' => out.push_str("\\\""),
                 '\\' => out.push_str("\\\\"),
                 c => push_escaped(&mut out, c),
             }
-            n += 1;
+            left -= 1;
         }
-        for b in chunk.invalid() {
-            if n >= max {
-                return out;
-            }
+        for b in chunk.invalid().iter().take(left) {
             out.push_str(&format!("\\x{b:02x}"));
-            n += 1;
+            left -= 1;
         }
     }
+    out.push('"');
     out
 }
 
