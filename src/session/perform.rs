@@ -1,13 +1,23 @@
 //! What an action does to the session: checks, requests, changes of what is selected.
 
 use super::{Action, BreakpointEdit, FrameMove, Needs, Purpose, RunState, Session, Tone};
-use crate::backend::protocol::{FrameRef, LoadLimits, Request};
+use crate::backend::protocol::{FrameRef, LoadLimits, Request, ResumeKind};
 use crate::base::GoroutineId;
 use crate::model::{BreakpointPlace, BreakpointSpec, Frame};
 
 impl Session {
     /// Does what was asked, or says why not.
     pub fn perform(&mut self, action: Action) {
+        if self.stepping()
+            && let (Action::Resume(kind), Some((_, typed))) = (&action, &mut self.step)
+            && is_step(kind)
+        {
+            // Typed faster than the target steps. A stop for any other reason forgets them.
+            if typed.len() < QUEUE {
+                typed.push(kind.clone());
+            }
+            return;
+        }
         if let Some(why) = self.why_not(needs(&action)) {
             self.say(Tone::Warn, &why);
             return;
@@ -19,6 +29,7 @@ impl Session {
                     return;
                 }
                 self.message = None;
+                self.step = is_step(&kind).then(|| (self.now, Vec::new()));
                 let goroutine = None;
                 self.ask(Purpose::Resume, Request::Resume { kind, goroutine });
                 self.running();
@@ -219,6 +230,16 @@ impl Session {
         self.say(Tone::Note, what);
         self.ask(Purpose::Restart, Request::Restart { rebuild, args });
     }
+}
+
+/// Steps that may wait behind the one under way.
+const QUEUE: usize = 32;
+/// A step that takes longer than this forgets what was typed behind it.
+pub(super) const STEP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Does it end by itself, soon?
+pub fn is_step(kind: &ResumeKind) -> bool {
+    !matches!(kind, ResumeKind::Continue | ResumeKind::To(_))
 }
 
 /// The first frame that is the user's.

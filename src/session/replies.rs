@@ -82,6 +82,7 @@ impl Session {
         self.pending.retain(|_, p| matches!(p.purpose, Purpose::Restart | Purpose::Detach));
         self.list_asked = None;
         self.old_since = None;
+        self.step = None;
     }
 
     pub(super) fn running(&mut self) {
@@ -108,6 +109,7 @@ impl Session {
             StopReason::ConditionFailed(..) => Tone::Warn,
             _ => Tone::Note,
         };
+        let done = stop.reason == StopReason::StepDone;
         let values: Vec<String> = stop.returned.iter().map(one_line).collect();
         let text = stop_sentence(&stop);
         self.stop = Some(stop);
@@ -117,6 +119,17 @@ impl Session {
             let time = (self.clock)();
             self.log.push_here_only(&time, LogLevel::Info, &returned);
             self.message = Some(super::Message { tone, text: printable_str(&format!("{text}  {returned}"), 500) });
+        }
+        if let Some((began, mut typed)) = self.step.take()
+            && done
+            && !typed.is_empty()
+            && self.now.saturating_duration_since(began) < super::perform::STEP_PATIENCE
+        {
+            let next = typed.remove(0);
+            self.perform(super::Action::Resume(next));
+            if let Some((_, waiting)) = &mut self.step {
+                *waiting = typed;
+            }
         }
     }
 
@@ -245,6 +258,7 @@ impl Session {
                 self.say(Tone::Warn, &format!("breakpoint at {at} of the last session: {text}"));
             }
             Purpose::Resume => {
+                self.step = None;
                 if self.state == RunState::Running && self.stop.is_some() && f.kind != FailureKind::Gone {
                     self.state = RunState::Stopped;
                 }

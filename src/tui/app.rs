@@ -449,6 +449,12 @@ impl App {
             Ok(v) => v,
             Err(e) => return self.session.say(Tone::Warn, &e),
         };
+        if self.session.stepping()
+            && let Ok(Do::Session(a @ Action::Resume(_))) = (c.make)(rest)
+            && matches!(&a, Action::Resume(k) if crate::session::is_step(k))
+        {
+            return self.session.perform(a);
+        }
         if let Some(why) = self.session.why_not(c.needs) {
             return self.session.say(Tone::Warn, &format!("{}: {why}", c.name));
         }

@@ -151,11 +151,13 @@ struct Widths {
 impl Widths {
     fn new(width: usize, groups: bool) -> Widths {
         let (state, wait) = match width {
-            0..60 => (11, 6),
+            // Too narrow for all: what it does says more than for how long.
+            0..44 => (11, 0),
+            44..60 => (11, 6),
             60..100 => (15, 7),
             _ => (16, if groups { 13 } else { 8 }),
         };
-        let left = width.saturating_sub(9 + state + wait + 3);
+        let left = width.saturating_sub(9 + state + wait + if wait > 0 { 3 } else { 2 });
         let place = if width < 60 { 0 } else { (left / 4).clamp(12, 22) };
         let creator = if width < 70 { 0 } else { left * 3 / 10 };
         let name = left.saturating_sub(place + creator + 2);
@@ -164,7 +166,8 @@ impl Widths {
     fn heading(&self, pen: &mut Pen, listing: &Listing) {
         let s = Style::default();
         let first = if matches!(listing, Listing::Groups(_)) { "COUNT" } else { "ID" };
-        pen.skip(1).right(first, 7, s).column("STATE", self.state, s).column("WAIT", self.wait, s);
+        pen.skip(1).right(first, 7, s).column("STATE", self.state, s);
+        self.wait(pen, "WAIT", s);
         match listing {
             Listing::Groups(GroupBy::Label) => pen.column("LABEL", self.name, s),
             Listing::Groups(GroupBy::Entry) => pen.column("STARTED AS", self.name, s),
@@ -181,6 +184,11 @@ impl Widths {
                 _ => "WAITS ON / CREATED BY",
             };
             pen.column(last, self.creator, s);
+        }
+    }
+    fn wait(&self, pen: &mut Pen, text: &str, style: Style) {
+        if self.wait > 0 {
+            pen.column(text, self.wait, style);
         }
     }
     fn state(&self, pen: &mut Pen, g: &Goroutine, ctx: &Ctx) {
@@ -207,7 +215,7 @@ impl Widths {
             Some((_, longest)) if self.wait < 10 => human_ns(longest),
             Some((a, b)) => format!("{}-{}", human_ns(a), human_ns(b)),
         };
-        pen.column(&wait, self.wait, look.style("text"));
+        self.wait(pen, &wait, look.style("text"));
         let s = &g.sample;
         match by {
             GroupBy::Creator | GroupBy::Entry | GroupBy::Label => {
@@ -258,7 +266,7 @@ impl Widths {
         pen.put(mark, look.style("key"));
         pen.right(&g.id.to_string(), 7, look.style("text"));
         self.state(pen, g, ctx);
-        pen.column(&g.wait_ns.map_or("-".into(), human_ns), self.wait, look.style("text"));
+        self.wait(pen, &g.wait_ns.map_or("-".into(), human_ns), look.style("text"));
         match g.waits_on.first() {
             Some(w) if self.creator > 0 => {
                 self.named(pen, &frame_name(&g.user), &place(&g.user), ctx);
