@@ -4,7 +4,7 @@ use super::unwind::{RawFrame, RawStack, Start, Unwinder, from_registers};
 use super::{G, GoRuntime, RuntimeError};
 use crate::arch::Registers;
 use crate::base::{GoroutineId, LoadAddr, Memory};
-use crate::model::{Frame, Stack};
+use crate::model::{CreatedBy, Frame, Stack};
 
 /// Where a stack walk begins.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +78,15 @@ impl GoRuntime {
         }
         if let Some(g) = g {
             out.stack.panics = self.panics(mem, &g);
+            out.stack.created_by = self.created_by(&g);
         }
         Ok(out)
+    }
+
+    /// The `go` statement that made a goroutine; goroutine 1 has none.
+    fn created_by(&self, g: &G) -> Option<CreatedBy> {
+        let info = self.pcs().get(LoadAddr(g.gopc), false).filter(|_| g.gopc != 0 && g.parent != 0)?;
+        Some(CreatedBy { at: info.frames.first()?.at.clone(), goroutine: GoroutineId(g.parent) })
     }
 
     fn shown(&self, raw: RawStack, depth: usize) -> WalkedStack {

@@ -35,6 +35,8 @@ pub struct Stack {
     pub more: bool,
     /// Panics under way, innermost first.
     pub panics: Vec<PanicRecord>,
+    /// The `go` statement that made the goroutine.
+    pub created_by: Option<super::CreatedBy>,
     /// What went wrong on the way, in words (unreadable page, unknown code).
     pub problems: Vec<String>,
 }
