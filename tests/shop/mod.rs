@@ -107,7 +107,7 @@ impl Shop {
             let at = kind(g).0;
             add(loc(at.0, at.1, at.2), false, &[]);
         }
-        Stack { goroutine: GoroutineId(g), frames, more: false, panics: Vec::new(), problems: Vec::new() }
+        Stack { goroutine: GoroutineId(g), frames, ..Stack::default() }
     }
 
     fn vars(&self) -> Vec<Variable> {
