@@ -3,7 +3,7 @@
 //! compare and add, all control flow); for the rest the caller steps a displaced copy.
 
 use super::Registers;
-use crate::base::{LoadAddr, Memory, MemoryError};
+use crate::base::{LoadAddr, Memory};
 use iced_x86::{ConditionCode, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 /// What came of it.
@@ -292,14 +292,6 @@ pub fn displaced(code: &[u8], from: u64, to: u64) -> Option<(Vec<u8>, usize)> {
     let block = InstructionBlock::new(&list, to);
     let out = BlockEncoder::encode(64, block, BlockEncoderOptions::DONT_FIX_BRANCHES).ok()?;
     Some((out.code_buffer, i.len()))
-}
-
-/// Performs an emulated store.
-pub fn store(
-    write: &dyn Fn(LoadAddr, &[u8]) -> Result<(), MemoryError>,
-    s: (LoadAddr, u64, u8),
-) -> Result<(), MemoryError> {
-    write(s.0, &s.1.to_le_bytes()[..s.2 as usize])
 }
 
 #[cfg(test)]

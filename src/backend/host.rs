@@ -78,18 +78,21 @@ pub fn main() -> io::Result<()> {
     let _not_permitted_is_fine = std::fs::write("/proc/self/oom_score_adj", "-500");
     let (client, end) = pipe();
     let (out, inbox) = client.into_parts();
+    let bell = wake.doorbell();
     std::thread::Builder::new().name("read".into()).spawn(move || {
         let mut stdin = BufReader::new(io::stdin().lock());
         while let Ok(Some(msg)) = wire::read::<ToHost>(&mut stdin) {
             if out.send(msg).is_err() {
                 break;
             }
+            bell.ring();
         }
         // Dropping `out` is the end-of-file that the engine sees.
         drop(out);
+        bell.ring();
     })?;
     let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
-    native::serve(end, wake);
+    native::serve_rung(end, &wake);
     let _write_thread_ends_with_the_channel = writer.join();
     Ok(())
 }

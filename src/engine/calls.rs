@@ -123,7 +123,7 @@ impl Engine {
     /// The body of a loop was entered on the line where the step began: plan the step anew from here.
     pub(super) fn restart_step(&mut self, tid: Tid, regs: &Registers) -> Result<(), EngineError> {
         let Some(step) = self.step.take() else { return Ok(()) };
-        let planned = self.plan_next(&Start::Thread(tid, *regs), step.who, step.into, false)?;
+        let planned = self.plan_next(&Start::Thread(tid, Box::new(*regs)), step.who, step.into, false)?;
         self.step = Some(planned);
         self.rearm()
     }

@@ -11,6 +11,7 @@ use crate::eval;
 use crate::goruntime::StackStart;
 use crate::goruntime::value::{FrameScope, Reader};
 use crate::model::{Breakpoint, BreakpointPlace, BreakpointSpec, Location, StopReason};
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// How to go on.
@@ -113,13 +114,13 @@ impl Engine {
         let want = goroutine.or(self.state.goroutine);
         let Some(id) = want else {
             let tid = self.state.thread;
-            return Ok((Start::Thread(tid, self.tracer.registers(tid)?), Who::Thread(tid)));
+            return Ok((Start::Thread(tid, Box::new(self.tracer.registers(tid)?)), Who::Thread(tid)));
         };
         for (tid, t) in self.tracer.threads() {
             if t.state.stands() {
                 let regs = self.tracer.registers(tid)?;
                 if self.go_context(&regs).goid == Some(id) {
-                    return Ok((Start::Thread(tid, regs), Who::Goroutine(id)));
+                    return Ok((Start::Thread(tid, Box::new(regs)), Who::Goroutine(id)));
                 }
             }
         }
@@ -322,16 +323,18 @@ impl Engine {
         let text = &l.public.spec.condition;
         let say = |e: &dyn std::fmt::Display| format!("condition `{text}`: {e}");
         let reader = Reader::new(&self.rt, &*self.mem).ok_or_else(|| say(&"the program has no debug information"))?;
-        if !l.compiled.contains_key(&at) {
-            let walked = self.rt.stack(&*self.mem, StackStart::Registers(regs), 1, false).map_err(|e| say(&e))?;
-            let scope = self
-                .rt
-                .frame_scope(&walked, 0, Some(regs))
-                .ok_or_else(|| say(&"this place has no debug information"))?;
-            let compiled = eval::compile(&reader, &scope, text).map_err(|e| say(&e))?;
-            l.compiled.insert(at, (compiled, scope));
-        }
-        let Some((compiled, scope)) = l.compiled.get(&at) else { return Ok(false) };
+        let (compiled, scope) = match l.compiled.entry(at) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => {
+                let walked = self.rt.stack(&*self.mem, StackStart::Registers(regs), 1, false).map_err(|e| say(&e))?;
+                let scope = self
+                    .rt
+                    .frame_scope(&walked, 0, Some(regs))
+                    .ok_or_else(|| say(&"this place has no debug information"))?;
+                let compiled = eval::compile(&reader, &scope, text).map_err(|e| say(&e))?;
+                new.insert((compiled, scope))
+            }
+        };
         let scope = FrameScope { cfa: cfa.unwrap_or(scope.cfa), regs: Some(*regs), ..scope.clone() };
         let goid = cx.goid.map_or(0, |g| g.0);
         let context = eval::Context { reader, scope, goid, g: cx.g, stack_hi: cx.stack_hi, tid: tid.0 };

@@ -35,10 +35,10 @@ pub struct StepFrame {
 }
 
 /// Where to begin: a thread's registers, or a parked goroutine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Start {
     /// On this thread.
-    Thread(Tid, Registers),
+    Thread(Tid, Box<Registers>),
     /// Parked.
     Parked(GoroutineId, LoadAddr),
 }
@@ -107,12 +107,12 @@ impl Engine {
 
     /// At the start of a deferred function: was it called by a panic, or (if that counts) by a return?
     pub(super) fn called_by_panic_or_return(&self, regs: &Registers, _cx: &GoContext, on_return: bool) -> bool {
-        let frames = self.step_frames(&Start::Thread(Tid(0), *regs), 4);
+        let frames = self.step_frames(&Start::Thread(Tid(0), Box::new(*regs)), 4);
         let callers: Vec<&str> =
             frames.iter().skip(1).take(2).map(|f| self.function_name_at(f.pc.offset(-1))).collect();
         let panicking = |n: &&str| matches!(*n, "runtime.gopanic" | "runtime.Goexit");
         // Open-coded defers are called by the function itself on a normal return; listed ones by deferreturn.
-        callers.iter().any(|n| panicking(n))
+        callers.iter().any(panicking)
             || on_return && callers.first().is_some_and(|n| *n == "runtime.deferreturn" || !n.starts_with("runtime."))
     }
 }

@@ -187,8 +187,4 @@ impl Engine {
     pub fn step_pending(&self) -> bool {
         self.step.is_some()
     }
-
-    fn text(&self) -> EngineText<'_> {
-        EngineText { sym: &self.sym, bias: self.bias, mem: &self.mem }
-    }
 }

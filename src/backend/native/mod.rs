@@ -16,19 +16,39 @@ use crate::engine::control::Go;
 use crate::engine::locspec::Here;
 use crate::engine::{Engine, EngineError, Happened, Loaded, StopState};
 use crate::model::*;
-use crate::target::linux::wake::{Doorbell, Wake};
+use crate::target::linux::wake::Wake;
 use inspect::{Inspector, Job};
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc;
-use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
 /// Serves until the client or the target is gone, or SIGTERM. The calling thread becomes the engine thread.
+///
+/// Whoever sends requests does not know of the doorbell, so a thread in between rings it; see [`serve_rung`].
 pub fn serve(end: HostEnd, wake: Wake) {
+    let HostEnd { mut requests, out } = end;
+    let (tx, rx) = tokio::sync::mpsc::unbounded_channel();
+    let bell = wake.doorbell();
+    let pump = move || {
+        while let Some(m) = requests.blocking_recv() {
+            if tx.send(m).is_err() {
+                return;
+            }
+            bell.ring();
+        }
+        drop(tx);
+        bell.ring();
+    };
+    if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
+        serve_rung(HostEnd { requests: rx, out }, &wake);
+    }
+}
+
+/// As [`serve`], for a sender that rings the doorbell after each request and after its end.
+pub fn serve_rung(end: HostEnd, wake: &Wake) {
     let HostEnd { requests, out } = end;
-    let Some(incoming) = pump_requests(requests, wake.doorbell()) else { return };
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
         engine: None,
@@ -40,28 +60,7 @@ pub fn serve(end: HostEnd, wake: Wake) {
         observe_epoch: StopEpoch(1),
         finished: false,
     };
-    host.run(&incoming, &wake);
-}
-
-/// Requests arrive on an async channel; the engine sleeps in `poll`. A thread in between rings the doorbell. The end of the channel is
-/// `None`.
-fn pump_requests(
-    mut requests: tokio::sync::mpsc::UnboundedReceiver<ToHost>,
-    bell: Doorbell,
-) -> Option<mpsc::Receiver<Option<ToHost>>> {
-    let (tx, rx) = mpsc::channel();
-    let pump = move || {
-        while let Some(m) = requests.blocking_recv() {
-            if tx.send(Some(m)).is_err() {
-                return;
-            }
-            bell.ring();
-        }
-        let _engine_is_gone = tx.send(None);
-        bell.ring();
-    };
-    std::thread::Builder::new().name("requests".into()).spawn(pump).ok()?;
-    Some(rx)
+    host.run(requests, wake);
 }
 
 /// What goes to the client. The engine never waits for a slow client: what does not fit waits here, in order; program output beyond
@@ -121,7 +120,7 @@ struct Host {
 }
 
 impl Host {
-    fn run(&mut self, incoming: &mpsc::Receiver<Option<ToHost>>, wake: &Wake) {
+    fn run(&mut self, mut incoming: UnboundedReceiver<ToHost>, wake: &Wake) {
         while !self.finished {
             let waiting = !self.outbox.backlog.is_empty();
             let woken = wake.wait(if waiting { 20 } else { -1 });
@@ -133,16 +132,14 @@ impl Host {
             if let Err(e) = self.pump() {
                 self.trouble(&e);
             }
-            while let Ok(m) = incoming.try_recv() {
-                match m {
-                    Some(ToHost { id, request }) => self.request(id, request),
-                    None => {
+            while !self.finished {
+                match incoming.try_recv() {
+                    Ok(ToHost { id, request }) => self.request(id, request),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => {
                         self.end("the client went away");
                         return;
                     }
-                }
-                if self.finished {
-                    return;
                 }
             }
         }
@@ -307,13 +304,10 @@ impl Host {
             Request::Input(bytes) => self.input(&bytes)?,
             Request::ResizePty { cols, rows } => self.resize(cols, rows)?,
             Request::Detach { kill } => {
-                if let Some(mut e) = self.engine.take() {
-                    if let Err(err) = e.detach(kill) {
-                        let f = from_engine(&err);
-                        self.engine = Some(e);
-                        return Err(f);
-                    }
+                if let Some(e) = &mut self.engine {
+                    e.detach(kill).map_err(|e| from_engine(&e))?;
                 }
+                self.engine = None;
                 self.finished = true;
             }
             other => return Err(Failure::new(FailureKind::Internal, format!("no handler for {other:?}"))),
