@@ -216,3 +216,63 @@ fn a_target_that_goes_away() {
     let e = d.call(Request::Resume { kind: ResumeKind::Next, goroutine: None }).expect_err("gone");
     assert_eq!(e.kind, FailureKind::Gone);
 }
+
+#[test]
+fn a_target_that_execs() {
+    let mut d = Debuggee::launch(&build("execs", DEBUG), &[]);
+    d.break_at("main.replace");
+    d.resume(ResumeKind::Continue).expect("a stop");
+    d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).expect("resumed");
+    loop {
+        match d.client.blocking_notice().expect("the host says what happened") {
+            Notice::Detached { reason } => {
+                assert!(reason.contains("echo"), "{reason}");
+                break;
+            }
+            Notice::Output(b) => d.output += &String::from_utf8_lossy(&b),
+            _ => {}
+        }
+    }
+    while !d.output.contains("replaced") {
+        match d.client.blocking_notice() {
+            Some(Notice::Output(b)) => d.output += &String::from_utf8_lossy(&b),
+            Some(_) => {}
+            None => panic!("the new program lives on; its output: {}", d.output),
+        }
+    }
+}
+
+#[test]
+fn hostile_data() {
+    let mut d = Debuggee::launch(&build("hostile", DEBUG), &[]);
+    let line = line_of("hostile", "// BP");
+    d.break_at(&format!("main.go:{line}"));
+    d.resume(ResumeKind::Continue).expect("a stop");
+    let t0 = Instant::now();
+    let vars = match d.call(Request::Scope { frame: FrameRef::default(), limits: LoadLimits::default() }) {
+        Ok(Reply::Variables { variables, .. }) => variables,
+        other => panic!("{other:?}"),
+    };
+    assert!(t0.elapsed() < Duration::from_secs(2), "{:?}", t0.elapsed());
+    for v in &vars {
+        let clean = |s: &str| {
+            s.chars().all(|c| {
+                !c.is_control() && !('\u{202a}'..='\u{202e}').contains(&c) && !('\u{2060}'..='\u{206f}').contains(&c)
+            })
+        };
+        assert!(clean(&v.value) && clean(&v.name) && clean(&v.type_name), "{v:?}");
+        assert!(v.value.len() < 10_000, "{}: {} bytes", v.name, v.value.len());
+    }
+    let get = |n: &str| vars.iter().find(|v| v.name == n).unwrap_or_else(|| panic!("{n}"));
+    assert_eq!(get("huge").len, Some(10_000_000));
+    assert!(get("control").value.starts_with("\"\\x1b[2J"), "{}", get("control").value);
+    assert!(get("lie").value.contains("len: 1099511627776"), "{}", get("lie").value);
+    let page = Request::Children { handle: get("lie").handle, start: 0, count: 64, limits: LoadLimits::default() };
+    match d.call(page) {
+        Ok(Reply::Variables { variables, .. }) => {
+            assert!(variables.iter().all(|v| v.unavailable.is_some()), "{variables:?}")
+        }
+        Err(e) => assert!(!e.message.contains('\n')),
+        Ok(other) => panic!("{other:?}"),
+    }
+}

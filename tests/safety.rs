@@ -91,7 +91,10 @@ fn check(situation: Situation, how: End) {
 fn check_client(situation: Situation, how: &str) {
     let heart = Heart::start(&build("heartbeat", DEFAULT));
     for run in 0..runs() {
-        let mut s = Screen::start(80, 24, &["attach", &heart.pid().to_string(), "--no-state"]);
+        let pid = heart.pid().to_string();
+        let args = ["attach", &pid, "--no-state"];
+        let mut s =
+            if how == "pty closed" { Screen::start_in_window(80, 24, &args) } else { Screen::start(80, 24, &args) };
         s.wait_for("CONTROL");
         match situation {
             Situation::NotReached => {
@@ -100,7 +103,7 @@ fn check_client(situation: Situation, how: &str) {
             }
             Situation::Hot => {
                 s.command("break main.hot");
-                s.wait_for("main.hot");
+                s.wait_for("stopped at breakpoint 1");
                 s.command("condition 1 i == -1");
                 s.command("continue");
                 s.until("a breakpoint byte", |_| heart.changed_bytes() > 0);
@@ -108,16 +111,16 @@ fn check_client(situation: Situation, how: &str) {
             }
             Situation::Held => {
                 s.command("break main.hot");
-                s.wait_for("stopped");
-                s.wait_for("main.hot");
+                s.wait_for("stopped at breakpoint 1");
             }
         }
         let me = Pid::from_raw(s.pid());
         match how {
+            // Of `script`, which holds the terminal.
+            "pty closed" => kill(me, Signal::SIGKILL).expect("sent"),
             "SIGKILL" => kill(me, Signal::SIGKILL).expect("sent"),
             "SIGHUP" => kill(me, Signal::SIGHUP).expect("sent"),
             "SIGTERM" => kill(me, Signal::SIGTERM).expect("sent"),
-            "pty closed" => s.hang_up(),
             "quit" => {
                 s.send("q");
                 s.wait_for("detach");

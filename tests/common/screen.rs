@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 /// A terminal with adit in it.
 pub struct Screen {
     pub child: Box<dyn Child + Send + Sync>,
-    master: Option<Box<dyn MasterPty + Send>>,
-    keys: Option<Box<dyn Write + Send>>,
+    _master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
     seen: Arc<Mutex<(vt100::Parser, usize)>>,
     _home: tempfile::TempDir,
 }
@@ -17,10 +17,19 @@ pub struct Screen {
 impl Screen {
     /// Starts `adit ARGS` in a terminal of that size, with a home folder of its own.
     pub fn start(cols: u16, rows: u16, args: &[&str]) -> Screen {
-        let pty = native_pty_system().openpty(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).expect("a pty");
-        let home = tempfile::tempdir().expect("a home");
         let mut c = CommandBuilder::new(env!("CARGO_BIN_EXE_adit"));
         c.args(args);
+        Screen::run(cols, rows, c)
+    }
+    /// As [`Screen::start`], in the terminal of a `script` process: killing that one is what closing a window is to adit.
+    pub fn start_in_window(cols: u16, rows: u16, args: &[&str]) -> Screen {
+        let mut c = CommandBuilder::new("script");
+        c.args(["-q", "-c", &format!("exec {} {}", env!("CARGO_BIN_EXE_adit"), args.join(" ")), "/dev/null"]);
+        Screen::run(cols, rows, c)
+    }
+    fn run(cols: u16, rows: u16, mut c: CommandBuilder) -> Screen {
+        let pty = native_pty_system().openpty(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).expect("a pty");
+        let home = tempfile::tempdir().expect("a home");
         c.env("TERM", "xterm-256color");
         c.env("HOME", home.path());
         for (k, d) in [("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state")] {
@@ -44,7 +53,7 @@ impl Screen {
             }
         });
         let keys = pty.master.take_writer().expect("a writer");
-        Screen { child, master: Some(pty.master), keys: Some(keys), seen, _home: home }
+        Screen { child, _master: pty.master, keys, seen, _home: home }
     }
     /// What is on it.
     pub fn text(&self) -> String {
@@ -72,9 +81,8 @@ impl Screen {
     }
     /// Types.
     pub fn send(&mut self, keys: &str) {
-        let w = self.keys.as_mut().expect("the terminal is open");
-        w.write_all(keys.as_bytes()).expect("typed");
-        w.flush().expect("typed");
+        self.keys.write_all(keys.as_bytes()).expect("typed");
+        self.keys.flush().expect("typed");
     }
     /// A `:` command.
     pub fn command(&mut self, line: &str) {
@@ -83,11 +91,6 @@ impl Screen {
     /// The process.
     pub fn pid(&self) -> i32 {
         self.child.process_id().expect("a pid") as i32
-    }
-    /// The terminal goes away, as when a window is closed or a connection drops.
-    pub fn hang_up(&mut self) {
-        self.keys = None;
-        self.master = None;
     }
     /// Waits for the end.
     pub fn wait_end(&mut self) {
