@@ -138,3 +138,31 @@ fn busy_threads_of_other_releases() {
         check(tool, &["-ldflags=-s -w"], 20);
     }
 }
+
+#[test]
+fn c_code_between() {
+    if std::process::Command::new("gcc").arg("--version").output().is_err() {
+        return; // cgo needs a C compiler
+    }
+    for tool in ["go1.21.13", "go1.22.10", "go1.25.5", ""] {
+        let p = start(&build("cgo", tool, &[]), &[], &[]);
+        let pid = p.child.as_ref().unwrap().id() as i32;
+        let rt = GoRuntime::open(p.symbols.clone(), p.bias, &p.mem).unwrap();
+        let mut seized = Seized(pid, Vec::new());
+        let threads = stop_all(pid, &mut seized.1);
+        let names = |s: &adit::model::Stack| s.frames.iter().map(|f| f.at.function.clone()).collect::<Vec<_>>();
+        let stacks: Vec<Vec<String>> = threads
+            .values()
+            .map(|r| names(&rt.stack(&p.mem, StackStart::Registers(r), 200, false).unwrap().stack))
+            .collect();
+        let nap = stacks.iter().find(|s| s.iter().any(|f| f == "main.napper"));
+        let nap = nap.unwrap_or_else(|| panic!("{tool}: {stacks:#?}"));
+        assert_eq!(nap.last().unwrap(), "runtime.goexit", "{tool} {nap:?}");
+        let l = rt.list(&p.mem, &threads, 0, ListOptions { stopped: true }).unwrap();
+        let g = (0..l.len()).filter_map(|i| l.row(i)).find(|g| g.user.function == "main.wait").unwrap();
+        let s = names(&rt.stack(&p.mem, StackStart::Parked(g.g), 200, false).unwrap().stack);
+        for f in ["main.goCallback", "runtime.cgocallback", "main.back", "runtime.goexit"] {
+            assert!(s.iter().any(|x| x == f), "{tool}: no {f} in {s:?}");
+        }
+    }
+}

@@ -187,3 +187,36 @@ fn measure() {
     let t = Instant::now();
     println!("line {:?} {:?}", s.pcs_for_line("runtime/proc.go", 6000), t.elapsed());
 }
+
+/// Prints what locations resolve to, to be compared with another debugger: `ADIT_EXE=…`, locations on `ADIT_LOCS`.
+#[test]
+#[ignore = "for comparison by hand"]
+fn show_locations() {
+    let (Ok(exe), Ok(locs)) = (std::env::var("ADIT_EXE"), std::env::var("ADIT_LOCS")) else { return };
+    let s = load(Path::new(&exe));
+    for l in locs.lines() {
+        let mut pcs: Vec<u64> = Vec::new();
+        match l.rsplit_once(':').and_then(|(f, n)| Some((f, n.parse::<u32>().ok()?))) {
+            Some((f, n)) => match s.pcs_for_line(f, n) {
+                LineMatch::Found { pcs: p, .. } => pcs.extend(p.iter().map(|p| p.0)),
+                _ => {
+                    println!("{l}\tERR");
+                    continue;
+                }
+            },
+            None => match s.resolve_function_suffix(l) {
+                FunctionMatch::Found { functions, inlined, .. } => {
+                    pcs.extend(functions.iter().map(|f| s.pc_after_prologue(*f).0));
+                    pcs.extend(inlined.iter().map(|p| p.0));
+                }
+                _ => {
+                    println!("{l}\tERR");
+                    continue;
+                }
+            },
+        }
+        pcs.sort_unstable();
+        let pcs: Vec<String> = pcs.iter().map(|p| format!("{p:x}")).collect();
+        println!("{l}\t[{}]", pcs.join(" "));
+    }
+}

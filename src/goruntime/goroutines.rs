@@ -15,7 +15,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Goroutines worked on at once by one worker: bounds memory and keeps reads batched.
-const CHUNK: usize = 4096;
+pub(super) const CHUNK: usize = 4096;
 /// Stack fetched of each parked goroutine at first.
 const WINDOW: usize = 512;
 /// Frames looked through for the user's.
@@ -86,7 +86,7 @@ impl Local<'_> {
 }
 
 /// Reads structures of `size` bytes at many addresses; neighbours are joined. `false` for those that cannot be read.
-fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
+pub(super) fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
     let mut order: Vec<u32> = (0..at.len() as u32).collect();
     order.sort_unstable_by_key(|i| at[*i as usize]);
     let mut runs: Vec<(u64, u64)> = Vec::new();

@@ -1,9 +1,9 @@
 //! Choosing and grouping goroutines without making their full rows.
 
-use super::goroutines::{GoroutineList, Row};
+use super::goroutines::{CHUNK, GoroutineList, Row, read_many};
 use super::unwind::{Start, Unwinder};
 use super::{G, GoRuntime};
-use crate::base::{GoroutineId, LoadAddr, Memory};
+use crate::base::{GoroutineId, LoadAddr, Memory, ReadOp};
 use crate::model::{GoroutineFilter, GoroutineGroup, GroupBy, Location};
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHasher};
@@ -11,6 +11,8 @@ use std::hash::{Hash, Hasher};
 
 /// Ids listed with a group.
 const IDS: usize = 5;
+/// Stack fetched of each goroutine at first.
+const WINDOW: usize = 1024;
 /// Frames that make up a stack's key.
 const KEY_DEPTH: usize = 100;
 
@@ -108,24 +110,57 @@ impl GoroutineList {
 impl GoRuntime {
     /// Keys of rows under a grouping, in the order of `rows`.
     fn keys(&self, mem: &dyn Memory, list: &GoroutineList, rows: &[u32], by: GroupBy) -> Vec<u64> {
-        let one = |&i: &u32| {
-            let Some(r) = list.rows.get(i as usize) else { return 0 };
-            let stack = if by == GroupBy::Stack { self.stack_key(mem, LoadAddr(r.g)) } else { 0 };
-            list.key(r, by, stack)
-        };
-        match by {
-            GroupBy::Stack => rows.par_iter().map(one).collect(),
-            _ => rows.iter().map(one).collect(),
+        let key = |(&i, stack): (&u32, u64)| list.rows.get(i as usize).map_or(0, |r| list.key(r, by, stack));
+        if by != GroupBy::Stack {
+            return rows.iter().map(|i| key((i, 0))).collect();
         }
+        let stacks: Vec<u64> = rows
+            .par_chunks(CHUNK)
+            .flat_map_iter(|c| {
+                let gs: Vec<u64> = c.iter().map(|&i| list.rows.get(i as usize).map_or(0, |r| r.g)).collect();
+                self.stack_keys(mem, &gs)
+            })
+            .collect();
+        rows.iter().zip(stacks).map(key).collect()
     }
 
-    /// Hash of all return addresses of a parked goroutine.
-    fn stack_key(&self, mem: &dyn Memory, g: LoadAddr) -> u64 {
-        let Ok(g) = G::read(self.layout(), mem, g) else { return 0 };
-        let Some((pc, sp)) = g.parked_at() else { return 0 };
-        let start = Start { pc, sp, exact: false, system_stack: false };
-        let s = Unwinder::new(mem, self.pcs(), self.layout(), Some(g), start).run(KEY_DEPTH);
-        hash(|h| s.frames.iter().for_each(|f| f.pc.hash(h)))
+    /// Hashes of all return addresses of parked goroutines; 0 for those that run.
+    fn stack_keys(&self, mem: &dyn Memory, at: &[u64]) -> Vec<u64> {
+        let size = super::g::window(self.layout());
+        let mut buf = vec![0u8; size * at.len()];
+        let Ok(ok) = read_many(mem, at, size, &mut buf) else { return vec![0; at.len()] };
+        let parsed = buf.chunks_exact(size).zip(at).zip(ok);
+        let gs: Vec<Option<(G, LoadAddr, LoadAddr)>> = parsed
+            .map(|((b, &a), ok)| {
+                let g = G::parse(self.layout(), LoadAddr(a), b);
+                g.parked_at().filter(|_| ok).map(|(pc, sp)| (g, pc, sp))
+            })
+            .collect();
+        let mut stacks = vec![0u8; WINDOW * at.len()];
+        let mut ops: Vec<ReadOp<'_>> = stacks
+            .chunks_exact_mut(WINDOW)
+            .zip(&gs)
+            .filter_map(|(b, g)| {
+                let (g, _, sp) = g.as_ref()?;
+                let len = (g.stack_hi - sp.0).min(WINDOW as u64) as usize;
+                Some(ReadOp { addr: *sp, buf: &mut b[..len], ok: false })
+            })
+            .collect();
+        let read = mem.read_scatter(&mut ops).is_ok() && ops.iter().all(|o| o.ok);
+        drop(ops);
+        gs.iter()
+            .zip(stacks.chunks_exact(WINDOW))
+            .map(|(g, window)| {
+                let Some((g, pc, sp)) = g else { return 0 };
+                let start = Start { pc: *pc, sp: *sp, exact: false, system_stack: false };
+                let mut w = Unwinder::new(mem, self.pcs(), self.layout(), Some(*g), start);
+                if read {
+                    let len = (g.stack_hi - sp.0).min(WINDOW as u64) as usize;
+                    w = w.with_window(*sp, &window[..len]);
+                }
+                hash(|h| (0..KEY_DEPTH).map_while(|_| w.step()).for_each(|f| f.pc.hash(h)))
+            })
+            .collect()
     }
 
     /// Groups of the chosen rows, largest first.

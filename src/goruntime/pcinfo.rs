@@ -22,6 +22,8 @@ pub enum Special {
     Morestack,
     /// Calls C on the system stack.
     Asmcgocall,
+    /// Go called from C: writes SP, but arranges a valid frame on both stacks.
+    Cgocallback,
     /// Injected at a fault: the frame below stands exactly at its PC.
     ExactBelow,
     /// Entered by the kernel; its frame address is the signal context's.
@@ -187,6 +189,7 @@ fn special(name: &str) -> Special {
         "runtime.mcall" => Special::Mcall,
         "runtime.morestack" => Special::Morestack,
         "runtime.asmcgocall" => Special::Asmcgocall,
+        "runtime.cgocallback" => Special::Cgocallback,
         "runtime.sigpanic" | "runtime.asyncPreempt" | "runtime.debugCallV2" => Special::ExactBelow,
         "runtime.sigtramp" | "runtime.cgoSigtramp" | "runtime.sigreturn__sigaction" => Special::Sigtramp,
         "runtime.mstart" | "runtime.rt0_go" => Special::SystemBottom,

@@ -12,8 +12,12 @@ const SLOTS: u64 = 8;
 const MAX_INLINE: u64 = 128;
 /// Bytes fetched by one batch.
 const BATCH: u64 = 4 << 20;
-/// Directory entries or buckets of the largest map that is walked.
-const MAX_DIRECTORY: u64 = 1 << 28;
+/// Directory entries of the largest map that is walked, and groups of one of its tables.
+const MAX_DIRECTORY: u64 = 1 << 22;
+const MAX_GROUPS: u64 = 4096;
+/// Bytes looked through for a page of entries, and for a key: a damaged map must not hold us up.
+const PAGE_BYTES: u64 = 256 << 20;
+const FIND_BYTES: u64 = 4 << 30;
 /// Lowest tophash of a used slot, and of one that did not move (old maps).
 const USED: u8 = 5;
 /// Control byte: the high bit is clear for a full slot.
@@ -93,13 +97,16 @@ impl Reader<'_> {
         if count == 0 {
             return Ok(out);
         }
-        self.walk(ty, base, &mut |shape, slot| {
+        let walked = self.walk(ty, base, PAGE_BYTES, &mut |shape, slot| {
             if n >= start {
                 out.push(self.entry(shape, &slot));
             }
             n += 1;
             (out.len() as u64) < count
-        })?;
+        });
+        if out.is_empty() {
+            walked?; // what was found before a bad place is worth having
+        }
         Ok(out)
     }
 
@@ -110,7 +117,7 @@ impl Reader<'_> {
         base: LoadAddr,
         visit: &mut dyn FnMut(Place, Place) -> bool,
     ) -> Result<(), Problem> {
-        self.walk(ty, base, &mut |shape, slot| {
+        self.walk(ty, base, FIND_BYTES, &mut |shape, slot| {
             let (k, v) = self.entry(shape, &slot);
             visit(k, v)
         })
@@ -124,7 +131,7 @@ impl Reader<'_> {
             let start = slot.at + (shape.key + slot.n * shape.key_stride + off) as usize;
             (start + len <= slot.bytes.len()).then_some(start..start + len)
         };
-        self.walk(ty, base, &mut |shape, slot| {
+        self.walk(ty, base, FIND_BYTES, &mut |shape, slot| {
             match key {
                 MapKey::Bytes(want) => {
                     if key_at(shape, &slot, 0, want.len()).is_some_and(|r| slot.bytes[r] == *want) {
@@ -164,11 +171,11 @@ impl Reader<'_> {
         all.into_iter().nth(i).map(|c| c.1)
     }
 
-    fn walk(&self, ty: &GoType, base: LoadAddr, visit: Visit<'_>) -> Result<(), Problem> {
+    fn walk(&self, ty: &GoType, base: LoadAddr, mut left: u64, visit: Visit<'_>) -> Result<(), Problem> {
         let inner = self.inner(ty)?;
         match inner.field("dirPtr").is_some() {
-            true => self.walk_groups(ty, &inner, base, visit),
-            false => self.walk_buckets(ty, &inner, base, visit),
+            true => self.walk_groups(ty, &inner, base, &mut left, visit),
+            false => self.walk_buckets(ty, &inner, base, left, visit),
         }
     }
 
@@ -234,7 +241,14 @@ impl Reader<'_> {
         (part(key, s.key_indirect), part(elem, s.elem_indirect))
     }
 
-    fn walk_groups(&self, ty: &GoType, inner: &GoType, base: LoadAddr, visit: Visit<'_>) -> Result<(), Problem> {
+    fn walk_groups(
+        &self,
+        ty: &GoType,
+        inner: &GoType,
+        base: LoadAddr,
+        budget: &mut u64,
+        visit: Visit<'_>,
+    ) -> Result<(), Problem> {
         let dir = LoadAddr(self.word_of(inner, base, "dirPtr")?);
         let dir_len = self.word_of(inner, base, "dirLen")?;
         if self.word_of(inner, base, "used")? == 0 || dir.is_nil() {
@@ -256,7 +270,7 @@ impl Reader<'_> {
             return Err(no("group"));
         }
         if dir_len == 0 {
-            self.walk_arrays(&s, &[(dir, 1)], visit)?;
+            self.walk_arrays(&s, &[(dir, 1)], budget, visit)?;
             return Ok(());
         }
         let pointers = self.mem.read_vec(dir, dir_len as usize * 8).map_err(|e| super::problem(&e))?;
@@ -282,11 +296,11 @@ impl Reader<'_> {
                     b.get(o as usize..o as usize + 8).and_then(|x| x.try_into().ok()).map_or(0, u64::from_le_bytes)
                 };
                 let n = w(mask_off).saturating_add(1);
-                if ok && n <= MAX_DIRECTORY {
+                if ok && n <= MAX_GROUPS {
                     arrays.push((LoadAddr(w(data_off)), n));
                 }
             }
-            if !self.walk_arrays(&s, &arrays, visit)? {
+            if !self.walk_arrays(&s, &arrays, budget, visit)? {
                 break;
             }
         }
@@ -294,7 +308,13 @@ impl Reader<'_> {
     }
 
     /// Walks arrays of groups, fetching a few megabytes at a time; false when the visitor had enough.
-    fn walk_arrays(&self, s: &Shape, arrays: &[(LoadAddr, u64)], visit: Visit<'_>) -> Result<bool, Problem> {
+    fn walk_arrays(
+        &self,
+        s: &Shape,
+        arrays: &[(LoadAddr, u64)],
+        left: &mut u64,
+        visit: Visit<'_>,
+    ) -> Result<bool, Problem> {
         let mut pieces: Vec<(LoadAddr, u64)> = Vec::new();
         let per_piece = (BATCH / 16 / s.size).max(1);
         for &(at, n) in arrays {
@@ -316,6 +336,7 @@ impl Reader<'_> {
                 take += 1;
             }
             budget = (budget * 2).min(BATCH);
+            *left = left.checked_sub(bytes).ok_or_else(|| no("too large"))?;
             let (now, later) = rest.split_at(take);
             rest = later;
             let mut bufs: Vec<Vec<u8>> = now.iter().map(|p| vec![0; (p.1 * s.size) as usize]).collect();
@@ -345,7 +366,14 @@ impl Reader<'_> {
         Ok(true)
     }
 
-    fn walk_buckets(&self, ty: &GoType, inner: &GoType, base: LoadAddr, visit: Visit<'_>) -> Result<(), Problem> {
+    fn walk_buckets(
+        &self,
+        ty: &GoType,
+        inner: &GoType,
+        base: LoadAddr,
+        mut budget: u64,
+        visit: Visit<'_>,
+    ) -> Result<(), Problem> {
         let bucket = self.pointee(inner, "buckets")?;
         let s = self.shape(ty, &bucket)?;
         let b = self.word_of(inner, base, "B")? & 0xff;
@@ -368,6 +396,7 @@ impl Reader<'_> {
             while i < n {
                 let k = (n - i).min((BATCH / s.size).max(1)).min(if i == 0 { 512 } else { u64::MAX });
                 let at = array.add(i * s.size);
+                budget = budget.checked_sub(k * s.size).ok_or_else(|| no("too large"))?;
                 let bytes: Arc<[u8]> =
                     self.mem.read_vec(at, (k * s.size) as usize).map_err(|e| super::problem(&e))?.into();
                 for j in 0..k {
