@@ -138,6 +138,8 @@ fn measure() {
         let opened = t.elapsed();
         let l = list(&rt, &p);
         println!("open {opened:?}, first list {:?}: {} goroutines, {} retries", t.elapsed(), l.len(), l.retries);
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        println!("{}", status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or(""));
         let t = Instant::now();
         let l = rt.list(&p.mem, &HashMap::new(), monotonic_ns(), ListOptions { stopped: true }).unwrap();
         println!("again, stopped {:?}", t.elapsed());

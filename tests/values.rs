@@ -113,6 +113,25 @@ fn check(tool: &str) {
     let c = kids("e4", 0, 1);
     assert_eq!(c[0].expression, "e4.(data)");
 
+    // At the entry of a closure its captures are found through the context register (their place is known since 1.23).
+    if !["go1.21.13", "go1.22.10"].contains(&tool) {
+        let f = p.symbols.find_function("main.show.func2").unwrap();
+        let pc = p.symbols.pc_after_prologue(f);
+        let mut regs = adit::arch::Registers::default();
+        regs.gp[1] = r.word(&by("closure").place, 0).unwrap();
+        regs.set_pc(rt.bias().to_load(pc).0);
+        let at = adit::goruntime::value::FrameScope {
+            root: adit::goruntime::value::scope::scope_root(r.dwarf, f.entry, pc, 0).unwrap(),
+            pc: rt.bias().to_load(pc),
+            lookup: pc,
+            line: p.symbols.location(pc).unwrap().line,
+            cfa: adit::base::LoadAddr(0x1000),
+            regs: Some(regs),
+            function: "main.show.func2".into(),
+        };
+        assert_eq!(r.variable(&r.local(&at, "count").unwrap(), Limits::default()).value, "7", "{tool}");
+    }
+
     // The generic frame knows its real types by the dictionary.
     let g = rt.frame_scope(&s, frame(&s, "main.generic"), None).unwrap();
     let vars = variables(&r, &r.scope(&g));

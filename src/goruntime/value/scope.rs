@@ -44,8 +44,10 @@ pub struct ScopeVariable {
     pub decl_line: u32,
     /// Name without `&`.
     pub name: String,
-    /// Facts, but for `shadowed`.
+    /// Facts.
     pub flags: VarFlags,
+    /// Captured by a closure: where it is in the closure object.
+    pub captured: Option<u64>,
 }
 
 impl GoRuntime {
@@ -116,8 +118,9 @@ pub fn visible(d: &Dwarf, root: DieOff, pc: FileAddr, line: u32) -> Vec<ScopeVar
         let name = die.name().or_else(|| origin.as_ref().and_then(|o| o.name())).unwrap_or("");
         let decl_line = from(gimli::DW_AT_decl_line).unwrap_or(0) as u32;
         let parameter = tag == gimli::DW_TAG_formal_parameter;
-        // A local is seen from the line after its declaration on.
-        let seen = decl_line == 0 || line >= decl_line + u32::from(!parameter);
+        let captured = from(go_attr::CLOSURE_OFFSET).filter(|_| !parameter);
+        // A local is seen from the line after its declaration on, a captured one from the line of the closure.
+        let seen = parameter || decl_line == 0 || line >= decl_line + u32::from(captured.is_none());
         if is_hidden(name) || !seen {
             return Walk::Over;
         }
@@ -135,6 +138,7 @@ pub fn visible(d: &Dwarf, root: DieOff, pc: FileAddr, line: u32) -> Vec<ScopeVar
                 escaped: name.starts_with('&'),
                 ..VarFlags::default()
             },
+            captured,
         });
         Walk::Over
     });
@@ -179,7 +183,10 @@ impl Reader<'_> {
             return out;
         };
         out.ty = self.instantiated(ty, dict);
-        out.place = self.place(s, &die, &out.ty);
+        out.place = match self.closure_at_entry(s, v) {
+            Some(p) => p,
+            None => self.place(s, &die, &out.ty),
+        };
         if v.flags.escaped
             && let TypeKind::Pointer { elem: Some(e) } = out.ty.kind
         {
@@ -192,6 +199,15 @@ impl Reader<'_> {
             }
         }
         out
+    }
+
+    /// Until the prologue is done, a captured variable is only in the closure object, to which DX points.
+    fn closure_at_entry(&self, s: &FrameScope, v: &ScopeVariable) -> Option<Place> {
+        let off = v.captured.filter(|_| v.decl_line == s.line)?;
+        let context = s.regs.as_ref()?.by_dwarf(dwarf_reg::RDX)?;
+        let symbols = self.rt.symbols();
+        let f = symbols.function_at(s.lookup)?;
+        (s.lookup <= symbols.pc_after_prologue(f)).then(|| Place::at(LoadAddr(context).add(off)))
     }
 
     fn place(&self, s: &FrameScope, die: &Die<'_>, ty: &GoType) -> Place {
