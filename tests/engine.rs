@@ -96,3 +96,45 @@ fn breakpoints_behind_forks_do_no_harm() {
     assert_eq!(d.exited, Some((Some(0), None)), "{}", d.output);
     assert!(d.output.contains("bad 0"), "{}", d.output);
 }
+
+/// Eight goroutines hammer one function: its breakpoint is passed by threads that hit it at the same moment, stopped at, stepped from; no
+/// instruction may be lost or done twice.
+#[test]
+fn many_threads_on_one_breakpoint() {
+    for flags in [DEBUG, DEFAULT] {
+        let mut d = Debuggee::launch(&build("busy", flags), &["3000"]);
+        d.break_at("main.mix");
+        d.break_at(&format!("main.go:{}", line_of("busy", "a.sum += x")));
+        let last = d.break_at(&format!("main.go:{}", line_of("busy", "f := float64")));
+        for i in 0..300 {
+            let kind = match i % 4 {
+                0 | 1 => Continue,
+                2 => Next,
+                _ => StepOut,
+            };
+            d.stop = None;
+            match d.call(Request::Resume { kind, goroutine: None }) {
+                Ok(_) => assert!(d.wait_stop().is_some(), "{flags:?} step {i}: {:?} {}", d.exited, d.output),
+                // A step that another goroutine's breakpoint interrupted is dropped.
+                Err(e) => {
+                    assert_eq!(e.kind, FailureKind::BadState, "{e:?}");
+                    d.call(Request::CancelStep).expect("dropped");
+                }
+            }
+        }
+        d.call(Request::CancelStep).expect("dropped");
+        let all = match d.call(Request::Breakpoints) {
+            Ok(Reply::Breakpoints(b)) => b,
+            other => panic!("{other:?}"),
+        };
+        for b in all {
+            // Kept, and passed by everybody, to the end.
+            let hits = HitCondition::parse("> 1000000000");
+            d.call(Request::EditBreakpoint { id: b.id, spec: BreakpointSpec { hits, ..b.spec } }).expect("edited");
+        }
+        assert!(last.id.0 > 0);
+        assert_eq!(d.resume(Continue), None, "{flags:?}");
+        assert_eq!(d.exited, Some((Some(0), None)), "{flags:?} {}", d.output);
+        assert!(d.output.contains("wrong sums: 0"), "{flags:?} {}", d.output);
+    }
+}

@@ -70,7 +70,7 @@ fn damaged_files() {
         .iter()
         .filter(|x| x.name.starts_with(".debug") || x.name.contains("pclntab") || x.name.starts_with(".go."))
         .map(|x| x.file.clone())
-        .chain([0..4096])
+        .chain(std::iter::once(0..4096))
         .collect();
     let mut dice = Dice(42);
     let begin = Instant::now();

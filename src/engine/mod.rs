@@ -32,7 +32,7 @@ use crate::target::linux::tracer::Tracer;
 use breakpoints::Breakpoints;
 use int3::{ArmError, Int3, Text};
 use points::Step;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use stepover::Displaced;
 
@@ -121,6 +121,8 @@ pub struct Engine {
     dealt_with: BTreeSet<Tid>,
     /// Children that share our memory between vfork and exec.
     vforked: BTreeSet<Tid>,
+    /// Events taken from the kernel and not dealt with yet.
+    unhandled: VecDeque<crate::target::linux::tracer::Event>,
     launched: bool,
     kill_on_end: bool,
     happened: Vec<Happened>,

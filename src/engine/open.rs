@@ -14,7 +14,7 @@ use crate::target::TargetError;
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::tracer::Tracer;
 use crate::target::linux::{procfs, spawn};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
@@ -186,6 +186,7 @@ impl Engine {
             state: Arc::new(StopState { epoch: StopEpoch(1), ..StopState::default() }),
             dealt_with: BTreeSet::new(),
             vforked: BTreeSet::new(),
+            unhandled: VecDeque::new(),
             launched,
             kill_on_end,
             happened,

@@ -10,6 +10,9 @@ use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::sys;
 use crate::target::linux::tracer::{Event, State, Tracer};
 
+/// `si_code` of the trap that ends a single step (asm-generic/siginfo.h); an int3 has SI_KERNEL or TRAP_BRKPT.
+const TRAP_TRACE: i32 = 2;
+
 /// What a hit asks for.
 pub(super) enum Verdict {
     /// Go on.
@@ -38,7 +41,9 @@ impl Engine {
             if events.is_empty() {
                 break;
             }
-            for e in events {
+            self.unhandled.extend(events);
+            // What is left when one of them stops everything is for `stand`: a hit that nobody rewinds would kill the target.
+            while let Some(e) = self.unhandled.pop_front() {
                 self.event(e)?;
                 if self.gone || !self.running {
                     return Ok(());
@@ -95,10 +100,13 @@ impl Engine {
         Ok(())
     }
 
-    fn trap(&mut self, tid: Tid, _code: i32) -> Result<(), EngineError> {
+    fn trap(&mut self, tid: Tid, code: i32) -> Result<(), EngineError> {
         if self.displaced.flight(tid).is_some() {
             self.cancel_flight(tid)?;
             return Ok(self.tracer.resume(tid)?);
+        }
+        if code == TRAP_TRACE {
+            return Ok(self.tracer.resume(tid)?); // the end of a step that an interrupt overtook
         }
         let mut regs = self.tracer.registers(tid)?;
         let at = LoadAddr(regs.pc().wrapping_sub(1));
@@ -330,7 +338,8 @@ impl Engine {
 
     /// All threads stand, kill-safely, and the text is clean. Hits that came in behind the first are rewound and will be met again.
     pub(super) fn stand(&mut self) -> Result<(), EngineError> {
-        let events = self.tracer.stop_all(std::time::Duration::from_millis(300));
+        let mut events: Vec<Event> = self.unhandled.drain(..).collect();
+        events.extend(self.tracer.stop_all(std::time::Duration::from_millis(300)));
         self.settle(events)?;
         if self.gone {
             return Ok(());
@@ -366,10 +375,13 @@ impl Engine {
     fn settle(&mut self, events: Vec<Event>) -> Result<(), EngineError> {
         for e in events {
             match e {
-                Event::Trap(tid, _) => {
+                Event::Trap(tid, code) => {
                     if self.displaced.flight(tid).is_some() {
                         self.cancel_flight(tid)?;
                         continue;
+                    }
+                    if code == TRAP_TRACE {
+                        continue; // the end of a step: the PC is where it belongs
                     }
                     let mut regs = self.tracer.registers(tid)?;
                     let at = LoadAddr(regs.pc().wrapping_sub(1));
