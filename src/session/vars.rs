@@ -179,7 +179,7 @@ fn push_rows<'a>(nodes: &'a [Node], path: &mut Path, out: &mut Vec<Row<'a>>) {
             match &n.load {
                 Load::Failed(why) => out.push(Row { path: path.clone(), kind: RowKind::Failed(why) }),
                 Load::Here if left > 0 => out.push(Row { path: path.clone(), kind: RowKind::More(left) }),
-                Load::Asked => out.push(Row { path: path.clone(), kind: RowKind::Wait }),
+                Load::Not | Load::Asked => out.push(Row { path: path.clone(), kind: RowKind::Wait }),
                 _ => {}
             }
         }

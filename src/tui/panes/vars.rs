@@ -5,13 +5,32 @@ use crate::base::text::printable_str;
 use crate::command::Ui;
 use crate::session::vars::{Node, Row, RowKind};
 use crate::session::{Interest, RunState, Session};
-use crate::tui::look::Pen;
-use ratatui::{buffer::Buffer, layout::Rect};
+use crate::tui::look::{Pen, fit};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::Style,
+    text::{Line, Span, Text},
+    widgets::StatefulWidget,
+};
+use tui_tree_widget::{Tree, TreeItem, TreeState};
+use unicode_width::UnicodeWidthStr;
 
 /// The pane.
 #[derive(Default)]
 pub struct VarsPane {
     cursor: Cursor,
+    /// The widget's view of what the session has open and the cursor is on; set anew for each drawing.
+    tree: TreeState<Id>,
+}
+
+/// A line among its siblings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Id {
+    /// A variable by position.
+    Node(usize),
+    /// What follows the children that are here.
+    Rest,
 }
 
 impl VarsPane {
@@ -77,26 +96,50 @@ impl Pane for VarsPane {
         }
         let old = if !s.vars_fresh() && s.old() { look.style("stale") } else { look.style("text") };
         let names = rows.iter().filter_map(|r| name_width(r)).max().unwrap_or(1).min(area.width as usize / 3);
-        for (i, r) in rows.iter().enumerate().skip(self.cursor.top).take(area.height as usize) {
-            let row = (i - self.cursor.top) as u16;
+        // Text is made for lines near the window only.
+        let height = area.height as usize;
+        let near = self.cursor.top.saturating_sub(height)..self.cursor.top + 2 * height;
+        let text = |i: usize, r: &Row| {
+            if !near.contains(&i) {
+                return Text::default();
+            }
             let under = ctx.focused && i == self.cursor.at;
             let base = if under { old.patch(look.style("selection")) } else { old };
-            let mut pen = Pen::new(buf, area, row, base, look);
-            let indent = 2 * r.path.len().saturating_sub(1);
-            pen.skip(indent);
+            let indent = 2 * depth(r);
+            let room = (area.width as usize).saturating_sub(indent + 1);
+            let mut line = Writer { spans: Vec::new(), room, base, more: look.marks().more };
             match r.kind {
-                RowKind::Node(n) => draw_node(n, names.saturating_sub(indent), &mut pen, ctx),
+                RowKind::Node(n) => write_node(n, names.saturating_sub(indent), &mut line, ctx),
                 RowKind::More(left) => {
-                    pen.skip(4).put(&format!("{} {left} more", look.marks().more), look.style("key"));
+                    line.put(&format!(" {} {left} more", look.marks().more), look.style("key"));
                 }
                 RowKind::Wait => {
-                    pen.skip(4).put(look.marks().more, look.style("dim"));
+                    line.put(&format!(" {}", look.marks().more), look.style("dim"));
                 }
                 RowKind::Failed(why) => {
-                    pen.skip(4).put(why, look.style("unavailable"));
+                    line.put(&format!(" {why}"), look.style("unavailable"));
                 }
             }
+            Text::from(Line::from(line.spans)).style(base)
+        };
+        let Ok(items) = items(&rows, &mut 0, 0, &text) else { return };
+        self.tree.close_all();
+        for r in &rows {
+            if matches!(r.kind, RowKind::Node(n) if n.open) {
+                self.tree.open(id(r));
+            }
         }
+        self.tree.scroll_up(usize::MAX);
+        self.tree.scroll_down(self.cursor.top);
+        self.tree.select(rows.get(self.cursor.at).map(id).unwrap_or_default());
+        let marks = look.marks();
+        let Ok(tree) = Tree::new(&items) else { return };
+        tree.style(old)
+            .node_open_symbol(marks.open)
+            .node_closed_symbol(marks.closed)
+            .node_no_children_symbol(" ")
+            .render(area, buf, &mut self.tree);
+        self.cursor.top = self.tree.get_offset();
     }
     fn act(&mut self, s: &mut Session, _ctx: &Ctx, ui: &Ui) -> Handled {
         let len = s.vars.rows().len();
@@ -137,6 +180,71 @@ impl Pane for VarsPane {
     }
 }
 
+/// How far in a row is.
+fn depth(r: &Row) -> usize {
+    match r.kind {
+        RowKind::Node(_) => r.path.len().saturating_sub(1),
+        _ => r.path.len(),
+    }
+}
+
+/// A row as the widget names it.
+fn id(r: &Row) -> Vec<Id> {
+    let mut id: Vec<Id> = r.path.iter().map(|i| Id::Node(*i)).collect();
+    if !matches!(r.kind, RowKind::Node(_)) {
+        id.push(Id::Rest);
+    }
+    id
+}
+
+/// The rows of one level from `at` on, with what is below them. What could be opened has a child for the widget, so that
+/// it shows the mark; it is drawn only once it is open, and then the rows have children.
+fn items(
+    rows: &[Row],
+    at: &mut usize,
+    level: usize,
+    text: &dyn Fn(usize, &Row) -> Text<'static>,
+) -> std::io::Result<Vec<TreeItem<'static, Id>>> {
+    let mut out = Vec::new();
+    while let Some(r) = rows.get(*at).filter(|r| depth(r) == level) {
+        let here = text(*at, r);
+        *at += 1;
+        let name = id(r).pop().unwrap_or(Id::Rest);
+        let mut below = items(rows, at, level + 1, text)?;
+        if below.is_empty() && matches!(r.kind, RowKind::Node(n) if n.var.children > 0 && n.var.handle != 0) {
+            below.push(TreeItem::new_leaf(Id::Rest, ""));
+        }
+        out.push(TreeItem::new(name, here, below)?);
+    }
+    Ok(out)
+}
+
+/// Writes spans along one line and knows where it ends.
+struct Writer {
+    spans: Vec<Span<'static>>,
+    room: usize,
+    base: Style,
+    more: &'static str,
+}
+
+impl Writer {
+    fn put(&mut self, text: &str, style: Style) -> &mut Writer {
+        if self.room > 0 {
+            let text = fit(text, self.room, self.more);
+            self.room = self.room.saturating_sub(text.width());
+            self.spans.push(Span::styled(text, self.base.patch(style)));
+        }
+        self
+    }
+    fn column(&mut self, text: &str, width: usize, style: Style) -> &mut Writer {
+        let text = fit(text, width.min(self.room), self.more);
+        let pad = width.saturating_sub(text.width()) + 1;
+        self.put(&text, style);
+        let pad = " ".repeat(pad.min(self.room));
+        self.put(&pad, Style::default())
+    }
+}
+
 fn name_width(r: &Row) -> Option<usize> {
     match r.kind {
         RowKind::Node(n) => Some(2 * r.path.len().saturating_sub(1) + n.var.name.chars().count()),
@@ -144,16 +252,10 @@ fn name_width(r: &Row) -> Option<usize> {
     }
 }
 
-fn draw_node(n: &Node, names: usize, pen: &mut Pen, ctx: &Ctx) {
+fn write_node(n: &Node, names: usize, pen: &mut Writer, ctx: &Ctx) {
     let (look, v) = (ctx.look, &n.var);
-    let marks = look.marks();
-    let tree = match (v.children > 0 && v.handle != 0, n.open) {
-        (false, _) => " ",
-        (true, true) => marks.open,
-        (true, false) => marks.closed,
-    };
     // Changed is told without colour, too.
-    pen.put(tree, look.style("dim")).put(if n.changed { "*" } else { " " }, look.style("changed"));
+    pen.put(if n.changed { "*" } else { " " }, look.style("changed"));
     let mut name = if v.name.is_empty() { "*".to_string() } else { printable_str(&v.name, 100) };
     if v.flags.shadowed {
         name = format!("({name})");
@@ -168,8 +270,7 @@ fn draw_node(n: &Node, names: usize, pen: &mut Pen, ctx: &Ctx) {
     // Composite values begin with their type already.
     let ty = printable_str(&v.type_name, 120);
     if !value.starts_with(&ty) && !value.starts_with(&format!("*{ty}")) {
-        let room = pen.room();
-        if room > ty.chars().count() + 6 {
+        if pen.room > ty.chars().count() + 6 {
             pen.put(&ty, look.style("type")).put(" = ", look.style("dim"));
         }
     }
