@@ -109,8 +109,8 @@ pub fn files(names: &[String]) -> Vec<Item> {
 pub fn welcome(s: &Session) -> TextView {
     let line = |left: &str, right: &str| Line::pair(left, right);
     let mut lines = vec![
-        Line::text("This is a small Go program with a leak, a lock cycle, timers and garbage."),
-        Line::text("It runs under adit; leaving adit never harms it, and it ends by itself."),
+        Line::text("A Go program with a leak, a lock cycle, timers and garbage."),
+        Line::text("Let it run, stop it, and 2 shows where goroutines pile up."),
         Line::text(""),
         Line::heading("Try this"),
     ];
@@ -127,7 +127,7 @@ pub fn welcome(s: &Session) -> TextView {
     lines.extend([
         line("Tab", "next pane;  Enter opens what is under the cursor"),
         line("? :", "all keys here; commands as in Delve, with completion"),
-        line("q", "leave: asks first, the program runs on"),
+        line("q", "leave: asks first; the program runs on"),
     ]);
     let mut v = TextView::new("Welcome to adit", lines);
     v.note = true;

@@ -269,10 +269,9 @@ fn write_node(n: &Node, names: usize, pen: &mut Writer, ctx: &Ctx) {
     let value = printable_str(&v.value, 600);
     // Composite values begin with their type already.
     let ty = printable_str(&v.type_name, 120);
-    if !value.starts_with(&ty) && !value.starts_with(&format!("*{ty}")) {
-        if pen.room > ty.chars().count() + 6 {
-            pen.put(&ty, look.style("type")).put(" = ", look.style("dim"));
-        }
+    let named = value.starts_with(&ty) || value.starts_with(&format!("*{ty}"));
+    if !named && pen.room > ty.chars().count() + 6 {
+        pen.put(&ty, look.style("type")).put(" = ", look.style("dim"));
     }
     pen.put(&value, look.style(if n.changed { "changed" } else { "value" }));
 }
