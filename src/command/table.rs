@@ -102,7 +102,7 @@ pub const COMMANDS: &[Command] = &[
     command!("step" ["s"] "step" "" Running None Stopped
         "Go to the next line, into calls." |r| once(r, ResumeKind::Step)),
     command!("stepout" ["so"] "out" "" Running None Stopped
-        "Run until the current function returns, and show what it returned." |r| once(r, ResumeKind::StepOut)),
+        "Run until the current function returns." |r| once(r, ResumeKind::StepOut)),
     command!("step-instruction" ["si", "stepi"] "instr" "" Running None Stopped
         "Execute one machine instruction." |r| once(r, ResumeKind::StepInstruction)),
     command!("next-instruction" ["ni", "nexti"] "instr over" "" Running None Stopped
