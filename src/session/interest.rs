@@ -120,6 +120,10 @@ impl Session {
             let file = file.to_string();
             self.ask(Purpose::Source(file.clone()), Request::Source { file });
         }
+        // In observe mode there are no breakpoints to be set.
+        if self.control() && self.sources.want_code(file) {
+            self.ask(Purpose::CodeLines, Request::CodeLines { file: file.to_string() });
+        }
     }
 
     /// Asks for a node's children.

@@ -105,6 +105,7 @@ enum Purpose {
     Children { path: vars::Path, start: u64 },
     List { start: u64, serial: u64 },
     Source(String),
+    CodeLines,
     Breakpoints { show: bool },
     SetBreakpoint(BreakpointSpec),
     Restore(BreakpointSpec),

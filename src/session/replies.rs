@@ -164,6 +164,7 @@ impl Session {
             (Purpose::Source(_), Reply::Source { file, text }) => {
                 self.sources.put(&file, &text, "from the host".into())
             }
+            (Purpose::CodeLines, Reply::CodeLines { file, lines }) => self.sources.put_code(&file, lines),
             (Purpose::Breakpoints { show }, Reply::Breakpoints(v)) => {
                 self.breakpoints = v;
                 self.breakpoints.sort_by_key(|b| b.id);
@@ -248,7 +249,7 @@ impl Session {
             }
             Purpose::Stack(_) | Purpose::Scope { .. } | Purpose::Children { .. } | Purpose::List { .. } => {}
             Purpose::Source(file) => self.sources.fail(&file, &printable_str(&text, 300)),
-            Purpose::Complete(_) | Purpose::Other(_) => {}
+            Purpose::CodeLines | Purpose::Complete(_) | Purpose::Other(_) => {}
             Purpose::Detach => {
                 self.detach_refused = true;
                 self.say(Tone::Error, &text);

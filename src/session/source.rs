@@ -34,12 +34,14 @@ pub enum Source {
 pub struct SourceStore {
     files: FxHashMap<String, Source>,
     rules: Vec<(String, String)>,
+    /// Lines with code, ascending; empty while they are on the way and where nothing is known.
+    code: FxHashMap<String, Vec<u32>>,
 }
 
 impl SourceStore {
     /// A store with substitution rules.
     pub fn new(rules: Vec<(String, String)>) -> SourceStore {
-        SourceStore { files: FxHashMap::default(), rules }
+        SourceStore { rules, ..SourceStore::default() }
     }
     /// Adds a rule and forgets files that were not found, so that they are tried again.
     pub fn substitute(&mut self, from: String, to: String) {
@@ -49,6 +51,7 @@ impl SourceStore {
     /// Forgets all texts.
     pub fn forget(&mut self) {
         self.files.clear();
+        self.code.clear();
     }
     /// The rules.
     pub fn rules(&self) -> &[(String, String)] {
@@ -87,6 +90,23 @@ impl SourceStore {
         }
         self.files.insert(file.to_string(), Source::Asked);
         true
+    }
+    /// True once for each file: its lines with code must be asked for.
+    pub fn want_code(&mut self, file: &str) -> bool {
+        if file.is_empty() || self.code.contains_key(file) {
+            return false;
+        }
+        self.code.insert(file.to_string(), Vec::new());
+        true
+    }
+    /// Lines with code that arrived.
+    pub fn put_code(&mut self, file: &str, mut lines: Vec<u32>) {
+        lines.sort_unstable();
+        self.code.insert(file.to_string(), lines);
+    }
+    /// Can a breakpoint be set on this line?
+    pub fn has_code(&self, file: &str, line: u32) -> bool {
+        self.code.get(file).is_some_and(|l| l.binary_search(&line).is_ok())
     }
     /// Text that arrived.
     pub fn put(&mut self, file: &str, raw: &str, origin: String) {
@@ -145,5 +165,15 @@ mod tests {
         assert!(!s.want("/build/none.go"));
         s.put("/build/none.go", "package a\n", String::new());
         assert_eq!(s.text("/build/none.go").map(|t| t.lines.len()), Some(1));
+    }
+    #[test]
+    fn lines_with_code_are_asked_for_once() {
+        let mut s = SourceStore::default();
+        assert!(s.want_code("/a.go") && !s.want_code("/a.go"));
+        assert!(!s.has_code("/a.go", 3));
+        s.put_code("/a.go", vec![7, 3]);
+        assert!(s.has_code("/a.go", 3) && s.has_code("/a.go", 7) && !s.has_code("/a.go", 4));
+        s.forget();
+        assert!(s.want_code("/a.go"));
     }
 }

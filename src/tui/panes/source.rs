@@ -255,6 +255,7 @@ impl SourcePane {
         match found {
             Some(true) => (look.marks().breakpoint, look.style("breakpoint")),
             Some(false) => (look.marks().disabled, look.style("breakpoint.off")),
+            None if s.sources.has_code(&self.file, line as u32) => (look.marks().code, look.style("dim")),
             None => (" ", Style::default()),
         }
     }

@@ -24,7 +24,7 @@ enum Line {
     Note(String),
 }
 
-fn lines(s: &Session, stack: &Stack) -> Vec<Line> {
+fn lines(stack: &Stack) -> Vec<Line> {
     let mut out = Vec::new();
     for p in &stack.panics {
         let what = if p.goexit { "runtime.Goexit" } else { "panic" };
@@ -37,12 +37,11 @@ fn lines(s: &Session, stack: &Stack) -> Vec<Line> {
     }
     if stack.more {
         out.push(Line::Note(format!("more than {} frames", stack.frames.len())));
-    } else if let Some(g) = s.list.sample().filter(|g| g.id == stack.goroutine)
-        && let Some(c) = &g.created_by
-    {
-        out.push(Line::Created(c.at.clone(), c.goroutine.0));
     }
     out.extend(stack.problems.iter().map(|p| Line::Note(printable_str(p, 300))));
+    if let Some(c) = &stack.created_by {
+        out.push(Line::Created(c.at.clone(), c.goroutine.0));
+    }
     out
 }
 
@@ -55,7 +54,7 @@ impl StackPane {
     }
     fn len(&self, s: &Session, ctx: &Ctx) -> usize {
         match self.stack(s, ctx) {
-            Some((Ok(st), _)) => lines(s, st).len(),
+            Some((Ok(st), _)) => lines(st).len(),
             _ => 0,
         }
     }
@@ -91,7 +90,7 @@ impl Pane for StackPane {
                 return;
             }
         };
-        let lines = lines(s, stack);
+        let lines = lines(stack);
         let selected = if ctx.peek.is_none() { Some(s.frame as usize) } else { None };
         let key = (Some(stack.goroutine), s.frame);
         if selected.is_some() && self.shown != Some(key) {
@@ -107,7 +106,9 @@ impl Pane for StackPane {
                 .map(|d| place(d.statement.as_ref().unwrap_or(&d.at)).len())
                 .fold(place(&f.at).len(), usize::max)
         };
-        let place_width = stack.frames.iter().map(longest).max().unwrap_or(8).min(area.width as usize * 2 / 5);
+        let created = stack.created_by.as_ref().map_or(0, |c| place(&c.at).len());
+        let widest = stack.frames.iter().map(longest).max().unwrap_or(8).max(created);
+        let place_width = widest.min(area.width as usize * 2 / 5);
         let digits = stack.frames.len().saturating_sub(1).to_string().len().max(2);
         for (row, line) in lines.iter().skip(self.cursor.top).take(area.height as usize).enumerate() {
             let under = ctx.focused && row as u16 == self.cursor.row();
@@ -142,8 +143,10 @@ impl Pane for StackPane {
                 }
                 Line::Created(at, g) => {
                     pen.skip(1).put("created by ", look.style("dim"));
-                    pen.put(&frame_name(at), look.style("hidden"));
-                    pen.put(&format!(" {} g{g}", place(at)), look.style("dim"));
+                    let by = if *g == 0 { String::new() } else { format!(" in g{g}") };
+                    let room = pen.room().saturating_sub(place_width + 1);
+                    pen.column(&format!("{}{by}", frame_name(at)), room, look.style("hidden"));
+                    pen.column_end(&place(at), place_width, look.style("dim"));
                 }
                 Line::Note(n) => {
                     pen.skip(1).put(n, look.style("dim"));
@@ -158,7 +161,7 @@ impl Pane for StackPane {
         }
         let Ui::Enter = ui else { return Handled::No };
         let what = match self.stack(s, ctx) {
-            Some((Ok(st), _)) => lines(s, st).into_iter().nth(self.cursor.at).map(|l| match l {
+            Some((Ok(st), _)) => lines(st).into_iter().nth(self.cursor.at).map(|l| match l {
                 Line::Defer(f, d) => {
                     let d = &st.frames[f].defers[d];
                     Err(d.statement.clone().unwrap_or_else(|| d.at.clone()))
@@ -189,7 +192,7 @@ impl Pane for StackPane {
     }
     fn place(&self, s: &Session, ctx: &Ctx) -> Option<(String, u32)> {
         let (Ok(st), _) = self.stack(s, ctx)? else { return None };
-        match lines(s, st).get(self.cursor.at)? {
+        match lines(st).get(self.cursor.at)? {
             Line::Frame(i) => st.frames.get(*i).map(|f| (f.at.file.clone(), f.at.line)),
             _ => None,
         }
