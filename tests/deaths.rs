@@ -66,18 +66,17 @@ fn conditions_and_hit_counts() {
 #[test]
 fn sets_variables_and_sees_the_effect() {
     let mut d = Debuggee::launch(&build("steps", DEBUG), &[]);
-    d.break_at("main.add");
+    let b = d.break_at(&format!("main.go:{}", line_of("steps", "total = add")));
     d.resume(ResumeKind::Continue);
-    // At the first line arguments are still in registers; one line on they are in the frame.
-    d.resume(ResumeKind::Next);
     let set = |d: &mut Debuggee, e: &str, v: &str| {
         d.call(Request::Set { frame: FrameRef::default(), expression: e.into(), value: v.into() })
     };
-    set(&mut d, "a", "40").expect("set");
-    assert_eq!(eval(&mut d, "a"), "40");
-    assert!(set(&mut d, "a", "\"x\"").is_err());
-    d.resume(ResumeKind::Next);
-    assert_eq!(eval(&mut d, "sum"), "40");
+    set(&mut d, "total", "50 * 2").expect("set");
+    assert_eq!(eval(&mut d, "total"), "100");
+    assert!(set(&mut d, "total", "\"x\"").is_err());
+    d.call(Request::ClearBreakpoint(b.id)).expect("cleared");
+    assert_eq!(d.resume(ResumeKind::Continue), None);
+    assert!(d.output.contains("103 {4 6} 50 24"), "{}", d.output);
 }
 
 #[test]

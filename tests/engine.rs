@@ -102,10 +102,10 @@ fn breakpoints_behind_forks_do_no_harm() {
 #[test]
 fn many_threads_on_one_breakpoint() {
     for flags in [DEBUG, DEFAULT] {
-        let mut d = Debuggee::launch(&build("busy", flags), &["3000"]);
+        let mut d = Debuggee::launch(&build("hammer", flags), &["3000"]);
         d.break_at("main.mix");
-        d.break_at(&format!("main.go:{}", line_of("busy", "a.sum += x")));
-        let last = d.break_at(&format!("main.go:{}", line_of("busy", "f := float64")));
+        d.break_at(&format!("main.go:{}", line_of("hammer", "a.sum += x")));
+        let last = d.break_at(&format!("main.go:{}", line_of("hammer", "f := float64")));
         for i in 0..300 {
             let kind = match i % 4 {
                 0 | 1 => Continue,

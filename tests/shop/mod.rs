@@ -107,7 +107,9 @@ impl Shop {
             let at = kind(g).0;
             add(loc(at.0, at.1, at.2), false, &[]);
         }
-        Stack { goroutine: GoroutineId(g), frames, ..Stack::default() }
+        let at = loc("main.main", FILE, 57);
+        let created_by = Some(CreatedBy { at, goroutine: GoroutineId(1) });
+        Stack { goroutine: GoroutineId(g), frames, created_by, ..Stack::default() }
     }
 
     fn vars(&self) -> Vec<Variable> {

@@ -1,65 +1,118 @@
-// Goroutines that all run through the same function at full speed and check their own arithmetic: a debugger that loses or repeats an
-// instruction shows in the result. Ends by itself.
+// Command busy does a bit of everything at once, so that a stop finds threads in all kinds of places.
 package main
 
 import (
 	"fmt"
 	"os"
-	"strconv"
+	"runtime"
+	"sort"
+	"strings"
 	"sync"
+	"time"
 )
 
-type acc struct {
-	sum  uint64
-	name string
-	last [4]byte
+var sink any
+
+type tree struct{ l, r *tree }
+
+func grow(n int) *tree {
+	if n == 0 {
+		return nil
+	}
+	return &tree{grow(n - 1), grow(n - 1)}
 }
 
-//go:noinline
-func mix(a *acc, i uint64) uint64 {
-	x := i*2654435761 + 1
-	x ^= x >> 13
-	f := float64(i) * 0.5
-	a.sum += x
-	a.last[i&3] = byte(i)
-	if f < 0 {
-		a.name = "never"
+func alloc() {
+	for {
+		sink = grow(10)
 	}
-	return a.sum
 }
 
-func expected(n uint64) (sum uint64) {
-	for i := uint64(0); i < n; i++ {
-		x := i*2654435761 + 1
-		x ^= x >> 13
-		sum += x
+func clock() {
+	for {
+		if time.Now().Unix() == 0 {
+			return
+		}
 	}
-	return sum
+}
+
+func calls(f *os.File) {
+	buf := make([]byte, 64)
+	for {
+		f.ReadAt(buf, 0)
+	}
+}
+
+func maps() {
+	m := map[string]int{}
+	for i := 0; ; i++ {
+		m[fmt.Sprint(i%5000)] = i
+	}
+}
+
+func sorts() {
+	for {
+		v := strings.Split(strings.Repeat("b a d c ", 200), " ")
+		sort.Slice(v, func(i, j int) bool { return v[i] < v[j] })
+	}
+}
+
+func deep(n int) int {
+	var pad [100]int
+	if n == 0 {
+		return pad[n]
+	}
+	return deep(n-1) + pad[n%100]
+}
+
+func stacks() {
+	var wg sync.WaitGroup
+	for {
+		wg.Add(1)
+		go func() { deep(200); wg.Done() }()
+		wg.Wait()
+	}
+}
+
+func panics() {
+	for {
+		func() {
+			defer func() { _ = recover() }()
+			var p *tree
+			sink = p.l
+		}()
+	}
+}
+
+func pingpong() {
+	a, b := make(chan int), make(chan int)
+	go func() {
+		for v := range a {
+			b <- v
+		}
+	}()
+	for i := 0; ; i++ {
+		select {
+		case a <- i:
+			<-b
+		case <-time.After(time.Second):
+		}
+	}
 }
 
 func main() {
-	rounds, _ := strconv.Atoi(os.Args[1])
-	var wg sync.WaitGroup
-	bad := make(chan string, 8)
-	for g := 0; g < 8; g++ {
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			a := &acc{name: "ok"}
-			for i := uint64(0); i < uint64(rounds); i++ {
-				mix(a, i)
-			}
-			if a.sum != expected(uint64(rounds)) || a.name != "ok" {
-				bad <- fmt.Sprint(a.sum, a.name)
-			}
-		}()
+	f, err := os.Open(os.Args[0])
+	if err != nil {
+		panic(err)
 	}
-	wg.Wait()
-	close(bad)
-	n := 0
-	for b := range bad {
-		fmt.Println("BAD", b)
-		n++
+	runtime.GOMAXPROCS(4)
+	for _, g := range []func(){alloc, clock, func() { calls(f) }, maps, sorts, stacks, panics, pingpong} {
+		go g()
 	}
-	fmt.Println("wrong sums:", n)
+	time.Sleep(100 * time.Millisecond)
+	fmt.Println("ready")
+	for {
+		runtime.GC()
+		time.Sleep(time.Millisecond)
+	}
 }
