@@ -5,10 +5,10 @@ mod goprog;
 
 use adit::base::{FileAddr, mmap::FileBytes};
 use adit::symbols::{FunctionMatch, LineMatch, Symbols};
-use goprog::{DEBUG, MATRIX, build};
+use goprog::{DEBUG, MATRIX, build, go};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Instant;
 
 fn load(p: &Path) -> Symbols {
@@ -17,7 +17,7 @@ fn load(p: &Path) -> Symbols {
 
 /// `go tool addr2line` answers for many addresses: function, file:line.
 fn addr2line(exe: &Path, addrs: &[u64]) -> Vec<(String, String)> {
-    let mut c = Command::new("go")
+    let mut c = go()
         .args(["tool", "addr2line"])
         .arg(exe)
         .stdin(Stdio::piped())
@@ -40,7 +40,7 @@ fn function_table_agrees_with_the_symbol_table() {
     for (tool, flags) in [("", DEBUG), ("", &[][..]), ("", &["-buildmode=pie"][..]), ("go1.22.10", &[][..])] {
         let exe = build("shapes", tool, flags);
         let s = load(&exe);
-        let nm = Command::new("go").args(["tool", "nm"]).arg(&exe).output().unwrap();
+        let nm = go().args(["tool", "nm"]).arg(&exe).output().unwrap();
         let mut checked = 0;
         for line in String::from_utf8_lossy(&nm.stdout).lines() {
             let mut w = line.split_whitespace();

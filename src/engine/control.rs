@@ -124,16 +124,11 @@ impl Engine {
                 }
             }
         }
-        let g = self.find_goroutine(id).ok_or_else(|| EngineError::NotFound(format!("no goroutine {id}")))?;
+        let g = self
+            .rt
+            .find_goroutine(&*self.mem, id)
+            .ok_or_else(|| EngineError::NotFound(format!("no goroutine {id}")))?;
         Ok((Start::Parked(id, g), Who::Goroutine(id)))
-    }
-
-    /// Address of a goroutine's `runtime.g`.
-    fn find_goroutine(&self, id: GoroutineId) -> Option<LoadAddr> {
-        let all = self.rt.all_gs(&*self.mem).ok()?;
-        all.into_iter()
-            .map(LoadAddr)
-            .find(|g| self.rt.read_g(&*self.mem, *g).is_ok_and(|g| g.alive() && g.goid == id.0))
     }
 
     fn step_instruction(&mut self, go: &Go, goroutine: Option<GoroutineId>) -> Result<(), EngineError> {
@@ -343,12 +338,6 @@ impl Engine {
 
     /// Function, file and line at an address.
     pub fn location(&self, pc: LoadAddr) -> Arc<Location> {
-        let l = self.sym.location(self.bias.to_file(pc));
-        Arc::new(Location {
-            function: l.map_or_else(String::new, |l| l.function.to_string()),
-            file: l.map_or_else(String::new, |l| l.file.to_string()),
-            line: l.map_or(0, |l| l.line),
-            pc,
-        })
+        self.sym.place(self.bias, pc)
     }
 }

@@ -142,8 +142,8 @@ impl Engine {
         let Some(code) = clean_code(&self.sym, self.bias, at).map(<[u8]>::to_vec) else {
             return Err(EngineError::NotFound(format!("no code at {at}")));
         };
-        if let Some((area, bytes)) = self.displaced.area().map(|(a, b)| (a, b.to_vec())) {
-            self.traps.record(area, &bytes)?;
+        if let Some((area, bytes)) = self.displaced.area() {
+            self.traps.record(area, bytes)?; // costs nothing once it is on record
         }
         match self.displaced.pass(tid, &code, &mut regs, &self.mem) {
             Passed::Emulated(store) => {

@@ -25,7 +25,7 @@ pub use pcinfo::{PcCache, PcInfo};
 pub use stack::{StackStart, WalkedStack};
 pub use unwind::{RawFrame, RawStack};
 
-use crate::base::{LoadAddr, LoadBias, Memory, MemoryError};
+use crate::base::{GoroutineId, LoadAddr, LoadBias, Memory, MemoryError};
 use crate::symbols::Symbols;
 use globals::Globals;
 use std::sync::Arc;
@@ -101,6 +101,11 @@ impl GoRuntime {
     /// One goroutine's `runtime.g`.
     pub fn read_g(&self, mem: &dyn Memory, addr: LoadAddr) -> Result<G, MemoryError> {
         G::read(&self.layout, mem, addr)
+    }
+    /// Address of a living goroutine's `runtime.g`.
+    pub fn find_goroutine(&self, mem: &dyn Memory, id: GoroutineId) -> Option<LoadAddr> {
+        let all = self.all_gs(mem).ok()?;
+        all.into_iter().map(LoadAddr).find(|g| self.read_g(mem, *g).is_ok_and(|g| g.alive() && g.goid == id.0))
     }
     /// Addresses of all `runtime.g` ever made, dead ones included.
     pub fn all_gs(&self, mem: &dyn Memory) -> Result<Vec<u64>, RuntimeError> {

@@ -3,8 +3,10 @@
 use super::Symbols;
 use super::functions::MAX_CANDIDATES;
 use super::pclntab::{Function, funcdata, pcdata};
-use crate::base::FileAddr;
+use crate::base::{FileAddr, LoadAddr, LoadBias};
+use crate::model::Location;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Innermost function, file and line at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,17 @@ impl Symbols {
     pub fn location(&self, pc: FileAddr) -> Option<PcLocation<'_>> {
         let f = self.inline_frames(pc).into_iter().next()?;
         Some(PcLocation { function: f.function, file: f.file, line: f.line })
+    }
+
+    /// Function, file and line of an address in memory, as the model shows it; empty where nothing is known.
+    pub fn place(&self, bias: LoadBias, pc: LoadAddr) -> Arc<Location> {
+        let l = self.location(bias.to_file(pc));
+        Arc::new(Location {
+            function: l.map_or_else(String::new, |l| l.function.to_string()),
+            file: l.map_or_else(String::new, |l| l.file.to_string()),
+            line: l.map_or(0, |l| l.line),
+            pc,
+        })
     }
 
     /// All source paths, sorted.

@@ -8,6 +8,11 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The go command: `ADIT_GO` (set by the Makefile, which may have had to install one), else the one on PATH.
+pub fn go() -> Command {
+    Command::new(std::env::var("ADIT_GO").unwrap_or_else(|_| "go".into()))
+}
+
 /// Directory of a test program.
 pub fn program_dir(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(name)
@@ -26,7 +31,7 @@ pub fn build(name: &str, toolchain: &str, flags: &[&str]) -> PathBuf {
         return out;
     }
     let tmp = out.with_extension(format!("tmp{}", std::process::id()));
-    let mut c = Command::new("go");
+    let mut c = go();
     c.current_dir(&dir).arg("build").args(flags).arg("-o").arg(&tmp).env("GOFLAGS", "").env("GOWORK", "off");
     if !toolchain.is_empty() {
         c.env("GOTOOLCHAIN", toolchain);

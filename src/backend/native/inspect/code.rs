@@ -18,13 +18,7 @@ const MAX_CODE: usize = 64 << 10;
 
 impl Worker {
     pub(super) fn location(&self, pc: LoadAddr) -> Arc<Location> {
-        let l = self.loaded.sym.location(self.loaded.bias.to_file(pc));
-        Arc::new(Location {
-            function: l.map_or_else(String::new, |l| l.function.to_string()),
-            file: l.map_or_else(String::new, |l| l.file.to_string()),
-            line: l.map_or(0, |l| l.line),
-            pc,
-        })
+        self.loaded.sym.place(self.loaded.bias, pc)
     }
 
     pub(super) fn source(&self, file: &str) -> Result<Reply, Failure> {

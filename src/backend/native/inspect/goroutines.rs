@@ -223,9 +223,7 @@ impl Worker {
         {
             return c.list.g(i);
         }
-        let (rt, mem) = (&self.loaded.rt, &*self.loaded.mem);
-        let all = rt.all_gs(mem).ok()?;
-        all.into_iter().map(LoadAddr).find(|g| rt.read_g(mem, *g).is_ok_and(|g| g.alive() && g.goid == id.0))
+        self.loaded.rt.find_goroutine(&*self.loaded.mem, id)
     }
 }
 
