@@ -72,6 +72,8 @@ pub struct Unwinder<'a> {
     next: Option<Start>,
     switches: u32,
     last_sp: u64,
+    /// The frame above stands in a function that changes SP (`gogo`): what is below may be no frame yet.
+    switching: bool,
     problem: Option<String>,
 }
 
@@ -89,6 +91,7 @@ impl<'a> Unwinder<'a> {
             next: Some(start),
             switches: 0,
             last_sp: 0,
+            switching: false,
             problem: None,
         }
     }
@@ -139,7 +142,9 @@ impl<'a> Unwinder<'a> {
             if self.next.is_some() {
                 return self.step();
             }
-            self.problem = Some(format!("no Go function at {}", at.pc));
+            if !self.switching {
+                self.problem = Some(format!("no Go function at {}", at.pc));
+            }
             return None;
         };
         let Some(delta) = info.delta else {
@@ -192,6 +197,7 @@ impl<'a> Unwinder<'a> {
         }
         // Where execution stands the frame size is right, also in a function that writes SP later.
         let innermost = f.exact;
+        self.switching = innermost && f.info.sp_write;
         if f.info.top || (f.info.sp_write && !innermost && f.info.special == Special::None) {
             return None;
         }
