@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// How to start a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +58,13 @@ pub enum TargetSpec {
     },
     /// A new process, stopped at `main.main`.
     Launch(LaunchSpec),
+    /// A file: an ELF core, a snapshot of ours, a goroutine dump in text; told apart by content.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The executable of a core, when the core does not lead to it.
+        exe: Option<PathBuf>,
+    },
 }
 
 /// A frame of a goroutine. `goroutine` none means: the one of the current stop.
@@ -134,6 +141,32 @@ pub struct GroupQuery {
     pub start: u64,
     /// Groups at most.
     pub count: u64,
+}
+
+/// What a diagnosis is to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiagnoseQuery {
+    /// Goroutine ids listed in a finding, at most.
+    pub listed: u32,
+    /// Findings whose place's function or summary contains one of these are left out (and counted).
+    pub mutes: Vec<String>,
+    /// Leave the heap alone: faster, and without the detectors that need it.
+    pub no_heap: bool,
+}
+
+/// Which part of the wait graph is wanted, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitQuery {
+    /// This goroutine first, and what is connected to it.
+    pub around: Option<GoroutineId>,
+    /// Only a part.
+    pub scope: WaitScope,
+    /// Equal waiters become one node.
+    pub fold: bool,
+    /// Nodes at most.
+    pub limit: u32,
+    /// Leave the heap alone: no leaks, no holders by exclusion.
+    pub no_heap: bool,
 }
 
 /// What of the symbol tables a completion or list is about.
@@ -263,6 +296,32 @@ pub enum Request {
         /// What it shall be.
         spec: BreakpointSpec,
     },
+    /// Finds what is wrong; nothing is stopped for it. May take seconds on a large heap. Reply: `Diagnosis`.
+    Diagnose(DiagnoseQuery),
+    /// The wait-for graph. Reply: `Waits`.
+    Waits(WaitQuery),
+    /// Who keeps an object alive. Reply: `Refs`.
+    Refs {
+        /// `0xc000123400`, or an expression whose value is (or points to) the object.
+        object: String,
+        /// Where names are looked up.
+        frame: FrameRef,
+        /// Paths at most.
+        count: u32,
+    },
+    /// Sums over the heap. Reply: `Heap`.
+    Heap {
+        /// By what.
+        by: HeapBy,
+        /// Rows at most.
+        count: u32,
+    },
+    /// Stops the target, copies what it has in memory, lets it run on, and answers everything from the copy until `Refresh`.
+    /// Reply: `Snapshot`; the epoch moves on.
+    Snapshot {
+        /// Write the copy to this file too.
+        file: Option<PathBuf>,
+    },
     /// Reply: `Done`.
     ClearBreakpoint(BreakpointId),
     /// Reply: `Breakpoints`.
@@ -386,6 +445,32 @@ pub enum Reply {
         threads: Vec<Thread>,
     },
     Registers(Vec<(String, String)>),
+    Diagnosis {
+        epoch: StopEpoch,
+        read: ReadInfo,
+        diagnosis: Box<Diagnosis>,
+    },
+    Waits {
+        epoch: StopEpoch,
+        read: ReadInfo,
+        graph: Box<WaitGraph>,
+    },
+    Refs {
+        epoch: StopEpoch,
+        references: Box<References>,
+    },
+    Heap {
+        epoch: StopEpoch,
+        read: ReadInfo,
+        heap: Box<HeapSummary>,
+    },
+    /// `bytes` were copied, `file_bytes` written.
+    Snapshot {
+        epoch: StopEpoch,
+        pause_us: u64,
+        bytes: u64,
+        file_bytes: u64,
+    },
 }
 
 /// Host to client, unasked.

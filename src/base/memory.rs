@@ -54,6 +54,11 @@ pub trait Memory: Send + Sync {
         Ok(())
     }
 
+    /// The bytes themselves, where they lie in our own memory already (a core, a snapshot): no copy.
+    fn slice(&self, _addr: LoadAddr, _len: usize) -> Option<&[u8]> {
+        None
+    }
+
     /// `len` bytes from `addr`.
     fn read_vec(&self, addr: LoadAddr, len: usize) -> Result<Vec<u8>, MemoryError> {
         if len > MAX_READ {
@@ -93,6 +98,9 @@ impl<M: Memory + ?Sized> Memory for std::sync::Arc<M> {
     }
     fn read_scatter(&self, ops: &mut [ReadOp<'_>]) -> Result<(), MemoryError> {
         (**self).read_scatter(ops)
+    }
+    fn slice(&self, addr: LoadAddr, len: usize) -> Option<&[u8]> {
+        (**self).slice(addr, len)
     }
 }
 

@@ -212,6 +212,7 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
     let keep = !common.no_state && config.settings.state.unwrap_or(true);
     let name = match &spec {
         TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
+        TargetSpec::File { path, .. } => path.to_string_lossy().into_owned(),
         TargetSpec::Attach { pid, exe, .. } => match exe {
             Some(e) => e.to_string_lossy().into_owned(),
             None => std::fs::read_link(format!("/proc/{pid}/exe"))

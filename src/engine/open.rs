@@ -6,7 +6,7 @@ use super::journal::{Header, Journal};
 use super::stepover::Displaced;
 use super::{Engine, EngineError, Happened, StopState};
 use crate::base::mmap::FileBytes;
-use crate::base::{LoadBias, StopEpoch};
+use crate::base::{LoadBias, Memory, StopEpoch};
 use crate::goruntime::GoRuntime;
 use crate::model::{TargetInfo, TargetKind};
 use crate::symbols::{Symbols, SymbolsError};
@@ -63,8 +63,10 @@ pub struct Loaded {
     pub exe: String,
     /// Symbols.
     pub sym: Arc<Symbols>,
-    /// Memory.
-    pub mem: Arc<ProcessMemory>,
+    /// Memory, for reading.
+    pub mem: Arc<dyn Memory>,
+    /// The live process behind it, where there is one: it can be written.
+    pub process: Option<Arc<ProcessMemory>>,
     /// Runtime structures.
     pub rt: Arc<GoRuntime>,
     /// Where it was loaded.
@@ -98,7 +100,7 @@ impl Loaded {
         let bias = procfs::load_bias(pid, sym.image().entry().0)?;
         let rt = GoRuntime::open(sym.clone(), bias, &*mem)
             .map_err(|e| OpenError::Runtime { path: exe.clone(), message: e.to_string() })?;
-        Ok(Loaded { pid, exe, sym, mem, rt: Arc::new(rt), bias })
+        Ok(Loaded { pid, exe, sym, mem: mem.clone(), process: Some(mem), rt: Arc::new(rt), bias })
     }
 
     /// What screens and JSON say of it.
@@ -163,13 +165,16 @@ impl Engine {
             }
             Err(e) => return Err(EngineError::Arm(super::int3::ArmError::Journal(e)).into()),
         };
+        let Some(mem) = l.process.clone() else {
+            return Err(EngineError::State("only a live process can be controlled".into()).into());
+        };
         let own =
             [("runtime.fatalpanic", UNRECOVERED_PANIC), ("runtime.throw", FATAL_ERROR), ("runtime.fatal", FATAL_ERROR)];
         let own: BTreeMap<_, _> =
             own.iter().filter_map(|(name, id)| Some((l.bias.to_load(l.sym.find_function(name)?.entry), *id))).collect();
         Ok(Engine {
             tracer,
-            mem: l.mem.clone(),
+            mem,
             sym: l.sym.clone(),
             rt: l.rt.clone(),
             bias: l.bias,

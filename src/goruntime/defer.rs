@@ -117,6 +117,6 @@ impl GoRuntime {
         let at = inner.unwrap_or_else(|| outer.at.clone());
         let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
         let function = at.function.strip_suffix("-fm").unwrap_or(&at.function).to_string();
-        Some(Defer { function, at, statement, frame: 0, receiver, open_coded })
+        Some(Defer { function, at, statement, receiver, open_coded, ..Defer::default() })
     }
 }

@@ -22,6 +22,7 @@ impl GoRuntime {
                 value: self.panic_value(mem, at.add(l.arg)).unwrap_or_else(|| "<unreadable>".into()),
                 recovered: flag(l.recovered),
                 goexit: flag(l.goexit),
+                recovered_by: None,
             });
             let Ok(next) = mem.read_ptr(at.add(l.link)) else { break };
             at = next;

@@ -17,6 +17,10 @@ pub struct Caps {
     pub restart: bool,
     /// Rebuild and restart (we built it).
     pub rebuild: bool,
+    /// There is memory to read: heap, objects, disassembly (a goroutine dump has none).
+    pub memory: bool,
+    /// A consistent copy can be taken of the running target.
+    pub snapshot: bool,
     /// The program's output comes through us.
     pub output: bool,
 }

@@ -20,6 +20,12 @@ pub struct Defer {
     pub receiver: Option<LoadAddr>,
     /// Open-coded: kept in the frame, not in the runtime's list.
     pub open_coded: bool,
+    /// Made by the body of a range-over-func loop, for the function around it.
+    pub range_func: bool,
+    /// Arguments and captured variables as far as the closure's words tell: name (or `arg0`) and text.
+    pub captures: Vec<(String, String)>,
+    /// It calls `recover`: a panic that reaches it may end there.
+    pub recovers: bool,
 }
 
 /// A panic (or Goexit) under way on a goroutine.
@@ -31,4 +37,6 @@ pub struct PanicRecord {
     pub recovered: bool,
     /// `runtime.Goexit`, no panic.
     pub goexit: bool,
+    /// The pending deferred function that will be asked first whether it recovers: the first that calls `recover`.
+    pub recovered_by: Option<Arc<Location>>,
 }

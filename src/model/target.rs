@@ -72,4 +72,6 @@ pub struct ReadInfo {
     pub retries: u64,
     /// How long the read took, microseconds.
     pub took_us: u64,
+    /// Wall clock of the moment that was copied, seconds since 1970; 0 for what was read just now.
+    pub taken_at: u64,
 }

@@ -1,10 +1,10 @@
 //! What a goroutine waits for.
 
-use crate::base::LoadAddr;
+use crate::base::{GoroutineId, LoadAddr};
 use serde::{Deserialize, Serialize};
 
 /// Kinds of thing waited for, as JSON names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)] // the words of the contract say it
 pub enum WaitKind {
@@ -21,11 +21,12 @@ pub enum WaitKind {
     Gc,
     Syscall,
     DebugCall,
+    #[default]
     Other,
 }
 
 /// What it wants to do there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs)]
 pub enum WaitOp {
@@ -33,6 +34,7 @@ pub enum WaitOp {
     Receive,
     Lock,
     Rlock,
+    #[default]
     Wait,
     Read,
     Write,
@@ -40,7 +42,7 @@ pub enum WaitOp {
 }
 
 /// One object that a goroutine waits on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitOn {
     /// Kind of object.
     pub kind: WaitKind,
@@ -54,4 +56,8 @@ pub struct WaitOn {
     pub name: Option<String>,
     /// For channels: elements buffered and capacity.
     pub buffer: Option<(u64, u64)>,
+    /// The state of the object, or what else is known: `locked, 3 waiters`, `counter 2`, `in 3.2s`, `fd 7 tcp 127.0.0.1:80`.
+    pub detail: Option<String>,
+    /// The other side: goroutines queued at the other end of a channel, or that hold the lock; the first few.
+    pub peers: Vec<GoroutineId>,
 }

@@ -17,7 +17,7 @@ pub const CHAN: Primitive = Primitive {
     find: |rt, mem, g, reason| {
         let op = if reason.starts_with("chan send") { WaitOp::Send } else { WaitOp::Receive };
         if reason.contains("nil chan") {
-            return vec![WaitOn { kind: WaitKind::Chan, op, addr: None, type_name: None, name: None, buffer: None }];
+            return vec![WaitOn { kind: WaitKind::Chan, op, ..WaitOn::default() }];
         }
         sudogs(rt, mem, g).into_iter().map(|(_, c)| describe(rt, mem, c, WaitKind::Chan, op)).collect()
     },
@@ -89,5 +89,6 @@ fn describe(rt: &GoRuntime, mem: &dyn Memory, chan: LoadAddr, kind: WaitKind, op
             Some(t) if t != 0 => Some((0, 0)),
             _ => word(l.qcount).zip(word(l.dataqsiz)),
         },
+        ..WaitOn::default()
     }
 }

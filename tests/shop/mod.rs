@@ -79,6 +79,7 @@ impl Shop {
                     frame: index,
                     receiver: None,
                     open_coded: true,
+                    ..Defer::default()
                 })
                 .collect();
             frames.push(Frame { index, at, hidden, defers, cfa: LoadAddr(0xc000_0100), ..Frame::default() });
@@ -168,7 +169,7 @@ impl Shop {
         }
         let epoch = StopEpoch(self.epoch);
         let mode = if self.control { ReadMode::Stopped } else { ReadMode::Observed };
-        let read = ReadInfo { mode, pause_us: 0, retries: 0, took_us: 38_000 };
+        let read = ReadInfo { mode, pause_us: 0, retries: 0, took_us: 38_000, taken_at: 0 };
         let mut notices = Vec::new();
         let reply = match request {
             Request::Hello { .. } => Reply::Hello { version: PROTOCOL_VERSION, adit: "test".into() },
@@ -196,6 +197,8 @@ impl Shop {
                         restart: self.control,
                         rebuild: self.control,
                         output: self.control,
+                        memory: true,
+                        snapshot: true,
                     },
                     stop: self.control.then(|| self.stop()),
                 }
@@ -378,6 +381,7 @@ pub fn goroutine(id: u64) -> Goroutine {
                 type_name: Some("chan main.Event".into()),
                 name: Some("main.orders".into()),
                 buffer: Some((0, 8)),
+                ..WaitOn::default()
             }]
         } else {
             Vec::new()

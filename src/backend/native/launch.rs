@@ -36,6 +36,9 @@ impl Host {
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
             }
+            TargetSpec::File { path, .. } => {
+                Err(Failure::new(FailureKind::Unavailable, format!("{}: files cannot be opened yet", path.display())))
+            }
             TargetSpec::Launch(spec) => {
                 if let Some(b) = &spec.build {
                     build(b)?;

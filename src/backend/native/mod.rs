@@ -348,6 +348,8 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
         set: control,
         restart: launched.is_some(),
         rebuild: launched.is_some_and(|l| l.build.is_some()),
+        memory: true,
+        snapshot: false,
         output: launched.is_some_and(|l| l.tty.is_none()),
     }
 }

@@ -186,8 +186,10 @@ impl Worker {
         }
         let assignment =
             eval::assign(&self.context(state, frame)?, expression, value).map_err(|e| bad_expression(&e))?;
-        self.loaded
-            .mem
+        let Some(process) = &self.loaded.process else {
+            return Err(Failure::new(FailureKind::BadState, "a copy cannot be changed"));
+        };
+        process
             .write(assignment.addr, &assignment.bytes)
             .map_err(|e| Failure::new(FailureKind::Unavailable, format!("cannot write {expression}: {e}")))?;
         Ok(Reply::Done)

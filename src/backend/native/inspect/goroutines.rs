@@ -70,6 +70,7 @@ impl Worker {
             pause_us: state.pause_us,
             retries: list.retries,
             took_us: t0.elapsed().as_micros() as u64,
+            taken_at: 0,
         };
         let list = Arc::new(list);
         self.lists = Lists {
