@@ -86,7 +86,7 @@ impl Local<'_> {
 }
 
 /// Reads structures of `size` bytes at many addresses; neighbours are joined. `false` for those that cannot be read.
-pub(super) fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
+pub fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
     let mut order: Vec<u32> = (0..at.len() as u32).collect();
     order.sort_unstable_by_key(|i| at[*i as usize]);
     let mut runs: Vec<(u64, u64)> = Vec::new();
