@@ -376,6 +376,10 @@ impl GoroutineList {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+    /// CLOCK_MONOTONIC of the moment, nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
     /// Position of a goroutine.
     pub fn index_of(&self, id: GoroutineId) -> Option<usize> {
         self.rows.binary_search_by_key(&id.0, |r| r.goid).ok()
