@@ -1,18 +1,20 @@
 //! Floor 4: what a parked goroutine waits for.
 //!
 //! One file a primitive, one row in [`PRIMITIVES`]. A primitive says whether a goroutine's wait is its own and then names the
-//! objects; what it cannot find it leaves out. [`holders`] infers who holds a lock, [`graph`] puts both together.
+//! objects; what it cannot find it leaves out. [`holders`] infers who holds a lock.
 
 mod channel;
 mod cond;
 mod gc;
+pub mod holders;
 mod io;
-mod lock;
+pub mod lock;
+pub mod lockflow;
 mod other;
 mod semtable;
 mod syscall;
 mod timer;
-mod waitgroup;
+pub mod waitgroup;
 
 use crate::base::{LoadAddr, Memory};
 use crate::goruntime::unwind::{RawFrame, Start, Unwinder};
