@@ -3,10 +3,12 @@
 
 mod goroutines;
 mod json;
+mod snapshot;
 mod stack;
 mod text;
 
 pub use goroutines::{Goroutines, goroutines};
+pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
 
 use crate::backend::client::Client;

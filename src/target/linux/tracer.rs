@@ -488,6 +488,45 @@ impl Tracer {
             }
         }
     }
+
+    /// Ends an attachment that changed nothing: all run on as if we had not been there, traps of the program's own included.
+    pub fn let_go(&mut self) {
+        let mut late = Vec::new();
+        for (tid, t) in std::mem::take(&mut self.threads) {
+            let sig = match t.state {
+                State::Holds(s) => s,
+                State::Trapped(c) if c != 0 => libc::SIGTRAP,
+                _ => 0,
+            };
+            if !t.state.stands() || sys::detach(tid, sig).is_err() {
+                late.push(tid);
+            }
+        }
+        // Those that could not be stopped in time, or stand with their whole process: they can be let go only once they
+        // have come to us, and must be, since nobody else would let them run.
+        for tid in &late {
+            let _gone_shows_in_wait = sys::interrupt(*tid);
+        }
+        while !late.is_empty() {
+            let mut born = Vec::new();
+            late.retain(|tid| match sys::wait(*tid, false) {
+                Ok(WaitStatus::None) => true,
+                Ok(WaitStatus::Signal(s)) => sys::detach(*tid, s).is_err(),
+                Ok(WaitStatus::Event(e, _)) => {
+                    // Threads and processes that it makes are ours, too, from their first instruction.
+                    if matches!(e, libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) {
+                        born.extend(sys::event_message(*tid).map(|new| Tid(new as i32)));
+                    }
+                    sys::detach(*tid, 0).is_err()
+                }
+                Ok(WaitStatus::Exited(_) | WaitStatus::Signaled(_)) | Err(_) => false,
+            });
+            late.append(&mut born);
+            if !late.is_empty() {
+                std::thread::sleep(Duration::from_micros(100));
+            }
+        }
+    }
 }
 
 fn tgkill(pid: i32, tid: Tid, sig: i32) -> i32 {
