@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// What an executable is whose build id the core contradicts.
+const OTHER: &str = "not the program of this core, or another build of it";
 /// Frames looked through for the reason of a death.
 const DEATH_DEPTH: usize = 40;
 
@@ -48,14 +50,17 @@ impl Loaded {
         });
         let other = core.is_of_other_program(image, bias) == Some(true);
         if other {
-            notes.push(format!("{exe_name} is not the program of this core (their build ids differ): what is shown may be wrong; --exe names another"));
+            notes.push(format!("{exe_name} is {OTHER}: what is shown may be wrong; --exe names another"));
         }
         notes.extend(missing(core.missing()));
         let mem = Arc::new(core.memory(image, bias));
         let mut rt = GoRuntime::open(sym.clone(), bias, &*mem).map_err(|e| OpenError::Runtime {
             path: exe_name.clone(),
-            message: if other { format!("{e} (it is not the program of this core)") } else { e.to_string() },
+            message: if other { format!("{e}; it is {OTHER}") } else { e.to_string() },
         })?;
+        if other && let Err(e) = rt.all_gs(&*mem) {
+            return Err(OpenError::Runtime { path: exe_name, message: format!("it is {OTHER} ({e})") });
+        }
         if rt.all_gs(&*mem).is_err() && core.missing().bytes > 0 {
             let found = rt.find_goroutines_in(mem.pieces().filter_map(|(at, _, bytes)| Some((LoadAddr(at), bytes?))));
             notes.push(format!("the runtime's list of goroutines is in the missing part: {found} were found by looking through the memory that is there"));
@@ -65,6 +70,7 @@ impl Loaded {
             notes.push("a core has no clock: waiting times are up to the newest time stamp in it".into());
             rt.newest_time(&*mem)
         });
+        notes.dedup(); // packed anew, it says it already
         let registers: HashMap<i32, _> = core.notes().threads.iter().map(|(t, r)| (t.0, *r)).collect();
         let thread = thread_to_show(&core, &rt, &mem);
         let goroutine = registers

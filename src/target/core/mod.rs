@@ -227,13 +227,16 @@ impl CoreFile {
     /// What was added to the executable's addresses; none when the core does not say it.
     pub fn load_bias(&self, image: &Image) -> Option<LoadBias> {
         match self.notes.aux(AT_ENTRY) {
-            Some(entry) => Some(LoadBias(entry.wrapping_sub(image.entry().0))),
-            None => (!image.is_pie()).then_some(LoadBias(0)),
+            _ if !image.is_pie() => Some(LoadBias(0)),
+            entry => entry.map(|e| LoadBias(e.wrapping_sub(image.entry().0))),
         }
     }
 
     /// Is the executable another one than the core's? None: the core has nothing to tell it by.
     pub fn is_of_other_program(&self, image: &Image, bias: LoadBias) -> Option<bool> {
+        if self.notes.aux(AT_ENTRY).is_some_and(|e| e != bias.to_load(image.entry()).0) || bias.0 % 4096 != 0 {
+            return Some(true);
+        }
         let mem = self.own_memory().finish();
         let ids = [".note.gnu.build-id", ".note.go.buildid"].iter().filter_map(|n| image.section(n));
         let mut same = None;
