@@ -234,7 +234,8 @@ impl CoreFile {
 
     /// Is the executable another one than the core's? None: the core has nothing to tell it by.
     pub fn is_of_other_program(&self, image: &Image, bias: LoadBias) -> Option<bool> {
-        if self.notes.aux(AT_ENTRY).is_some_and(|e| e != bias.to_load(image.entry()).0) || bias.0 % 4096 != 0 {
+        if self.notes.aux(AT_ENTRY).is_some_and(|e| e != bias.to_load(image.entry()).0) || !bias.0.is_multiple_of(4096)
+        {
             return Some(true);
         }
         let mem = self.own_memory().finish();

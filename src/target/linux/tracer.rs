@@ -96,7 +96,9 @@ impl Tracer {
                         news += 1;
                     }
                     Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {}
-                    Err(_) if !t.threads.is_empty() && procfs::tracer_of(tid.0) == std::process::id() as i32 => {}
+                    // A thread that is ending is refused with EPERM, too. (The kernel names the tracing thread, not its process.)
+                    Err(_) if !procfs::alive(tid.0) => {}
+                    Err(_) if procfs::tracer_of(tid.0) == nix::unistd::gettid().as_raw() => {}
                     Err(e) => {
                         t.release_all();
                         return Err(refused(pid, e));
@@ -104,7 +106,7 @@ impl Tracer {
                 }
             }
             if news == 0 {
-                return Ok(t);
+                return if t.threads.is_empty() { Err(TargetError::NoProcess(pid)) } else { Ok(t) };
             }
         }
     }
