@@ -151,6 +151,7 @@ impl Loaded {
     pub fn info(&self, launched: bool, args: Vec<String>) -> TargetInfo {
         let mut notes = self.origin.notes.clone();
         notes.extend(self.sym.notes());
+        notes.extend(crate::goruntime::layout::note(self.sym.go_version()));
         TargetInfo {
             kind: self.origin.kind,
             pid: (self.pid > 0).then_some(self.pid),
