@@ -44,7 +44,10 @@ pub fn help(s: &Session, keys: &KeyMap, pane: PaneId, contexts: &[&str]) -> Text
             }
         }
     }
-    lines2.push(Line::pair("1..9", "Workspaces: 2 Goroutines, 3 Debug, 8 Breakpoints, 9 Log."));
+    lines2.push(Line::pair(
+        "1..9",
+        "Workspaces: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 8 Breakpoints, 9 Log.",
+    ));
     lines.extend(lines2);
     for group in Group::ALL {
         lines.push(Line::text(""));

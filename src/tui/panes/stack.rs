@@ -27,9 +27,7 @@ enum Line {
 fn lines(stack: &Stack) -> Vec<Line> {
     let mut out = Vec::new();
     for p in &stack.panics {
-        let what = if p.goexit { "runtime.Goexit" } else { "panic" };
-        let done = if p.recovered { " (recovered)" } else { "" };
-        out.push(Line::Panic(printable_str(&format!("{what} {}{done}", p.value), 300)));
+        out.push(Line::Panic(super::defers::panic_text(p)));
     }
     for (i, f) in stack.frames.iter().enumerate() {
         out.push(Line::Frame(i));
@@ -204,7 +202,8 @@ pub fn frame_name(at: &Location) -> String {
     if at.function.is_empty() { format!("{}", at.pc) } else { frame_name_of(&at.function) }
 }
 
-fn frame_name_of(function: &str) -> String {
+/// The same of a function's full name.
+pub fn frame_name_of(function: &str) -> String {
     let short = crate::model::location::short_function(function);
     printable_str(short.strip_prefix("main.").filter(|s| s.starts_with('(')).unwrap_or(short), 200)
 }
