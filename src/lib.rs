@@ -12,6 +12,7 @@ pub mod config;
 pub mod engine;
 pub mod eval;
 pub mod goruntime;
+pub mod heap;
 pub mod model;
 pub mod session;
 pub mod symbols;

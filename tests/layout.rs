@@ -17,7 +17,9 @@ fn tables_agree_with_dwarf() {
         s.load_dwarf().unwrap();
         let own = Layout::of(&s).unwrap();
         assert!(own.from_dwarf);
-        let text = |l: &Layout| format!("{:#?}", (l.g, l.m, l.sudog, l.hchan, l.defer, l.panic));
+        let text = |l: &Layout| {
+            format!("{:#?}", (l.g, l.m, l.sudog, l.hchan, l.defer, l.panic, l.heap, l.sched, l.timer, l.poll, l.gc))
+        };
         assert_eq!(text(&table), text(&own), "{tool}");
     }
 }

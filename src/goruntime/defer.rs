@@ -5,6 +5,7 @@ use super::unwind::RawFrame;
 use super::{G, GoRuntime};
 use crate::base::{Cursor, LoadAddr, Memory};
 use crate::model::Defer;
+use crate::symbols::Function;
 use crate::symbols::pclntab::funcdata;
 
 /// Records taken from one goroutine's list; more means a damaged list.
@@ -23,32 +24,50 @@ struct Record {
     head: Option<LoadAddr>,
 }
 
+/// A pending deferred call with its func value.
+#[derive(Clone, Debug)]
+pub struct PendingDefer {
+    /// As shown; `frame` is the index of the physical frame.
+    pub defer: Defer,
+    /// The func value: {code, captured words}.
+    pub func: LoadAddr,
+}
+
 impl GoRuntime {
     /// Puts the pending defers of `g` to the frames that they belong to.
     pub(super) fn attach_defers(&self, mem: &dyn Memory, g: &G, out: &mut WalkedStack) {
+        for p in self.pending_defers(mem, g, &out.raw) {
+            let raw = p.defer.frame;
+            let Some(shown) = out.origin.iter().rposition(|o| o.0 == raw) else { continue };
+            let captures = self.capture_texts(mem, p.func);
+            out.stack.frames[shown].defers.push(Defer { frame: shown as u32, captures, ..p.defer });
+        }
+    }
+
+    /// All pending deferred calls of a goroutine, in the order in which they will run: frame by frame from the innermost, in each
+    /// the newest first.
+    pub fn pending_defers(&self, mem: &dyn Memory, g: &G, frames: &[RawFrame]) -> Vec<PendingDefer> {
         let records = self.defer_records(mem, g.defers);
-        for p in 0..out.raw.len() {
-            let Some(shown) = out.origin.iter().rposition(|o| o.0 as usize == p) else { continue };
-            let f = &out.raw[p];
-            if f.system_stack {
-                continue;
-            }
-            let mut defers = self.open_coded(mem, f);
+        let mut out = Vec::new();
+        for (n, f) in frames.iter().enumerate().filter(|(_, f)| !f.system_stack) {
+            let from = out.len();
+            self.open_coded(mem, f, &mut out);
             for r in records.iter().filter(|r| r.sp == f.sp) {
                 match r.head {
                     Some(head) => {
                         for inner in self.defer_records(mem, head) {
-                            defers.extend(self.deferred(mem, inner.func, Some(r.pc), false));
+                            let made = self.deferred(mem, inner.func, Some(r.pc), false);
+                            out.extend(
+                                made.map(|p| PendingDefer { defer: Defer { range_func: true, ..p.defer }, ..p }),
+                            );
                         }
                     }
-                    None => defers.extend(self.deferred(mem, r.func, Some(r.pc), false)),
+                    None => out.extend(self.deferred(mem, r.func, Some(r.pc), false)),
                 }
             }
-            for d in &mut defers {
-                d.frame = shown as u32;
-            }
-            out.stack.frames[shown].defers = defers;
+            out[from..].iter_mut().for_each(|p| p.defer.frame = n as u32);
         }
+        out
     }
 
     fn defer_records(&self, mem: &dyn Memory, first: LoadAddr) -> Vec<Record> {
@@ -71,8 +90,8 @@ impl GoRuntime {
         out
     }
 
-    fn open_coded(&self, mem: &dyn Memory, f: &RawFrame) -> Vec<Defer> {
-        let read = || -> Option<Vec<Defer>> {
+    fn open_coded(&self, mem: &dyn Memory, f: &RawFrame, out: &mut Vec<PendingDefer>) {
+        let read = || -> Option<Vec<PendingDefer>> {
             let s = self.symbols();
             let info = s.funcdata(f.info.function, funcdata::OPEN_CODED_DEFER)?;
             let bytes = (1..=64).rev().find_map(|n| s.text(info, n))?;
@@ -100,11 +119,17 @@ impl GoRuntime {
                     .collect(),
             )
         };
-        read().unwrap_or_default()
+        out.extend(read().unwrap_or_default());
     }
 
     /// Describes a deferred func value.
-    fn deferred(&self, mem: &dyn Memory, func: LoadAddr, pc: Option<LoadAddr>, open_coded: bool) -> Option<Defer> {
+    fn deferred(
+        &self,
+        mem: &dyn Memory,
+        func: LoadAddr,
+        pc: Option<LoadAddr>,
+        open_coded: bool,
+    ) -> Option<PendingDefer> {
         if func.is_nil() {
             return None;
         }
@@ -117,6 +142,29 @@ impl GoRuntime {
         let at = inner.unwrap_or_else(|| outer.at.clone());
         let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
         let function = at.function.strip_suffix("-fm").unwrap_or(&at.function).to_string();
-        Some(Defer { function, at, statement, receiver, open_coded, ..Defer::default() })
+        let recovers = self.calls_recover(info.function);
+        let defer = Defer { function, at, statement, receiver, open_coded, recovers, ..Defer::default() };
+        Some(PendingDefer { defer, func })
+    }
+
+    /// Does a function call `recover` itself? Only then it can end a panic.
+    pub fn calls_recover(&self, f: Function) -> bool {
+        let s = self.symbols();
+        let Some(code) = s.text(f.entry, f.end.since(f.entry) as usize) else { return false };
+        let is_recover = |t| s.function_at(t).is_some_and(|g| s.function_name(g) == "runtime.gorecover");
+        super::entry::first_call(code, f.entry, is_recover).is_some()
+    }
+
+    /// Captured variables of a func value as texts: names and types from DWARF where they are, else the words that follow the code
+    /// pointer up to the end of what the wrapper is known to hold.
+    fn capture_texts(&self, mem: &dyn Memory, func: LoadAddr) -> Vec<(String, String)> {
+        let Some(r) = super::value::Reader::new(self, mem) else { return Vec::new() };
+        r.captures_at(func)
+            .into_iter()
+            .map(|c| {
+                let v = r.variable(&c, super::value::Limits::default());
+                (c.name, v.value)
+            })
+            .collect()
     }
 }

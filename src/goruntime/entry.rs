@@ -84,7 +84,7 @@ impl GoRuntime {
 }
 
 /// Target of the first direct call (or tail jump out of the function) that `wanted` accepts.
-fn first_call(code: &[u8], entry: FileAddr, wanted: impl Fn(FileAddr) -> bool) -> Option<FileAddr> {
+pub(super) fn first_call(code: &[u8], entry: FileAddr, wanted: impl Fn(FileAddr) -> bool) -> Option<FileAddr> {
     let mut d = Decoder::with_ip(64, code, entry.0, DecoderOptions::NONE);
     let mut i = Instruction::default();
     let end = entry.add(code.len() as u64);

@@ -93,6 +93,10 @@ impl G {
     pub fn alive(&self) -> bool {
         !matches!(self.status, status::IDLE | status::DEAD | status::DEAD_EXTRA)
     }
+    /// Is it parked, for its wait reason?
+    pub fn waits(&self) -> bool {
+        matches!(self.status, status::WAITING | status::LEAKED)
+    }
     /// Its state in the model's words.
     pub fn state(&self) -> GoroutineState {
         state(self.status)

@@ -1,10 +1,11 @@
 //! Addresses of the runtime's global variables: from the symbol table, else from instructions that refer to them.
 
+use super::layout::Layout;
 use crate::base::{FileAddr, LoadAddr, LoadBias};
 use crate::symbols::Symbols;
 use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
 
-/// What is needed to begin.
+/// Where the runtime keeps what it knows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Globals {
     /// Word that holds the number of goroutines ever made.
@@ -15,6 +16,22 @@ pub struct Globals {
     pub wait_reason_strings: Option<LoadAddr>,
     /// Wait queues of semaphores.
     pub semtable: Option<LoadAddr>,
+    /// Slice of `*p`.
+    pub allp: Option<LoadAddr>,
+    /// Head of the list of `*m`.
+    pub allm: Option<LoadAddr>,
+    /// The scheduler's state (`schedt`).
+    pub sched: Option<LoadAddr>,
+    /// The heap (`mheap`).
+    pub mheap: Option<LoadAddr>,
+    /// The collector's work (`workType`).
+    pub work: Option<LoadAddr>,
+    /// Memory statistics (`mstats`).
+    pub memstats: Option<LoadAddr>,
+    /// The collector's pace (`gcControllerState`).
+    pub gc_controller: Option<LoadAddr>,
+    /// 0 off, 1 mark, 2 mark termination.
+    pub gcphase: Option<LoadAddr>,
 }
 
 /// How an instruction refers to a variable.
@@ -22,22 +39,47 @@ pub struct Globals {
 enum Ref {
     Load,
     Address,
+    Any,
 }
 
 impl Globals {
     /// Finds them; none if even the list of goroutines cannot be found.
-    pub fn find(symbols: &Symbols, bias: LoadBias) -> Option<Globals> {
-        let names = ["runtime.allglen", "runtime.allgptr", "runtime.waitReasonStrings", "runtime.semtable"];
+    pub fn find(symbols: &Symbols, bias: LoadBias, layout: &Layout) -> Option<Globals> {
+        let names = [
+            "runtime.allglen",
+            "runtime.allgptr",
+            "runtime.waitReasonStrings",
+            "runtime.semtable",
+            "runtime.allp",
+            "runtime.allm",
+            "runtime.sched",
+            "runtime.mheap_",
+            "runtime.work",
+            "runtime.memstats",
+            "runtime.gcController",
+            "runtime.gcphase",
+        ];
         let found = symbols.elf_symbols(&names);
-        let pick = |i: usize, function: &str, kind: Ref, n: usize| {
+        // `less` is the offset of the field that the instruction refers to.
+        let pick = |i: usize, function: &str, kind: Ref, n: usize, less: Option<u64>| {
             let known = found.get(i).copied().flatten();
-            known.or_else(|| references(symbols, function, kind).get(n).copied()).map(|a| bias.to_load(a))
+            let anchored = || Some(references(symbols, function, kind).get(n)?.offset(-i64::try_from(less?).ok()?));
+            known.or_else(anchored).map(|a| bias.to_load(a))
         };
+        let (heap, gc) = (layout.heap.as_ref(), layout.gc.as_ref());
         Some(Globals {
-            allglen: pick(0, "runtime.forEachGRace", Ref::Load, 0)?,
-            allgptr: pick(1, "runtime.forEachGRace", Ref::Load, 1)?,
-            wait_reason_strings: pick(2, "runtime.waitReason.String", Ref::Address, 0),
-            semtable: pick(3, "runtime.semacquire1", Ref::Address, 0),
+            allglen: pick(0, "runtime.forEachGRace", Ref::Load, 0, Some(0))?,
+            allgptr: pick(1, "runtime.forEachGRace", Ref::Load, 1, Some(0))?,
+            wait_reason_strings: pick(2, "runtime.waitReason.String", Ref::Address, 0, Some(0)),
+            semtable: pick(3, "runtime.semacquire1", Ref::Address, 0, Some(0)),
+            allp: pick(4, "runtime.preemptall", Ref::Load, 0, Some(0)),
+            allm: pick(5, "runtime.mexit", Ref::Any, 3, Some(0)),
+            sched: pick(6, "runtime.incidlelocked", Ref::Address, 0, layout.facts.sched_lock),
+            mheap: pick(7, "runtime.spanOfHeap", Ref::Load, 0, heap.map(|h| h.arenas)),
+            work: pick(8, "runtime.gcMarkRootCheck", Ref::Load, 0, gc.map(|g| g.mark_root_next)),
+            memstats: pick(9, "runtime.gcTrigger.test", Ref::Any, 0, gc.map(|g| g.enablegc)),
+            gc_controller: pick(10, "runtime.gcTrigger.test", Ref::Any, 3, gc.map(|g| g.gc_percent)),
+            gcphase: pick(11, "runtime.gcTrigger.test", Ref::Any, 2, Some(0)),
         })
     }
 }
@@ -58,10 +100,11 @@ fn references(symbols: &Symbols, function: &str, kind: Ref) -> Vec<FileAddr> {
         let how = match i.mnemonic() {
             Mnemonic::Lea => Ref::Address,
             Mnemonic::Mov if i.op1_kind() == OpKind::Memory => Ref::Load,
+            Mnemonic::Mov | Mnemonic::Cmp | Mnemonic::Add | Mnemonic::Inc => Ref::Any,
             _ => continue,
         };
         let target = FileAddr(i.ip_rel_memory_address());
-        if how == kind && module.is_data(target) {
+        if (how == kind || kind == Ref::Any) && module.is_data(target) {
             out.push(target);
         }
     }

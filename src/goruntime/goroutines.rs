@@ -86,7 +86,7 @@ impl Local<'_> {
 }
 
 /// Reads structures of `size` bytes at many addresses; neighbours are joined. `false` for those that cannot be read.
-pub(super) fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
+pub fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
     let mut order: Vec<u32> = (0..at.len() as u32).collect();
     order.sort_unstable_by_key(|i| at[*i as usize]);
     let mut runs: Vec<(u64, u64)> = Vec::new();
@@ -375,6 +375,10 @@ impl GoroutineList {
     /// None at all?
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
+    }
+    /// CLOCK_MONOTONIC of the moment, nanoseconds.
+    pub fn now_ns(&self) -> u64 {
+        self.now_ns
     }
     /// Position of a goroutine.
     pub fn index_of(&self, id: GoroutineId) -> Option<usize> {

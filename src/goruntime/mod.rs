@@ -65,7 +65,7 @@ impl GoRuntime {
     /// Finds globals and layout; reads the table of wait reasons.
     pub fn open(symbols: Arc<Symbols>, bias: LoadBias, mem: &dyn Memory) -> Result<GoRuntime, RuntimeError> {
         let layout = Layout::of(&symbols)?;
-        let globals = Globals::find(&symbols, bias).ok_or(RuntimeError::NoGoroutineList)?;
+        let globals = Globals::find(&symbols, bias, &layout).ok_or(RuntimeError::NoGoroutineList)?;
         let wait_reasons = read_wait_reasons(&layout, &globals, mem);
         let cache = PcCache::new(symbols.clone(), bias);
         Ok(GoRuntime { symbols, bias, layout, globals, cache, wait_reasons, entries: entry::EntryCache::default() })

@@ -78,6 +78,11 @@ impl GoRuntime {
         }
         if let Some(g) = g {
             out.stack.panics = self.panics(mem, &g);
+            // The innermost panic asks the pending calls in the order in which they run.
+            let first = out.stack.frames.iter().flat_map(|f| &f.defers).find(|d| d.recovers).map(|d| d.at.clone());
+            if let Some(p) = out.stack.panics.first_mut().filter(|p| !p.goexit && !p.recovered) {
+                p.recovered_by = first;
+            }
             out.stack.created_by = self.created_by(&g);
         }
         Ok(out)

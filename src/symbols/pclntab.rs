@@ -24,12 +24,20 @@ pub mod func_flag {
 pub mod pcdata {
     /// Safe points; -1 safe.
     pub const UNSAFE_POINT: u32 = 0;
+    /// Index into the pointer maps of frames.
+    pub const STACK_MAP_INDEX: u32 = 1;
     /// Index into the inline tree.
     pub const INL_TREE_INDEX: u32 = 2;
 }
 
 /// Slots of FUNCDATA.
 pub mod funcdata {
+    /// Pointer maps of arguments and results.
+    pub const ARGS_POINTER_MAPS: u32 = 0;
+    /// Pointer maps of locals.
+    pub const LOCALS_POINTER_MAPS: u32 = 1;
+    /// Variables that are reached through pointers.
+    pub const STACK_OBJECTS: u32 = 2;
     /// Inline tree.
     pub const INL_TREE: u32 = 3;
     /// Open-coded defers.

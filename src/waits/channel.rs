@@ -1,50 +1,60 @@
 //! Channels: a sudog for each channel that a goroutine sends to, receives from or selects on.
 
-use super::Primitive;
-use crate::base::{LoadAddr, Memory};
-use crate::goruntime::{G, GoRuntime};
+use super::{Found, Parked, Primitive};
+use crate::base::LoadAddr;
 use crate::model::{WaitKind, WaitOn, WaitOp};
 
 /// Cases of one select.
 const MAX_CASES: usize = 65_536;
-/// Waiters of one queue looked through for the sudog in hand.
+/// Waiters of one queue looked through.
 const MAX_QUEUE: usize = 100_000;
+/// Goroutines named at the other end.
+const MAX_PEERS: usize = 8;
 
 /// Send and receive.
-pub const CHAN: Primitive = Primitive {
+pub(super) const CHAN: Primitive = Primitive {
     name: "chan",
-    applies: |r| r.starts_with("chan receive") || r.starts_with("chan send"),
-    find: |rt, mem, g, reason| {
-        let op = if reason.starts_with("chan send") { WaitOp::Send } else { WaitOp::Receive };
-        if reason.contains("nil chan") {
-            return vec![WaitOn { kind: WaitKind::Chan, op, ..WaitOn::default() }];
+    applies: |p| p.reason().starts_with("chan receive") || p.reason().starts_with("chan send"),
+    find: |p| {
+        let op = if p.reason().starts_with("chan send") { WaitOp::Send } else { WaitOp::Receive };
+        if p.reason().contains("nil chan") {
+            let detail = Some("nil channel".into());
+            return Found::one(WaitOn { kind: WaitKind::Chan, op, detail, ..WaitOn::default() });
         }
-        sudogs(rt, mem, g).into_iter().map(|(_, c)| describe(rt, mem, c, WaitKind::Chan, op)).collect()
+        let all = sudogs(p);
+        Found {
+            on: all.iter().map(|(_, c)| describe(p, *c, WaitKind::Chan, op)).collect(),
+            sudogs: all.into_iter().map(|s| s.0).collect(),
+        }
     },
 };
 
-/// Select with more than one case.
-pub const SELECT: Primitive = Primitive {
+/// Select.
+pub(super) const SELECT: Primitive = Primitive {
     name: "select",
-    applies: |r| r.starts_with("select"),
-    find: |rt, mem, g, _| {
-        let all = sudogs(rt, mem, g).into_iter();
-        all.map(|(sg, c)| {
-            let op = if queued(rt, mem, c, sg) { WaitOp::Send } else { WaitOp::Receive };
-            describe(rt, mem, c, WaitKind::Select, op)
-        })
-        .collect()
+    applies: |p| p.reason().starts_with("select"),
+    find: |p| {
+        if p.reason().contains("no cases") {
+            let detail = Some("no cases".into());
+            return Found::one(WaitOn { kind: WaitKind::Select, detail, ..WaitOn::default() });
+        }
+        let all = sudogs(p);
+        let on = all.iter().map(|&(sg, c)| {
+            let op = if queued(p, c, sg) { WaitOp::Send } else { WaitOp::Receive };
+            describe(p, c, WaitKind::Select, op)
+        });
+        Found { on: on.collect(), sudogs: all.iter().map(|s| s.0).collect() }
     },
 };
 
 /// (sudog, channel) pairs of a goroutine, in the order of the list.
-fn sudogs(rt: &GoRuntime, mem: &dyn Memory, g: &G) -> Vec<(LoadAddr, LoadAddr)> {
-    let l = &rt.layout().sudog;
+fn sudogs(p: &Parked<'_>) -> Vec<(LoadAddr, LoadAddr)> {
+    let (l, mem) = (&p.rt().layout().sudog, p.mem());
     let mut out = Vec::new();
-    let mut at = g.waiting;
+    let mut at = p.g.waiting;
     while !at.is_nil() && out.len() < MAX_CASES {
         let Ok(owner) = mem.read_ptr(at.add(l.g)) else { break };
-        if owner != g.addr {
+        if owner != p.g.addr {
             break; // the list changed under us
         }
         if let Ok(c) = mem.read_ptr(at.add(l.c))
@@ -58,37 +68,52 @@ fn sudogs(rt: &GoRuntime, mem: &dyn Memory, g: &G) -> Vec<(LoadAddr, LoadAddr)> 
     out
 }
 
-/// Is the sudog among the channel's senders?
-fn queued(rt: &GoRuntime, mem: &dyn Memory, chan: LoadAddr, sudog: LoadAddr) -> bool {
-    let l = rt.layout();
-    let mut at = mem.read_ptr(chan.add(l.hchan.sendq_first)).unwrap_or_default();
-    for _ in 0..MAX_QUEUE {
-        if at.is_nil() {
-            return false;
-        }
-        if at == sudog {
-            return true;
-        }
-        at = mem.read_ptr(at.add(l.sudog.next)).unwrap_or_default();
-    }
-    false
+/// The sudogs of a queue, from its first.
+fn queue(p: &Parked<'_>, first: LoadAddr) -> impl Iterator<Item = LoadAddr> {
+    let mut at = p.mem().read_ptr(first).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let now = at;
+        at = p.mem().read_ptr(at.add(p.rt().layout().sudog.next)).unwrap_or_default();
+        (!now.is_nil()).then_some(now)
+    })
+    .take(MAX_QUEUE)
 }
 
-fn describe(rt: &GoRuntime, mem: &dyn Memory, chan: LoadAddr, kind: WaitKind, op: WaitOp) -> WaitOn {
-    let l = &rt.layout().hchan;
+/// Is the sudog among the channel's senders?
+fn queued(p: &Parked<'_>, chan: LoadAddr, sudog: LoadAddr) -> bool {
+    queue(p, chan.add(p.rt().layout().hchan.sendq_first)).any(|s| s == sudog)
+}
+
+/// Goroutines that wait at the other end: only those in a select can, for a plain one would have been served.
+fn peers(p: &Parked<'_>, chan: LoadAddr, op: WaitOp) -> Vec<crate::base::GoroutineId> {
+    let l = p.rt().layout();
+    let other = if op == WaitOp::Send { l.hchan.recvq_first } else { l.hchan.sendq_first };
+    let goid = |s: LoadAddr| {
+        let g = p.mem().read_ptr(s.add(l.sudog.g)).ok()?;
+        p.mem().read_u64(g.add(l.g.goid)).ok().map(crate::base::GoroutineId)
+    };
+    queue(p, chan.add(other)).take(MAX_PEERS).filter_map(goid).collect()
+}
+
+fn describe(p: &Parked<'_>, chan: LoadAddr, kind: WaitKind, op: WaitOp) -> WaitOn {
+    let (l, mem) = (&p.rt().layout().hchan, p.mem());
     let word = |o: u64| mem.read_u64(chan.add(o)).ok();
-    let elem = word(l.elemtype).and_then(|t| rt.runtime_type(mem, LoadAddr(t)));
+    let elem = word(l.elemtype).and_then(|t| p.rt().runtime_type(mem, LoadAddr(t)));
+    let timer = l.timer.and_then(word).filter(|t| *t != 0);
+    let due = || {
+        let when = mem.read_u64(LoadAddr(timer?).add(p.rt().layout().timer?.when)).ok().filter(|w| *w != 0)?;
+        Some(format!("timer due {}", p.due(when)))
+    };
+    let closed = mem.read_u32(chan.add(l.closed)).is_ok_and(|c| c != 0);
     WaitOn {
         kind,
         op,
         addr: Some(chan),
         type_name: elem.map(|t| format!("chan {}", t.name)),
-        name: None,
         // A timer's channel has room for one inside, and none as far as the program can tell.
-        buffer: match l.timer.and_then(word) {
-            Some(t) if t != 0 => Some((0, 0)),
-            _ => word(l.qcount).zip(word(l.dataqsiz)),
-        },
+        buffer: if timer.is_some() { Some((0, 0)) } else { word(l.qcount).zip(word(l.dataqsiz)) },
+        detail: due().or_else(|| closed.then(|| "closed".into())),
+        peers: peers(p, chan, op),
         ..WaitOn::default()
     }
 }

@@ -20,7 +20,7 @@ impl Offsets {
             d.children(DieOff(u.root), |die| {
                 if die.tag() == gimli::DW_TAG_structure_type
                     && let Some(name) = die.name()
-                    && STRUCTS.contains(&name)
+                    && (STRUCTS.contains(&name) || super::groups::STRUCTS.contains(&name))
                 {
                     found.push((name.to_string(), die.off()));
                 }
@@ -31,6 +31,14 @@ impl Offsets {
                 }
                 members(d, off, &name, 0, 0, &mut map);
             }
+        }
+        // Wrapped words: the name of the field is enough.
+        let wrapped: Vec<(String, u64)> = map
+            .iter()
+            .filter_map(|(k, v)| Some((k.strip_suffix(".value").or(k.strip_suffix(".mu"))?.to_string(), *v)))
+            .collect();
+        for (k, v) in wrapped {
+            map.entry(k).or_insert(v);
         }
         // What the pointer really is: the second word of the pair.
         for f in ["runtime.sudog.elem", "runtime.sudog.c"] {

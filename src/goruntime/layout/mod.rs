@@ -4,8 +4,11 @@
 //! the fields of [`Facts`]. Code elsewhere asks for a field or a fact by name.
 
 mod from_dwarf;
+mod groups;
 mod table;
 mod waitreasons;
+
+pub use groups::{GcLayout, HeapLayout, PollLayout, SchedLayout, TimerLayout};
 
 use crate::base::GoVersion;
 use crate::symbols::Symbols;
@@ -67,6 +70,7 @@ pub struct SudogLayout {
     pub size: u64,
     pub g: u64,
     pub next: u64,
+    pub prev: u64,
     pub elem: u64,
     pub waitlink: u64,
     pub is_select: u64,
@@ -125,6 +129,24 @@ pub struct Facts {
     pub open_defer_lists_slots: bool,
     /// The flag for pointer-shaped interface data is in TFlag (since 1.26), before that in Kind.
     pub direct_iface_in_tflag: bool,
+    /// `mspan.nelems` and `freeindex` are words (1.21), later 16 bits.
+    pub span_counts_are_words: bool,
+    /// Small objects' spans keep mark bits behind their pointer bits (greentea: 1.26 unless switched off, 1.25 if switched on).
+    pub inline_mark_bits: bool,
+    /// TFlag 16 says that GCData points to a pointer to the mask, made on demand (since 1.24).
+    pub gc_mask_on_demand: bool,
+    /// Kind bit 64 says that GCData is a program, not a mask (up to 1.23).
+    pub gc_programs: bool,
+    /// `g.waiting` has the sudog of a semaphore or Cond, too (since 1.26).
+    pub waiting_has_semaphores: bool,
+    /// `p.timers` is a slice of pairs inside a struct (since 1.23), before that a slice of pointers.
+    pub timers_are_pairs: bool,
+    /// `p.status` 2 is a system call (up to 1.25).
+    pub p_syscall_status: bool,
+    /// Offset of `schedt.lock`, by which `runtime.sched` is found in a stripped file.
+    pub sched_lock: Option<u64>,
+    /// Kind number of a finalizer among the specials of a span (1 in every release).
+    pub special_finalizer: u8,
 }
 
 /// Everything about one program's runtime.
@@ -137,6 +159,11 @@ pub struct Layout {
     pub hchan: HchanLayout,
     pub defer: DeferLayout,
     pub panic: PanicLayout,
+    pub heap: Option<HeapLayout>,
+    pub sched: Option<SchedLayout>,
+    pub timer: Option<TimerLayout>,
+    pub poll: Option<PollLayout>,
+    pub gc: Option<GcLayout>,
     pub facts: Facts,
     /// Texts by number, for when the target's own cannot be read.
     pub wait_reasons: &'static [&'static str],
@@ -149,7 +176,8 @@ impl Layout {
     pub fn of(symbols: &Symbols) -> Result<Layout, LayoutError> {
         let v = symbols.go_version();
         // Reading DWARF costs time in proportion to the program; a known release need not wait for it.
-        let known = v.major == 1 && KNOWN.contains(&v.minor);
+        // Experiments move fields.
+        let known = v.major == 1 && KNOWN.contains(&v.minor) && !v.text.contains("X:");
         let dwarf = if known { symbols.dwarf_if_loaded() } else { symbols.dwarf() };
         let own = dwarf.map(from_dwarf::Offsets::read);
         let find = |name: &str| -> Option<u64> {
@@ -201,6 +229,7 @@ impl Layout {
                 size: sd("@size")?,
                 g: sd("g")?,
                 next: sd("next")?,
+                prev: sd("prev")?,
                 elem: sd("elem")?,
                 waitlink: sd("waitlink")?,
                 is_select: sd("isSelect")?,
@@ -235,11 +264,29 @@ impl Layout {
                 recovered: pa("recovered")?,
                 goexit: pa("goexit")?,
             },
+            heap: HeapLayout::find(find),
+            sched: SchedLayout::find(find),
+            timer: TimerLayout::find(find),
+            poll: PollLayout::find(find),
+            gc: GcLayout::find(find),
             facts: Facts {
                 asmcgocall_depth: if v.minor <= 21 { 40 } else { 0 },
                 labels_are_slice: v.minor >= 24,
                 open_defer_lists_slots: v.minor <= 21,
                 direct_iface_in_tflag: v.minor >= 26,
+                span_counts_are_words: v.minor <= 21,
+                inline_mark_bits: match v.minor {
+                    ..=24 => false,
+                    25 => has_experiment(v, "greenteagc"),
+                    _ => !has_experiment(v, "nogreenteagc"),
+                },
+                gc_mask_on_demand: v.minor >= 24,
+                gc_programs: v.minor <= 23,
+                waiting_has_semaphores: v.minor >= 26,
+                timers_are_pairs: v.minor >= 23,
+                p_syscall_status: v.minor <= 25,
+                sched_lock: find("runtime.schedt.lock"),
+                special_finalizer: 1,
             },
             wait_reasons: wait_reasons(v),
             from_dwarf: own.is_some(),
@@ -251,6 +298,11 @@ fn from_table(v: &GoVersion, name: &str) -> Option<u64> {
     let ranges = table::ROWS.iter().find(|r| r.0 == name)?.1;
     let at = ranges.iter().rev().find(|r| (r.0, r.1) <= (v.minor, v.patch))?.2;
     u64::try_from(at).ok()
+}
+
+/// Was the toolchain built with an experiment? `go1.25.5 X:a,b` up to 1.25, `go1.26.6-X:a,b` from 1.26.
+fn has_experiment(v: &GoVersion, name: &str) -> bool {
+    v.text.split_once("X:").is_some_and(|(_, list)| list.split([',', ' ']).any(|e| e == name))
 }
 
 fn wait_reasons(v: &GoVersion) -> &'static [&'static str] {

@@ -320,9 +320,13 @@ impl Reader<'_> {
 
     /// Variables captured by a func value, where the compiler says where they are (since 1.23).
     pub(super) fn captures(&self, v: &ValueRef) -> Vec<ValueRef> {
+        self.word(&v.place, 0).map_or_else(|_| Vec::new(), |closure| self.captures_at(LoadAddr(closure)))
+    }
+
+    /// Variables captured by the func value {code, captured…} at an address.
+    pub fn captures_at(&self, closure: LoadAddr) -> Vec<ValueRef> {
         let read = || -> Option<Vec<ValueRef>> {
-            let closure = LoadAddr(self.word(&v.place, 0).ok()?);
-            let (_, code) = self.func(&v.place).ok()??;
+            let code = self.mem.read_ptr(closure).ok()?;
             let f = self.rt.symbols().function_at(self.rt.bias().to_file(code))?;
             let root = self.dwarf.index().function_at(f.entry.0)?;
             let mut out = Vec::new();

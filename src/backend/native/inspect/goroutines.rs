@@ -7,8 +7,8 @@ use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, StopEpoch};
 use crate::engine::StopState;
 use crate::goruntime::{GoroutineList, ListOptions, RuntimeError, StackStart, WalkedStack};
-use crate::model::{Goroutine, GoroutineFilter, GroupBy, ReadInfo, ReadMode, Stack};
-use crate::waits;
+use crate::model::{Goroutine, GoroutineFilter, GoroutineState, GroupBy, ReadInfo, ReadMode, Stack};
+use crate::waits::Waits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -115,12 +115,13 @@ impl Worker {
         defers: bool,
     ) -> Vec<Goroutine> {
         let near = PagedMemory::new(&*self.loaded.mem);
+        let waits = Waits::new(&self.loaded.rt, &near, list.now_ns());
         let row = |i: &u32| {
             let mut g = list.row(*i as usize)?;
-            if g.wait_reason.is_some()
+            if (g.wait_reason.is_some() || g.state == GoroutineState::Syscall)
                 && let Ok(raw) = self.loaded.rt.read_g(&near, g.g)
             {
-                g.waits_on = waits::waits_on(&self.loaded.rt, &near, &raw);
+                g.waits_on = waits.of(&raw).on;
             }
             if stack > 0 || defers {
                 let depth = if defers { stack.max(64) } else { stack };

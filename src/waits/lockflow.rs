@@ -1,0 +1,462 @@
+//! Which locks a function holds at a PC: a forward data-flow analysis over its machine code.
+//!
+//! Locks and unlocks are calls of `sync`'s methods, or their inlined fast paths: a locked compare-and-exchange inside the inlined
+//! body of `(*Mutex).Lock`, which the inline tree names, also in stripped files. A lock counts as held at a PC if it is so on all paths
+//! to it. Its address is kept as a symbol: loaded from where, passed in which register, in which stack slots since; what
+//! the frame's memory holds then gives the value.
+
+use crate::base::{FileAddr, LoadAddr, LoadBias, Memory};
+use crate::symbols::{Function, Symbols};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpAccess, OpKind, Register};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Larger functions are not analysed, bytes.
+const MAX_CODE: usize = 256 << 10;
+/// Visits of one block; a loop settles long before.
+const MAX_VISITS: u32 = 64;
+/// How often one lock may be held by one function.
+const MAX_TIMES: usize = 2;
+/// Loads through loads that are followed when a symbol is evaluated.
+const MAX_DEPTH: u32 = 6;
+
+/// How it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Mode {
+    /// `Lock`.
+    Write,
+    /// `RLock`.
+    Read,
+}
+
+/// What a symbol stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Sym {
+    /// Nothing: the offset is an address in the file.
+    File,
+    /// The frame's CFA.
+    Cfa,
+    /// What a register held at entry.
+    Entry(u8),
+    /// What the slot at this offset from the CFA held before it was written here.
+    Slot(i64),
+    /// The word that was loaded at this address of code.
+    Load(u64),
+    /// Some other result.
+    Made(u64, u8),
+}
+
+/// A symbol and what was added to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Value {
+    sym: Sym,
+    off: i64,
+}
+
+impl Value {
+    fn plus(self, n: i64) -> Value {
+        Value { off: self.off.wrapping_add(n), ..self }
+    }
+}
+
+/// State before an instruction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    regs: [Option<Value>; 16],
+    slots: BTreeMap<i64, Value>,
+    /// Sorted.
+    held: Vec<(Mode, Option<Value>)>,
+}
+
+/// Something that happens to a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LockEvent {
+    /// Locks, or unlocks.
+    pub locks: bool,
+    /// How.
+    pub mode: Mode,
+    value: Option<Value>,
+}
+
+/// A function, analysed.
+#[derive(Debug, Default)]
+pub struct LockFlow {
+    /// By return address of the call.
+    at_calls: FxHashMap<u64, State>,
+    /// Where loads get their words: base and displacement.
+    loads: FxHashMap<u64, Value>,
+    /// All unlocks of the function.
+    unlocks: Vec<LockEvent>,
+}
+
+/// What `sync`'s methods do, by their full name.
+fn method(name: &str) -> Option<(bool, Mode)> {
+    Some(match name {
+        "sync.(*Mutex).Lock" | "sync.(*RWMutex).Lock" | "internal/sync.(*Mutex).Lock" => (true, Mode::Write),
+        "sync.(*Mutex).Unlock" | "sync.(*RWMutex).Unlock" | "internal/sync.(*Mutex).Unlock" => (false, Mode::Write),
+        "sync.(*RWMutex).RLock" => (true, Mode::Read),
+        "sync.(*RWMutex).RUnlock" => (false, Mode::Read),
+        _ => return None,
+    })
+}
+
+/// Is it one of the methods that lock?
+pub fn locks(name: &str) -> bool {
+    method(name).is_some_and(|m| m.0)
+}
+
+/// Where in a lock the inlined fast path's operand is.
+fn field_of(name: &str) -> i64 {
+    if name.contains("RWMutex") { 16 } else { 0 }
+}
+
+fn number(r: Register) -> Option<usize> {
+    (r.is_gpr64() || r.is_gpr32()).then(|| r.number())
+}
+
+impl State {
+    fn reg(&self, r: Register) -> Option<Value> {
+        self.regs[number(r)?]
+    }
+    fn drop_slots(&mut self, off: i64, size: i64) {
+        self.slots.retain(|k, _| *k + 8 <= off || *k >= off + size);
+    }
+    fn event(&mut self, e: LockEvent) {
+        let key = (e.mode, e.value);
+        if e.locks {
+            if self.held.iter().filter(|h| **h == key).count() < MAX_TIMES {
+                let at = self.held.partition_point(|h| *h <= key);
+                self.held.insert(at, key);
+            }
+        } else if let Some(i) = self.held.iter().position(|h| *h == key) {
+            self.held.remove(i);
+        } else if let Some(i) = self.held.iter().rposition(|h| h.0 == e.mode && (h.1.is_none() || e.value.is_none())) {
+            // Of two of which one is not known it may be the other's: not held for sure.
+            self.held.remove(i);
+        }
+    }
+    /// What both say.
+    fn meet(&self, o: &State) -> State {
+        let mut held = Vec::new();
+        let mut rest = o.held.clone();
+        for h in &self.held {
+            if let Some(i) = rest.iter().position(|x| x == h) {
+                rest.remove(i);
+                held.push(*h);
+            }
+        }
+        State {
+            regs: std::array::from_fn(|i| self.regs[i].filter(|v| o.regs[i] == Some(*v))),
+            slots: self.slots.iter().filter(|(k, v)| o.slots.get(k) == Some(v)).map(|(k, v)| (*k, *v)).collect(),
+            held,
+        }
+    }
+}
+
+struct Analysis<'a> {
+    s: &'a Symbols,
+    f: Function,
+    code: Vec<Instruction>,
+    by_ip: FxHashMap<u64, usize>,
+    flow: LockFlow,
+}
+
+impl LockFlow {
+    /// Analyses a function; none if nothing in it has to do with locks.
+    pub fn of(s: &Symbols, f: Function) -> Option<LockFlow> {
+        let bytes = s.text(f.entry, (f.end.since(f.entry) as usize).min(MAX_CODE + 1))?;
+        if bytes.len() > MAX_CODE {
+            return None;
+        }
+        let code: Vec<Instruction> = Decoder::with_ip(64, bytes, f.entry.0, DecoderOptions::NONE).iter().collect();
+        let by_ip = code.iter().enumerate().map(|(i, x)| (x.ip(), i)).collect();
+        let mut a = Analysis { s, f, code, by_ip, flow: LockFlow::default() };
+        if !a.code.iter().any(|i| a.what(i).is_some()) {
+            return None;
+        }
+        a.run();
+        Some(a.flow)
+    }
+
+    /// Locks held when the call that returns to `ret` is under way: mode and address, where it can be told.
+    pub fn held_at(&self, ret: FileAddr, frame: &Frame<'_>) -> Vec<(Mode, Option<LoadAddr>)> {
+        let Some(state) = self.at_calls.get(&ret.0) else { return Vec::new() };
+        state.held.iter().map(|(m, v)| (*m, v.and_then(|v| self.eval(v, state, frame, 0)))).collect()
+    }
+
+    /// Addresses that the function unlocks, for a closure at `context`: what a deferred call will let go.
+    pub fn unlocks_of(&self, context: LoadAddr, mem: &dyn Memory, bias: LoadBias) -> Vec<(Mode, LoadAddr)> {
+        let frame = Frame { mem, bias, cfa: LoadAddr(0), context: Some(context) };
+        let state = State::default();
+        let mut out: Vec<(Mode, LoadAddr)> =
+            self.unlocks.iter().filter_map(|e| Some((e.mode, self.eval(e.value?, &state, &frame, 0)?))).collect();
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    fn eval(&self, v: Value, state: &State, frame: &Frame<'_>, depth: u32) -> Option<LoadAddr> {
+        let word = |at: LoadAddr| frame.mem.read_ptr(at).ok();
+        let known = match v.sym {
+            Sym::File => return Some(frame.bias.to_load(FileAddr(v.off as u64))),
+            Sym::Cfa => Some(frame.cfa),
+            // A slot that holds the symbol (plus something) now.
+            _ => state
+                .slots
+                .iter()
+                .find(|(_, x)| x.sym == v.sym && frame.cfa.0 != 0)
+                .and_then(|(off, x)| Some(word(frame.cfa.offset(*off))?.offset(-x.off))),
+        };
+        let base = match (known, v.sym) {
+            (Some(b), _) => b,
+            (None, Sym::Slot(off)) if frame.cfa.0 != 0 && !state.slots.contains_key(&off) => {
+                word(frame.cfa.offset(off))?
+            }
+            // The closure's context register.
+            (None, Sym::Entry(2)) => frame.context?,
+            (None, Sym::Load(ip)) if depth < MAX_DEPTH => {
+                word(self.eval(*self.loads.get(&ip)?, state, frame, depth + 1)?)?
+            }
+            _ => return None,
+        };
+        (base.0 != 0).then(|| base.offset(v.off))
+    }
+}
+
+/// Memory of a frame.
+pub struct Frame<'m> {
+    /// Memory.
+    pub mem: &'m dyn Memory,
+    /// Where the program is loaded.
+    pub bias: LoadBias,
+    /// The frame's CFA; nil for none.
+    pub cfa: LoadAddr,
+    /// The closure, where the function is one and has just been entered.
+    pub context: Option<LoadAddr>,
+}
+
+impl Analysis<'_> {
+    /// What an instruction does to locks: (locks, mode, is a call, offset of its operand in the lock).
+    fn what(&self, i: &Instruction) -> Option<(bool, Mode, bool, i64)> {
+        if i.mnemonic() == Mnemonic::Call && i.op0_kind() == OpKind::NearBranch64 {
+            let g = self.s.function_at(FileAddr(i.near_branch_target()))?;
+            let (locks, mode) = method(self.s.function_name(g))?;
+            return Some((locks, mode, true, 0));
+        }
+        if !i.has_lock_prefix() || !matches!(i.mnemonic(), Mnemonic::Cmpxchg | Mnemonic::Xadd | Mnemonic::Add) {
+            return None;
+        }
+        let frames = self.s.inline_frames_of(self.f, FileAddr(i.ip()));
+        let outer = frames.len().checked_sub(1)?;
+        let name = frames[..outer].iter().map(|f| f.function).find(|n| method(n).is_some())?;
+        let (locks, mode) = method(name)?;
+        // The methods' own bodies have more than the fast path: only what is inlined elsewhere counts.
+        let fits = match (locks, mode) {
+            (true, Mode::Write) => i.mnemonic() == Mnemonic::Cmpxchg,
+            _ => i.mnemonic() != Mnemonic::Cmpxchg,
+        };
+        fits.then_some((locks, mode, false, field_of(name)))
+    }
+
+    fn cfa_of_sp(&self, ip: u64) -> Option<i64> {
+        let d = self.s.pclntab().sp_delta(self.f, FileAddr(ip))?;
+        Some(i64::from(d) + 8)
+    }
+
+    /// The address that a memory operand stands for.
+    fn address(&self, st: &State, i: &Instruction) -> Option<Value> {
+        if i.is_ip_rel_memory_operand() {
+            return Some(Value { sym: Sym::File, off: i.ip_rel_memory_address() as i64 });
+        }
+        if i.memory_index() != Register::None {
+            return None;
+        }
+        let disp = i.memory_displacement64() as i64;
+        match i.memory_base() {
+            Register::RSP => Some(Value { sym: Sym::Cfa, off: disp - self.cfa_of_sp(i.ip())? }),
+            Register::None => None,
+            r => st.reg(r).map(|v| v.plus(disp)),
+        }
+    }
+
+    fn run(&mut self) {
+        let mut leaders: Vec<u64> = vec![self.f.entry.0];
+        for i in &self.code {
+            match i.flow_control() {
+                FlowControl::ConditionalBranch => leaders.extend([i.near_branch_target(), i.next_ip()]),
+                FlowControl::UnconditionalBranch => leaders.push(i.near_branch_target()),
+                _ => {}
+            }
+        }
+        leaders.sort_unstable();
+        leaders.dedup();
+        let mut before: FxHashMap<u64, State> = FxHashMap::default();
+        let mut visits: FxHashMap<u64, u32> = FxHashMap::default();
+        let mut entry = State::default();
+        for (n, r) in entry.regs.iter_mut().enumerate() {
+            *r = (n != 4).then_some(Value { sym: Sym::Entry(n as u8), off: 0 });
+        }
+        before.insert(self.f.entry.0, entry);
+        let mut work = VecDeque::from([self.f.entry.0]);
+        while let Some(start) = work.pop_front() {
+            let v = visits.entry(start).or_default();
+            *v += 1;
+            if *v > MAX_VISITS {
+                continue;
+            }
+            let Some(mut st) = before.get(&start).cloned() else { continue };
+            let Some(&first) = self.by_ip.get(&start) else { continue };
+            let mut next: Vec<u64> = Vec::new();
+            for n in first..self.code.len() {
+                let i = self.code[n];
+                if i.ip() != start && leaders.binary_search(&i.ip()).is_ok() {
+                    next.push(i.ip());
+                    break;
+                }
+                self.step(&mut st, &i);
+                match i.flow_control() {
+                    FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => {}
+                    FlowControl::ConditionalBranch => {
+                        next.extend([i.near_branch_target(), i.next_ip()]);
+                        break;
+                    }
+                    FlowControl::UnconditionalBranch => {
+                        next.push(i.near_branch_target());
+                        break;
+                    }
+                    _ => break,
+                }
+            }
+            for t in next.into_iter().filter(|t| self.by_ip.contains_key(t)) {
+                let new = match before.get(&t) {
+                    Some(old) => old.meet(&st),
+                    None => st.clone(),
+                };
+                if before.get(&t) != Some(&new) {
+                    before.insert(t, new);
+                    work.push_back(t);
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, st: &mut State, i: &Instruction) {
+        let call = matches!(i.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+        if let Some((locks, mode, by_call, field)) = self.what(i) {
+            let value = if by_call { st.regs[0] } else { self.address(st, i).map(|v| v.plus(-field)) };
+            let e = LockEvent { locks, mode, value };
+            if call {
+                // While the call is under way an unlock has not happened yet, and neither has a lock.
+                self.at_calls(st, i);
+            }
+            if !locks && !self.flow.unlocks.contains(&e) {
+                self.flow.unlocks.push(e);
+            }
+            st.event(e);
+        } else if call {
+            self.at_calls(st, i);
+        }
+        if call {
+            // No register survives a call, but the frame pointer.
+            for n in (0..16).filter(|n| *n != 4 && *n != 5) {
+                st.regs[n] = Some(Value { sym: Sym::Made(i.ip(), n as u8), off: 0 });
+            }
+            return;
+        }
+        self.moves(st, i);
+    }
+
+    /// The last visit is the one that holds: states only lose facts.
+    fn at_calls(&mut self, st: &State, i: &Instruction) {
+        self.flow.at_calls.insert(i.next_ip(), st.clone());
+    }
+
+    /// Registers and stack slots.
+    fn moves(&mut self, st: &mut State, i: &Instruction) {
+        let (k0, k1) = (i.op0_kind(), i.op1_kind());
+        let wide = |r: Register| r.is_gpr64();
+        match i.mnemonic() {
+            Mnemonic::Mov if k0 == OpKind::Register && wide(i.op0_register()) => {
+                let v = match k1 {
+                    OpKind::Register => st.reg(i.op1_register()),
+                    OpKind::Memory => Some(self.load(st, i)),
+                    _ => None,
+                };
+                self.set(st, i, i.op0_register(), v);
+                return;
+            }
+            Mnemonic::Mov if k0 == OpKind::Memory => {
+                if let Some(Value { sym: Sym::Cfa, off }) = self.address(st, i) {
+                    st.drop_slots(off, i.memory_size().size() as i64);
+                    let v = match k1 {
+                        OpKind::Register if wide(i.op1_register()) => st.reg(i.op1_register()),
+                        _ => None,
+                    };
+                    // An unknown word is still not what was there before.
+                    st.slots.insert(off, v.unwrap_or(Value { sym: Sym::Made(i.ip(), 0xff), off: 0 }));
+                }
+                return;
+            }
+            Mnemonic::Lea if wide(i.op0_register()) => {
+                let v = self.address(st, i);
+                self.set(st, i, i.op0_register(), v);
+                return;
+            }
+            Mnemonic::Add | Mnemonic::Sub if k0 == OpKind::Register && wide(i.op0_register()) => {
+                let n = i.try_immediate(1).ok().map(u64::cast_signed);
+                if i.op0_register() != Register::RSP {
+                    let n = n.map(|n| if i.mnemonic() == Mnemonic::Sub { n.wrapping_neg() } else { n });
+                    let v = st.reg(i.op0_register()).zip(n).map(|(v, n)| v.plus(n));
+                    self.set(st, i, i.op0_register(), v);
+                }
+                return;
+            }
+            Mnemonic::Push | Mnemonic::Pop => {}
+            _ if i.op_count() > 0 && k0 == OpKind::Memory => {
+                let writes = iced_x86::InstructionInfoFactory::new().info(i).op0_access();
+                if matches!(
+                    writes,
+                    OpAccess::Write | OpAccess::ReadWrite | OpAccess::CondWrite | OpAccess::ReadCondWrite
+                ) && let Some(Value { sym: Sym::Cfa, off }) = self.address(st, i)
+                {
+                    let size = (i.memory_size().size() as i64).max(1);
+                    st.drop_slots(off, size);
+                    for part in 0..(size + 7) / 8 {
+                        st.slots.insert(off + part * 8, Value { sym: Sym::Made(i.ip(), 0xff), off: 0 });
+                    }
+                }
+            }
+            _ => {}
+        }
+        let mut info = iced_x86::InstructionInfoFactory::new();
+        for u in info.info(i).used_registers() {
+            let written = matches!(
+                u.access(),
+                OpAccess::Write | OpAccess::ReadWrite | OpAccess::CondWrite | OpAccess::ReadCondWrite
+            );
+            let full = u.register().full_register();
+            if written && full.is_gpr64() && full != Register::RSP {
+                self.set(st, i, full, None);
+            }
+        }
+    }
+
+    fn set(&self, st: &mut State, i: &Instruction, r: Register, v: Option<Value>) {
+        if let Some(n) = number(r).filter(|n| *n != 4) {
+            st.regs[n] = Some(v.unwrap_or(Value { sym: Sym::Made(i.ip(), n as u8), off: 0 }));
+        }
+    }
+
+    fn load(&mut self, st: &State, i: &Instruction) -> Value {
+        match self.address(st, i) {
+            Some(Value { sym: Sym::Cfa, off }) => {
+                st.slots.get(&off).copied().unwrap_or(Value { sym: Sym::Slot(off), off: 0 })
+            }
+            Some(base) => {
+                self.flow.loads.insert(i.ip(), base);
+                Value { sym: Sym::Load(i.ip()), off: 0 }
+            }
+            None => Value { sym: Sym::Made(i.ip(), 0xfe), off: 0 },
+        }
+    }
+}
