@@ -260,3 +260,28 @@ fn a_running_target_under_control_is_not_read_unasked() {
     assert!(s.text().contains("the target runs: Ctrl-C pauses"), "{}", s.text());
     assert_eq!(s.asked(|r| matches!(r, Request::Diagnose(_) | Request::Refresh | Request::Waits(_))), 0);
 }
+
+#[test]
+fn at_a_stop_findings_are_of_the_stop() {
+    let mut s = Stage::new(true, (80, 24));
+    s.keys("1");
+    assert!(s.text().contains("[Findings 4]") && s.text().contains("at the stop"), "{}", s.text());
+    let looks = s.asked(|r| matches!(r, Request::Diagnose(_)));
+    s.wait(10_000);
+    assert_eq!(s.asked(|r| matches!(r, Request::Diagnose(_))), looks);
+    // Another stop, another look.
+    s.keys("3 n 1");
+    assert_eq!(s.asked(|r| matches!(r, Request::Diagnose(_))), looks + 1);
+}
+
+#[test]
+fn what_was_under_the_cursor_is_looked_at_elsewhere() {
+    let mut s = Stage::new(false, (80, 24));
+    s.keys("j 4");
+    assert_eq!(s.app.session.goroutine.map(|g| g.0), Some(88));
+    assert!(s.text().contains("sum"), "{}", s.text());
+    s.keys("5");
+    assert!(s.text().contains("Waits around g88"), "{}", s.text());
+    s.keys("/ sql Enter");
+    assert!(s.text().contains(">v 31 x sql.(*DB).conn"), "{}", s.text());
+}

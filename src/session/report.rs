@@ -81,7 +81,8 @@ impl Session {
         out
     }
 
-    fn wait_row(&self, r: &super::waits::WaitRow) -> String {
+    /// A row of the wait graph as text.
+    pub fn wait_row(&self, r: &super::waits::WaitRow) -> String {
         let indent = "  ".repeat(r.depth as usize + 1);
         let mark = r.mark.map_or("", |m| m.word());
         match &r.kind {

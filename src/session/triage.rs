@@ -172,6 +172,7 @@ impl Session {
         let first = !self.triage.complete(self.caps.memory);
         if self.triage.asked.put(serial, result, self.now) {
             self.triage.read = read.unwrap_or(self.triage.read);
+            self.old_since = None;
             self.triage.settle(first);
         }
         self.triage.schedule(self.now);

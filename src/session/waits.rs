@@ -336,6 +336,7 @@ impl Session {
         };
         if self.waits.asked.put(serial, result, self.now) {
             self.waits.read = read.unwrap_or(self.waits.read);
+            self.old_since = None;
             self.waits.rebuild();
         }
     }

@@ -202,7 +202,12 @@ impl App {
         if s.target.is_some() {
             match s.control() {
                 true => pen.put("CONTROL", look.style("header.control")),
-                false => pen.put(if wide { "OBSERVE read-only" } else { "OBSERVE ro" }, look.style("header.observe")),
+                false => {
+                    let process = s.target.as_ref().is_none_or(|t| t.kind == TargetKind::Process);
+                    let mode = if process { "OBSERVE" } else { "FILE" };
+                    let ro = if wide { "read-only" } else { "ro" };
+                    pen.put(&format!("{mode} {ro}"), look.style("header.observe"))
+                }
             };
             pen.put(&sep, look.style("border"));
         }

@@ -77,6 +77,14 @@ impl App {
             // The goroutine that was looked at.
             self.session.waits.around = self.peeked().map(|p| p.0).or(self.session.goroutine);
         }
+        if matches!(n, 3 | 4)
+            && self.session.goroutine.is_none()
+            && !self.session.control()
+            && let Some((g, _)) = self.peeked()
+        {
+            // Nothing was chosen: what was under the cursor is better than nothing.
+            self.session.select_goroutine(g);
+        }
         self.workspace = n;
         self.zoom = 0;
         self.focus = 0;

@@ -76,6 +76,9 @@ impl Pane for HeapPane {
                 Pen::new(buf, area, row, look.style("dim"), look).skip(1).put(&text, Style::default());
                 row += 1;
             };
+            if s.target.as_ref().is_some_and(|t| t.stripped) {
+                line("the binary is stripped: types are known only where the runtime knows them".into());
+            }
             let left = h.total_rows.saturating_sub(all.len() as u64);
             if left > 0 {
                 line(format!("{} more rows", thousands(left)));

@@ -222,6 +222,16 @@ impl Pane for WaitsPane {
         let (_, _, sample) = s.waits.goroutines(self.row(s)?.goroutines)?;
         Some((sample.id, sample.user.clone()))
     }
+    fn search(&mut self, s: &Session, text: &str, forward: bool, stay: bool) -> Option<bool> {
+        let texts: Vec<String> = s.waits.rows().iter().map(|r| s.wait_row(r)).collect();
+        let line = |i: usize| texts.get(i).map(String::as_str);
+        let hit = super::list::find(line, texts.len(), self.cursor.at, text, forward, stay);
+        if let Some(i) = hit {
+            self.cursor.at = i;
+            self.moved(s);
+        }
+        Some(hit.is_some())
+    }
     fn key(&self, s: &Session) -> Option<String> {
         self.row(s).map(|r| r.key.clone())
     }
