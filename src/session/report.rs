@@ -96,6 +96,7 @@ impl Session {
                 let nobody = if *nobody { "  (no holder known)" } else { "" };
                 format!("{indent}--{}--> {object}{nobody}", op_word(*op))
             }
+            WaitRowKind::More(n) => format!("{indent}and {n} more"),
             WaitRowKind::Chain { from, op, object, holders } => {
                 let object = self.waits.object(*object).map_or(String::new(), object_text);
                 let by: Vec<String> =

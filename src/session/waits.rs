@@ -10,6 +10,9 @@ use rustc_hash::FxHashSet;
 /// Nodes asked for.
 pub const NODES: u32 = 400;
 
+/// Holders of one object that are shown.
+const HOLDERS: usize = 8;
+
 /// Why a row stands out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
@@ -50,6 +53,8 @@ pub enum WaitRowKind {
         /// Nobody is known who holds or serves it.
         nobody: bool,
     },
+    /// That many more hold or serve the object above.
+    More(usize),
     /// Goroutines, what they wait for and who holds it, in one line.
     Chain {
         /// Who waits.
@@ -299,8 +304,14 @@ impl<'a> Builder<'a> {
             let kind = WaitRowKind::Object { node: object, op, nobody: holders.is_empty() };
             let key = format!("{}{}", path.iter().map(|p| self.key(*p)).collect::<String>(), self.key(object));
             self.rows.push(WaitRow { depth: depth + 1, kind, goroutines: n, open: None, mark: None, key });
-            for (holder, evidence) in holders {
+            let left = holders.len().saturating_sub(HOLDERS);
+            for (holder, evidence) in holders.into_iter().take(HOLDERS) {
                 self.tree(holder, depth + 2, Some((object, evidence)), path);
+            }
+            if left > 0 {
+                let key = format!("{}more{}", path.iter().map(|p| self.key(*p)).collect::<String>(), self.key(object));
+                let kind = WaitRowKind::More(left);
+                self.rows.push(WaitRow { depth: depth + 2, kind, goroutines: n, open: None, mark: None, key });
             }
         }
         path.pop();

@@ -80,7 +80,7 @@ impl App {
         if matches!(n, 3 | 4)
             && self.session.goroutine.is_none()
             && !self.session.control()
-            && let Some((g, _)) = self.peeked()
+            && let Some(g) = self.peeked().map(|p| p.0).or(self.session.waits.around)
         {
             // Nothing was chosen: what was under the cursor is better than nothing.
             self.session.select_goroutine(g);

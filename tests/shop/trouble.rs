@@ -78,7 +78,7 @@ pub fn diagnosis(q: &DiagnoseQuery, looks: u64) -> Diagnosis {
             Proof,
             High,
             loc("main.(*Audit).Record.func1", AUDIT, 41),
-            "send on Audit.events that nobody can receive",
+            "chan send (*Audit).Record.func1 audit.go:41",
         )
     };
     let cycle = Finding {
@@ -104,7 +104,7 @@ pub fn diagnosis(q: &DiagnoseQuery, looks: u64) -> Diagnosis {
             Proof,
             High,
             loc("main.(*Store).Get", "/src/shop/store.go", 118),
-            "Cache.mu and Store.mu are taken in opposite orders",
+            "Cache.mu <-> Store.mu  g88 <-> g4127",
         )
     };
     let pool = Finding {
@@ -119,7 +119,7 @@ pub fn diagnosis(q: &DiagnoseQuery, looks: u64) -> Diagnosis {
             Strong,
             Medium,
             loc("database/sql.(*DB).conn", "/usr/local/go/src/database/sql/sql.go", 1369),
-            "20 of 20 connections in use, 31 goroutines queue",
+            "sql.DB: 20 of 20 in use, 31 queued",
         )
     };
     let growth = Finding {
@@ -132,7 +132,7 @@ pub fn diagnosis(q: &DiagnoseQuery, looks: u64) -> Diagnosis {
             Likely,
             Info,
             loc("net/http.(*persistConn).readLoop", "/usr/local/go/src/net/http/transport.go", 2325),
-            "response bodies that nobody closes",
+            "12 HTTP connections wait for their response's body to be read or closed",
         )
     };
     let all = if q.no_heap { vec![cycle, pool, growth] } else { vec![leak, cycle, pool, growth] };

@@ -1,7 +1,6 @@
 //! Findings: what is wrong, worst first.
 
 use super::entries::{Entries, Entry};
-use super::stack::place;
 use super::{Ctx, Cursor, Handled, Pane};
 use crate::base::GoroutineId;
 use crate::base::clock::human_ns;
@@ -96,7 +95,8 @@ impl Pane for FindingsPane {
             row += 1;
         }
         if let Some(d) = s.triage.asked.data() {
-            for text in [looking(s), unseen(d)].into_iter().flatten() {
+            let letters = (w.class == 1).then(|| "C: P proof  S strong  L likely".to_string());
+            for text in [looking(s), unseen(d), letters].into_iter().flatten() {
                 if row < area.height {
                     Pen::new(buf, area, row, look.style("dim"), look).skip(1).put(&text, Style::default());
                     row += 1;
@@ -249,7 +249,6 @@ struct Widths {
     kind: usize,
     class: usize,
     what: usize,
-    place: usize,
     oldest: usize,
     trend: usize,
 }
@@ -260,23 +259,18 @@ impl Widths {
         let oldest = if findings.iter().any(|f| f.oldest_ns.is_some()) { 6 } else { 0 };
         let trend = findings.iter().map(|f| trend(f).len()).max().unwrap_or(0);
         let trend = if trend > 0 { trend.max(5) } else { 0 };
-        let class = if width < 60 { 0 } else { 6 };
+        // A narrow screen has room for a letter: the word is in Detail.
+        let class = if width < 100 { 1 } else { 6 };
         let kind = longest.min(if width < 100 { 14 } else { 18 });
-        let used = 1 + 5 + kind + 1 + class + usize::from(class > 0) + 7;
+        let used = 1 + 5 + kind + 1 + class + 1 + 7;
         let rest = width.saturating_sub(used + oldest + usize::from(oldest > 0) + trend + usize::from(trend > 0));
-        let place = if rest < 64 { 0 } else { 16 };
-        Widths { kind, class, what: rest.saturating_sub(place + usize::from(place > 0)), place, oldest, trend }
+        Widths { kind, class, what: rest, oldest, trend }
     }
     fn heading(&self, pen: &mut Pen) {
         let s = Style::default();
         pen.skip(1).column("SEV", 4, s).column("KIND", self.kind, s);
-        if self.class > 0 {
-            pen.column("CLASS", self.class, s);
-        }
+        pen.column(if self.class > 1 { "CLASS" } else { "C" }, self.class, s);
         pen.right("COUNT", 6, s).column("WHAT", self.what, s);
-        if self.place > 0 {
-            pen.column("PLACE", self.place, s);
-        }
         if self.oldest > 0 {
             pen.right("OLDEST", self.oldest, s);
         }
@@ -289,14 +283,10 @@ impl Widths {
         let (word, style) = severity_word(f.severity);
         pen.column(word, 4, look.style(style));
         pen.column(f.kind.name(), self.kind, look.style("user"));
-        if self.class > 0 {
-            pen.column(f.class.name(), self.class, look.style(class_style(f.class)));
-        }
+        let class = if self.class > 1 { f.class.name().to_string() } else { f.class.name()[..1].to_uppercase() };
+        pen.column(&class, self.class, look.style(class_style(f.class)));
         pen.right(&thousands(f.count), 6, look.style("text"));
         pen.column(&printable_str(&f.summary, 400), self.what, look.style("text"));
-        if self.place > 0 {
-            pen.column_end(&place(&f.at), self.place, look.style("dim"));
-        }
         if self.oldest > 0 {
             pen.right(&f.oldest_ns.map_or("-".into(), human_ns), self.oldest, look.style("text"));
         }

@@ -309,6 +309,13 @@ fn wait_text(w: &WaitOn) -> String {
     }
     if let Some((n, cap)) = w.buffer {
         t.push_str(&format!(" {n}/{cap}"));
+    } else if let Some(d) = &w.detail {
+        t.push_str(&format!(" {d}"));
+    }
+    match w.peers.as_slice() {
+        [] => {}
+        [one] => t.push_str(&format!(" g{one}")),
+        [one, ..] => t.push_str(&format!(" g{one} and more")),
     }
     if w.name.is_none()
         && let Some(a) = w.addr

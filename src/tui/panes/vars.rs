@@ -92,9 +92,7 @@ impl Pane for VarsPane {
             _ if rows.is_empty() && s.state == RunState::Running && s.control() => {
                 Some("the target runs: Ctrl-C pauses")
             }
-            _ if rows.is_empty() && s.viewed().0.is_none() && !s.control() => {
-                Some("no goroutine selected: Enter in Goroutines")
-            }
+            _ if s.viewed().0.is_none() && !s.control() => Some("no goroutine selected: Enter in Goroutines"),
             _ => None,
         };
         if let Some(n) = note {

@@ -65,7 +65,7 @@ impl WaitsPane {
                 self.moved(s);
                 return Handled::Yes;
             }
-            WaitRowKind::Object { .. } => None,
+            WaitRowKind::Object { .. } | WaitRowKind::More(_) => None,
             WaitRowKind::Chain { holders, .. } => holders.first().map(|(n, _)| *n),
         };
         let Some(holder) = holder else { return open(s, row.goroutines) };
@@ -200,7 +200,7 @@ impl Pane for WaitsPane {
                     WaitRowKind::Object { node, .. } | WaitRowKind::Chain { object: node, .. } => {
                         s.waits.object(*node)?.addr
                     }
-                    WaitRowKind::Goroutine { .. } => None,
+                    WaitRowKind::Goroutine { .. } | WaitRowKind::More(_) => None,
                 });
                 return match addr {
                     Some(a) => Handled::Then(Do::Session(Action::Refs(a.to_string()))),
@@ -293,7 +293,7 @@ fn legend(rows: &[WaitRow]) -> String {
         Evidence::Defer => "(d) deferred unlock",
         Evidence::Frame => "(f) frame between Lock and Unlock",
         Evidence::Runtime => "(r) runtime's record",
-        Evidence::Exclusion => "(i) nobody else refers to it",
+        Evidence::Exclusion => "(i) only it refers to it",
     };
     used.iter().map(text).collect::<Vec<_>>().join("  ")
 }
@@ -336,6 +336,9 @@ fn draw_row(pen: &mut Pen, s: &Session, r: &WaitRow, ctx: &Ctx) {
                 pen.skip(1).put(text, look.style("warn"));
             }
         }
+        WaitRowKind::More(n) => {
+            pen.skip(2 + 2 * r.depth as usize).put(&format!("and {n} more"), look.style("dim"));
+        }
         WaitRowKind::Chain { from, op, object: node, holders } => {
             pen.skip(1);
             let Some(o) = s.waits.object(*node) else { return };
@@ -357,8 +360,12 @@ fn draw_row(pen: &mut Pen, s: &Session, r: &WaitRow, ctx: &Ctx) {
                 }
                 _ => object(pen, o, if holders.is_empty() { 20 } else { 50 }, ctx),
             }
-            for (holder, e) in holders {
+            for (i, (holder, e)) in holders.iter().enumerate() {
                 pen.skip(1);
+                if i == 2 {
+                    pen.put(&format!("+{} more", holders.len() - 2), look.style("dim"));
+                    break;
+                }
                 edge(pen, &format!("{} ({})", held_word(o), e.letter()), brief == Brief::Name, ctx);
                 goroutines(pen, s, *holder, brief, ctx);
             }
