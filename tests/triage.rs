@@ -50,9 +50,11 @@ fn a_finding_leads_to_its_waits() {
     assert!(s.text().contains("cycles only") && !s.text().contains("LEAK"), "{}", s.text());
     s.keys("l");
     assert!(s.text().contains("leaks only") && s.text().contains("LEAK"), "{}", s.text());
+    // First without the heap, then with it; leaks with it at once.
+    assert_eq!(s.asked(|r| matches!(r, Request::Waits(q) if q.scope == adit::model::WaitScope::Leaks)), 1);
     s.keys("l z");
     assert!(s.text().contains("CYCLE g88"), "{}", s.text());
-    assert_eq!(s.asked(|r| matches!(r, Request::Waits(q) if q.scope == adit::model::WaitScope::Cycles)), 1);
+    assert_eq!(s.asked(|r| matches!(r, Request::Waits(q) if q.scope == adit::model::WaitScope::Cycles)), 2);
 }
 
 #[test]

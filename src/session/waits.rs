@@ -334,9 +334,13 @@ impl Session {
         if !self.readable() {
             return;
         }
-        if let Some(serial) = self.waits.asked.want(q, self.generation, self.now) {
-            let quiet = self.waits.asked.question() == Some(q);
-            self.ask_quietly(Purpose::Waits { serial }, Request::Waits(q.clone()), quiet);
+        let known = self.waits.asked.question().is_some_and(|k| k.around == q.around && k.scope == q.scope);
+        let mut q = q.clone();
+        // Another part: first without the heap, to be quick. Leaks cannot be seen without it.
+        q.no_heap |= !known && self.waits.asked.failure().is_none() && q.scope != WaitScope::Leaks;
+        if let Some(serial) = self.waits.asked.want(&q, self.generation, self.now) {
+            let quiet = self.waits.asked.question() == Some(&q);
+            self.ask_quietly(Purpose::Waits { serial }, Request::Waits(q), quiet);
         }
     }
 

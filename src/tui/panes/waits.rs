@@ -255,7 +255,7 @@ fn note(s: &Session, q: &WaitQuery) -> Option<(String, &'static str)> {
         };
     };
     if s.waits.asked.question() != Some(q) {
-        return None;
+        return if s.waits.rows().is_empty() { say("looking who waits for whom") } else { None };
     }
     if let Some(a) = q.around.filter(|a| !s.waits.has(*a)) {
         let rest = if s.waits.rows().is_empty() { "" } else { "; others:" };
