@@ -176,6 +176,15 @@ fn failures_say_why() {
     assert!(s.text().contains("no wait graph: cannot read"), "{}", s.text());
     s.line("heap");
     assert!(s.text().contains("cannot read the goroutines"), "{}", s.text());
+    s.keys("1");
+    s.shop.broken = None;
+    s.wait(2_100);
+    assert!(s.text().contains("[Findings 4]"), "it looks again: {}", s.text());
+    s.shop.broken = Some("permission denied");
+    s.size = (120, 40);
+    s.wait(2_100);
+    let text = s.text();
+    assert!(text.contains("the newest look failed: permission denied") && text.contains("lock-cycle"), "{text}");
     s.line("refs sum");
     assert!(s.text().contains("[References to sum]") && s.text().contains("permission denied"), "{}", s.text());
 }

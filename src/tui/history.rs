@@ -8,6 +8,8 @@ use crate::session::Tone;
 use crate::session::goroutines::Place as ListPlace;
 use crate::session::heap::RefsQuery;
 
+/// The workspace with references: they are asked for again only where they are seen.
+const DATA: u8 = 4;
 /// Places kept.
 const KEPT: usize = 200;
 
@@ -36,7 +38,7 @@ impl Spot {
             || self.goroutine != to.goroutine
             || self.list.listing != to.list.listing
             || self.around != to.around
-            || self.refs != to.refs
+            || (self.refs != to.refs && to.workspace == DATA)
             || frame
             || place
     }
@@ -99,7 +101,7 @@ impl App {
         self.session.select_frame(to.goroutine, to.frame);
         self.session.list.go(to.list);
         (self.session.waits.around, self.session.waits.scope) = (to.around, to.scope);
-        if let Some(q) = to.refs {
+        if let Some(q) = to.refs.filter(|_| to.workspace == DATA) {
             self.session.show_refs(q);
         }
         self.go_workspace(to.workspace);

@@ -182,7 +182,8 @@ impl Widths {
         pen.put(letter(d), look.style("dim")).put(if d.recovers { "R " } else { "  " }, look.style("key"));
         let tail = self.place + 1 + if self.frame > 0 { self.frame + 1 } else { 0 };
         let room = pen.room().saturating_sub(tail);
-        pen.column(&call_text(d), room, look.style("defer"));
+        let own = stack.frames.get(frame).is_some_and(|f| f.hidden);
+        pen.column(&call_text(d), room, look.style(if own { "hidden" } else { "defer" }));
         if self.frame > 0 {
             let name = stack.frames.get(frame).map_or(String::new(), |f| frame_name(&f.at));
             pen.column(&name, self.frame, look.style("user"));

@@ -96,7 +96,9 @@ impl Pane for FindingsPane {
         }
         if let Some(d) = s.triage.asked.data() {
             let letters = (w.class == 1).then(|| "C: P proof  S strong  L likely".to_string());
-            for text in [looking(s), unseen(d), letters].into_iter().flatten() {
+            let failed = s.triage.asked.failure().filter(|_| s.triage.frozen.is_none());
+            let failed = failed.map(|why| format!("the newest look failed: {why}"));
+            for text in [failed, looking(s), unseen(d), letters].into_iter().flatten() {
                 if row < area.height {
                     Pen::new(buf, area, row, look.style("dim"), look).skip(1).put(&text, Style::default());
                     row += 1;
