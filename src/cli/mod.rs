@@ -55,6 +55,8 @@ fn fail(f: &Failure, json: bool, common: &Common) -> u8 {
 fn wants_json(cli: &Cli) -> bool {
     match &cli.command {
         Some(Sub::Goroutines(g)) => g.json,
+        Some(Sub::Diagnose(d)) => d.json,
+        Some(Sub::Waits { json, .. }) => *json,
         Some(Sub::Stack { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. }) => *json,
         _ => false,
     }
@@ -134,6 +136,23 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let (mut client, spec) = reader(common, target, exe.clone(), false)?;
             let target = batch::open(&mut client, spec)?;
             batch::stack(&mut client, &target, &args, &mut out())
+        }
+        Sub::Diagnose(d) => {
+            let args = batch::Diagnose {
+                min: d.class(),
+                no_heap: d.no_heap,
+                mutes: d.mute.clone(),
+                style: style(common, d.json),
+            };
+            let (mut client, spec) = reader(common, &d.target, d.exe.clone(), d.consistent)?;
+            let target = batch::open(&mut client, spec)?;
+            batch::diagnose(&mut client, &target, &args, &mut out())
+        }
+        Sub::Waits { target, goroutine, exe, consistent, json } => {
+            let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
+            let (mut client, spec) = reader(common, target, exe.clone(), *consistent)?;
+            let target = batch::open(&mut client, spec)?;
+            batch::waits(&mut client, &target, &args, &mut out())
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod panic;
 pub mod pcinfo;
 pub mod rtype;
+pub mod sched;
 pub mod stack;
 pub mod unwind;
 pub mod value;
