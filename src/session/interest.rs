@@ -88,7 +88,7 @@ impl Session {
         self.scope_of = (self.goroutine, self.frame);
         if let Some(g) = of.filter(|g| self.goroutine != Some(*g)) {
             let Some((Ok(s), _)) = self.stack_of(of) else { return };
-            self.scope_of = (Some(g), super::perform::first_user(&s.frames));
+            self.scope_of = (Some(g), self.first_frame(of, &s.frames));
         }
         if !self.caps.variables || !self.readable() {
             return;

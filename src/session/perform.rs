@@ -3,6 +3,7 @@
 use super::{Action, BreakpointEdit, FrameMove, Needs, Purpose, RunState, Session, Tone};
 use crate::backend::protocol::{FrameRef, LoadLimits, Request, ResumeKind};
 use crate::base::GoroutineId;
+use crate::goruntime::pcinfo::is_plumbing;
 use crate::model::{BreakpointPlace, BreakpointSpec, Frame, Location};
 use std::sync::Arc;
 
@@ -188,10 +189,18 @@ impl Session {
         self.frame_at = None;
         // Its stack may be here already, from looking at the list.
         if let Some((Ok(s), true)) = self.stack_of(Some(g)) {
-            self.frame = first_user(&s.frames);
+            self.frame = self.first_frame(Some(g), &s.frames);
             self.auto_frame = false;
         }
         self.message = None;
+    }
+
+    /// The frame of a goroutine to look at first: where the stop is; of one that waits, the one that the user wrote.
+    pub fn first_frame(&self, g: Option<GoroutineId>, frames: &[Frame]) -> u32 {
+        let stopped = self.state == RunState::Stopped && self.stop.as_ref().is_some_and(|s| s.goroutine == g);
+        let shown = |f: &&Frame| !f.hidden && !f.system_stack;
+        let own = |f: &&Frame| shown(f) && (stopped || !is_plumbing(&f.at.function));
+        frames.iter().find(own).or_else(|| frames.iter().find(shown)).map_or(0, |f| f.index)
     }
 
     /// As [`Session::select_goroutine`], and a frame of it.
@@ -299,11 +308,6 @@ pub(super) const STEP_PATIENCE: std::time::Duration = std::time::Duration::from_
 /// Does it end by itself, soon?
 pub fn is_step(kind: &ResumeKind) -> bool {
     !matches!(kind, ResumeKind::Continue | ResumeKind::To(_))
-}
-
-/// The first frame that is the user's.
-pub(super) fn first_user(frames: &[Frame]) -> u32 {
-    frames.iter().find(|f| !f.hidden && !f.system_stack).map_or(0, |f| f.index)
 }
 
 /// What an action needs; the command table says the same of its commands.

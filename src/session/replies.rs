@@ -348,8 +348,7 @@ impl Session {
     fn put_stack(&mut self, g: Option<crate::base::GoroutineId>, data: Result<Stack, String>) {
         if g == self.goroutine && self.auto_frame {
             if let Ok(s) = &data {
-                let user = s.frames.iter().find(|f| !f.hidden && !f.system_stack);
-                self.frame = user.map_or(0, |f| f.index);
+                self.frame = self.first_frame(g, &s.frames);
             }
             self.auto_frame = false;
         }

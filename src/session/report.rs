@@ -137,7 +137,8 @@ pub fn op_word(op: WaitOp) -> &'static str {
 pub fn object_name(o: &WaitObject) -> String {
     let kind = format!("{:?}", o.kind).to_lowercase();
     let text = match (&o.name, &o.type_name, o.addr) {
-        (Some(n), _, _) => n.strip_prefix("main.").unwrap_or(n).to_string(),
+        // As frames are written: `(*Store).mu`, not `(*main.Store).mu`.
+        (Some(n), _, _) => n.strip_prefix("main.").unwrap_or(n).replacen("(*main.", "(*", 1),
         (None, Some(t), Some(a)) => format!("{t} {a}"),
         (None, Some(t), None) => format!("nil {t}"),
         (None, None, Some(a)) => format!("{kind} {a}"),

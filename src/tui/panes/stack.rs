@@ -89,8 +89,12 @@ impl Pane for StackPane {
             }
         };
         let lines = lines(stack);
-        let selected = if ctx.peek.is_none() { Some(s.frame as usize) } else { None };
-        let key = (Some(stack.goroutine), s.frame);
+        // Of the goroutine under another pane's cursor the frame that its variables are of.
+        let selected = match ctx.peek {
+            None => Some(s.frame as usize),
+            Some(g) => Some(s.first_frame(Some(g), &stack.frames) as usize),
+        };
+        let key = (Some(stack.goroutine), selected.unwrap_or(0) as u32);
         if selected.is_some() && self.shown != Some(key) {
             self.shown = Some(key);
             let at = lines.iter().position(|l| matches!(l, Line::Frame(i) if Some(*i) == selected));

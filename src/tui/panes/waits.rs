@@ -293,7 +293,7 @@ fn legend(rows: &[WaitRow]) -> String {
         Evidence::Defer => "(d) deferred unlock",
         Evidence::Frame => "(f) frame between Lock and Unlock",
         Evidence::Runtime => "(r) runtime's record",
-        Evidence::Exclusion => "(i) only it refers to it",
+        Evidence::Exclusion => "(i) refers to it",
     };
     used.iter().map(text).collect::<Vec<_>>().join("  ")
 }
