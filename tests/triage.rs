@@ -296,3 +296,10 @@ fn what_was_under_the_cursor_is_looked_at_elsewhere() {
     s.keys("/ sql Enter");
     assert!(s.text().contains(">v 31 x sql.(*DB).conn"), "{}", s.text());
 }
+
+#[test]
+fn beside_a_goroutine_that_is_looked_at_stands_what_it_waits_for() {
+    let mut s = Stage::new(false, (120, 40));
+    s.keys("j Enter Enter");
+    insta::assert_snapshot!("observe-debug-120x40", s.text());
+}

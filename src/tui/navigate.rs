@@ -92,6 +92,11 @@ impl App {
         self.search = None;
         let screen = self.last_screen;
         self.lay_out(screen);
+        // A program that is only looked at writes to its own terminal: who waits for whom says more.
+        let strip = self.slots.iter().find(|s| s.panes.first() == Some(&PaneId::Output));
+        if n == 3 && !self.session.caps.output && strip.is_some_and(|s| self.tabs[3][self.slot_index(s)] == 0) {
+            self.show_tab(PaneId::Waits);
+        }
     }
 
     /// Shows a place in Source.
