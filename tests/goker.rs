@@ -150,10 +150,15 @@ fn overlay(root: &Path, dir: &Path) -> PathBuf {
     let mutex = root.join("src/internal/sync/mutex.go");
     let sema = root.join("src/runtime/sema.go");
     let text = std::fs::read_to_string(&mutex).unwrap();
-    let text = text
-        .replace("func (m *Mutex) Lock() {", "func (m *Mutex) Lock() {\n\tm.lock0()\n\town(m)\n}\n\nfunc (m *Mutex) lock0() {")
-        .replace("func (m *Mutex) Unlock() {", "func (m *Mutex) Unlock() {\n\tdisown(m)\n\tm.unlock0()\n}\n\nfunc (m *Mutex) unlock0() {")
-        + r#"
+    let text =
+        text.replace(
+            "func (m *Mutex) Lock() {",
+            "func (m *Mutex) Lock() {\n\tm.lock0()\n\town(m)\n}\n\nfunc (m *Mutex) lock0() {",
+        )
+        .replace(
+            "func (m *Mutex) Unlock() {",
+            "func (m *Mutex) Unlock() {\n\tdisown(m)\n\tm.unlock0()\n}\n\nfunc (m *Mutex) unlock0() {",
+        ) + r#"
 type owner struct {
 	addr uintptr
 	goid uint64
@@ -228,9 +233,11 @@ fn adit(args: &[&str]) -> Value {
 /// `frame(...) [reason]` of the outermost frame, as the distribution's test writes it.
 fn signature(g: &Value) -> Option<String> {
     let frames = g["stack"].as_array()?;
-    let f = frames.iter().rev().map(|f| f["function"].as_str().unwrap_or("")).find(|f| {
-        *f != "runtime.goexit" && !f.contains(".gowrap")
-    })?;
+    let f = frames
+        .iter()
+        .rev()
+        .map(|f| f["function"].as_str().unwrap_or(""))
+        .find(|f| *f != "runtime.goexit" && !f.contains(".gowrap"))?;
     Some(format!("{}(...) [{}]", f.strip_prefix("main.").unwrap_or(f), g["wait_reason"].as_str().unwrap_or("")))
 }
 
@@ -293,7 +300,8 @@ fn score(k: &Kernel, profile: &str, goroutines: &Value, diagnosis: &Value, s: &m
     if total == 0 {
         return;
     }
-    let by_runtime: u64 = in_profile(k, profile).iter().map(|(i, n)| (*n).min(present.get(i).copied().unwrap_or(0))).sum();
+    let by_runtime: u64 =
+        in_profile(k, profile).iter().map(|(i, n)| (*n).min(present.get(i).copied().unwrap_or(0))).sum();
     s.runs += 1;
     s.recall += f64::from(found) / total as f64;
     s.baseline += by_runtime as f64 / total as f64;
@@ -329,11 +337,8 @@ fn recall_and_kinds() {
             let core = dir.path().join("core");
             let core = core.to_str().unwrap();
             adit(&["snapshot", &pid, "-o", core, "--force", "--json"]);
-            let ways: &[(&str, &[&str])] = &[
-                ("observe", &[&pid]),
-                ("snapshot", &[&pid, "--consistent"]),
-                ("core", &[core]),
-            ];
+            let ways: &[(&str, &[&str])] =
+                &[("observe", &[&pid]), ("snapshot", &[&pid, "--consistent"]), ("core", &[core])];
             for (i, (way, target)) in ways.iter().enumerate() {
                 // In the short form each kernel is looked at in one of the ways.
                 if !many && i != (n + r as usize) % 3 {
@@ -343,9 +348,11 @@ fn recall_and_kinds() {
                 let diagnosis = adit(&[&["diagnose"], *target, &["--json"]].concat());
                 score(k, &run.profile, &goroutines, &diagnosis, scores.entry(way).or_default());
                 // The parent of all waits asleep: nothing else may be said to be stuck.
-                let main = diagnosis["findings"].as_array().unwrap().iter().any(|f| {
-                    f["goroutines"].as_array().unwrap().iter().any(|g| g == 1)
-                });
+                let main = diagnosis["findings"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .any(|f| f["goroutines"].as_array().unwrap().iter().any(|g| g == 1));
                 assert!(!main, "{}: main is said to be stuck", k.name);
             }
         }
@@ -355,16 +362,28 @@ fn recall_and_kinds() {
     }
     for (way, rows) in &table {
         let shown: Vec<&(String, String, Score)> = rows.iter().filter(|r| r.2.runs > 0).collect();
-        let mean = |f: &dyn Fn(&Score) -> f64| shown.iter().map(|r| f(&r.2) / f64::from(r.2.runs)).sum::<f64>() / shown.len() as f64;
+        let mean = |f: &dyn Fn(&Score) -> f64| {
+            shown.iter().map(|r| f(&r.2) / f64::from(r.2.runs)).sum::<f64>() / shown.len() as f64
+        };
         let (recall, baseline) = (mean(&|s| s.recall), mean(&|s| s.baseline));
         let typed: Vec<_> = shown.iter().filter(|r| !accepted(&r.1).is_empty()).collect();
         let kinds = typed.iter().map(|r| f64::from(r.2.right) / f64::from(r.2.runs)).sum::<f64>() / typed.len() as f64;
         for (name, sub, s) in rows {
             let share = |v: f64| v / f64::from(s.runs.max(1));
-            println!("{way:9} {name:26} {sub:30} appeared {:3} recall {:.3} profile {:.3} kind {:2} {:?}",
-                s.runs, share(s.recall), share(s.baseline), s.right, s.kinds);
+            println!(
+                "{way:9} {name:26} {sub:30} appeared {:3} recall {:.3} profile {:.3} kind {:2} {:?}",
+                s.runs,
+                share(s.recall),
+                share(s.baseline),
+                s.right,
+                s.kinds
+            );
         }
-        println!("{way}: {} programs; recall {recall:.4}, the runtime's profile {baseline:.4}; kind right {kinds:.3} of {}", shown.len(), typed.len());
+        println!(
+            "{way}: {} programs; recall {recall:.4}, the runtime's profile {baseline:.4}; kind right {kinds:.3} of {}",
+            shown.len(),
+            typed.len()
+        );
         assert!(recall >= 0.902 && recall >= baseline - 0.02, "{way}: recall {recall}, baseline {baseline}");
         assert!(kinds >= if many { 0.85 } else { 0.7 }, "{way}: kinds {kinds}");
     }
@@ -385,7 +404,10 @@ fn holders() {
     let version = std::fs::read_to_string(root.join("VERSION")).unwrap_or_default();
     let new = ["go1.26", "go1.27"].iter().any(|v| version.starts_with(v));
     if !new || root.to_string_lossy().contains("/pkg/mod/") {
-        println!("left out: needs an installed Go 1.26 or newer (this is {})", version.lines().next().unwrap_or("unknown"));
+        println!(
+            "left out: needs an installed Go 1.26 or newer (this is {})",
+            version.lines().next().unwrap_or("unknown")
+        );
         return;
     }
     let exe = build(&root, "", true);
@@ -396,8 +418,12 @@ fn holders() {
             let pid = run.child.id() as i32;
             let waits = adit(&["waits", &pid.to_string(), "--json"]);
             let truth = owners(pid);
-            let objects: HashMap<&str, &Value> =
-                waits["nodes"].as_array().unwrap().iter().filter_map(|n| Some((n["id"].as_str()?, n.get("object")?))).collect();
+            let objects: HashMap<&str, &Value> = waits["nodes"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(|n| Some((n["id"].as_str()?, n.get("object")?)))
+                .collect();
             for e in waits["edges"].as_array().unwrap() {
                 let known = matches!(e["evidence"].as_str(), Some("defer" | "frame"));
                 let Some(o) = e["from"].as_str().and_then(|f| objects.get(f)).filter(|_| known) else { continue };
@@ -410,7 +436,10 @@ fn holders() {
                 let holder: u64 = e["to"].as_str().unwrap().trim_start_matches('g').parse().unwrap();
                 match truth.get(&addr.0) {
                     Some(g) if *g == holder => right += 1,
-                    other => wrong.push(format!("{}: {addr:?} is held by {other:?}, not by g{holder} ({})", k.name, e["evidence"])),
+                    other => wrong.push(format!(
+                        "{}: {addr:?} is held by {other:?}, not by g{holder} ({})",
+                        k.name, e["evidence"]
+                    )),
                 }
             }
         }

@@ -151,6 +151,15 @@ impl Parked<'_> {
     fn frame_of(&self, is: impl Fn(&str) -> bool) -> Option<&RawFrame> {
         self.frames().iter().find(|f| f.info.frames.iter().any(|l| is(&l.at.function)))
     }
+    /// The function whose lock or semaphore it is: the innermost one that is neither the runtime's nor a mutex's own.
+    fn waiter(&self) -> &str {
+        let inner = |f: &str| {
+            let own = ["runtime.", "internal/sync.", "internal/runtime/", "sync.runtime_", "sync.(*Mutex)."];
+            own.iter().any(|p| f.starts_with(p))
+        };
+        let mut all = self.frames().iter().flat_map(|f| f.info.frames.iter().map(|l| l.at.function.as_str()));
+        all.find(|f| !inner(f)).unwrap_or("")
+    }
     fn calls(&self, function: &str) -> bool {
         self.frame_of(|f| f == function).is_some()
     }
