@@ -163,7 +163,9 @@ fn a_healthy_program_says_who_looked() {
     let mut s = Stage::with(shop, (80, 24), options());
     insta::assert_snapshot!("triage-healthy-80x24", s.text());
     s.keys("5");
-    assert!(s.text().contains("nothing blocks"), "{}", s.text());
+    assert!(s.text().contains("nothing blocks on g27, and it waits for nothing"), "{}", s.text());
+    s.keys("l");
+    assert!(s.text().contains("leaks are not known here"), "{}", s.text());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The selected finding in full: what it is, the evidence, the circle, what to do next.
 
 use super::entries::{Entries, Entry};
-use super::findings::{class_style, mute_text, severity_word, trend};
+use super::findings::{brief, class_style, mute_text, severity_word, trend};
 use super::stack::{frame_name, place};
 use super::{Ctx, Handled, Pane};
 use crate::base::clock::human_ns;
@@ -38,7 +38,7 @@ const LABELS: usize = 7;
 fn entries(f: &Finding) -> Vec<Entry<To>> {
     let mut v: Vec<Entry<To>> = Vec::new();
     let mut put = |label: &str, text: String, style: &'static str, to: To| {
-        v.push(Entry { label: label.into(), indent: 0, text: printable_str(&text, 2_000), style, to });
+        v.push(Entry { label: label.into(), indent: 0, text: printable_str(&brief(&text), 2_000), style, to });
     };
     let (word, style) = severity_word(f.severity);
     put(word, f.summary.clone(), style, To::Nothing);
