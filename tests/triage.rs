@@ -305,3 +305,15 @@ fn beside_a_goroutine_that_is_looked_at_stands_what_it_waits_for() {
     s.keys("j Enter Enter");
     insta::assert_snapshot!("observe-debug-120x40", s.text());
 }
+
+#[test]
+fn a_process_that_ends_while_it_is_looked_at_leaves_what_was_read() {
+    let mut s = Stage::new(false, (80, 24));
+    s.shop.gone = true;
+    s.wait(2_100);
+    let text = s.text();
+    assert!(text.contains("process is gone") && text.contains("lock-cycle") && text.contains("(*Queue).Pop"), "{text}");
+    let asked = s.asked(|_| true);
+    s.wait(10_000).keys("j w");
+    assert_eq!(s.asked(|_| true), asked, "nobody is there to answer");
+}

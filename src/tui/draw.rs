@@ -316,6 +316,14 @@ impl App {
             if seen.contains(&line) || (self.session.why_not(c.needs).is_some() && self.session.target.is_some()) {
                 continue;
             }
+            let off = match line {
+                "snapshot" => self.session.why_no_snapshot().is_some(),
+                "freeze" => !self.session.live() && self.session.triage.frozen.is_none(),
+                _ => false,
+            };
+            if off {
+                continue;
+            }
             seen.push(line);
             let short = match line {
                 "prompt break" => "new",

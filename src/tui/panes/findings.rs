@@ -239,7 +239,8 @@ fn instead(s: &Session) -> Vec<Entry<()>> {
     };
     let mut v = vec![line(format!("no known pattern; {groups} to look at by hand"), "text")];
     if d.muted > 0 {
-        v.push(line(format!("{} findings are muted (:mutes)", thousands(d.muted)), "warn"));
+        let what = if d.muted == 1 { "finding is" } else { "findings are" };
+        v.push(line(format!("{} {what} muted (:mutes)", thousands(d.muted)), "warn"));
     }
     let ran: Vec<&str> = d.detectors.iter().filter(|r| r.ran).map(|r| r.kind.name()).collect();
     if !ran.is_empty() {
