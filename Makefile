@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build go check safety agreement bench clean
+.PHONY: demo test build go check safety agreement bench layouts clean
 
 # One static file: musl where that target is installed, else glibc linked statically.
 build:
@@ -41,6 +41,18 @@ agreement: go
 bench: go build
 	@go=$$(.ci/setup-go 2>/dev/null) && dlv=$$(.ci/setup-dlv "$$go") && \
 	ADIT_GO="$$go" ADIT_DLV="$$dlv" ADIT_BIN=$(TARGET_DIR)/static/adit cargo bench --bench speed
+
+# Tables of the Go runtime's structures, for stripped programs: one program built by each release, its DWARF read. A new release is
+# one more name here, a new field one more row (with any offset) in the table.
+LAYOUT_RELEASES := 1.21.13 1.22.10 1.23.1 1.23.2 1.23.3 1.23.4 1.23.9 1.24.3 1.24.5 1.24.6 1.24.11 1.25.5 1.26.6 1.27.3
+LAYOUT_EXPERIMENTS := 1.25.5:greenteagc 1.26.6:nogreenteagc 1.27.3:nogreenteagc
+layouts: go
+	@go=$$(.ci/setup-go 2>/dev/null) && dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd tests/programs/layouts && \
+	for r in $(LAYOUT_RELEASES) $(LAYOUT_EXPERIMENTS); do \
+	  x=$${r#*:}; [ "$$x" = "$$r" ] && x=; \
+	  GOTOOLCHAIN=go$${r%%:*} GOEXPERIMENT=$$x GOFLAGS= GOWORK=off "$$go" build -o "$$dir/$$r" . || exit 1; \
+	done && cd ../../.. && cargo run --quiet --example layouts -- src/goruntime/layout "$$dir"/* && \
+	rustfmt --edition 2024 src/goruntime/layout/table.rs src/goruntime/layout/waitreasons.rs
 
 clean:
 	cargo clean

@@ -26,13 +26,14 @@ fn main() {
     println!("adit: {}", b.bin.display());
     println!("dlv:  {}", b.dlv.as_ref().map_or("none: its columns stay empty".into(), |d| d.display().to_string()));
     type Measure = (&'static str, fn(&Bench));
-    let all: [Measure; 6] = [
+    let all: [Measure; 7] = [
         ("attach", Bench::attach),
         ("first-list", Bench::first_list),
         ("goroutines", Bench::goroutines),
         ("stacks", Bench::stacks),
         ("next", Bench::next),
         ("values", Bench::values),
+        ("snapshot", Bench::snapshot),
     ];
     for (name, run) in all {
         if name.contains(&only) {
@@ -280,6 +281,36 @@ impl Bench {
         let ours = (0..3).map(|_| watch(self.adit(&["goroutines", &pid, "--json", "--stack", "50"])).0).collect();
         let theirs = self.dlv_attach(t.pid(), &["goroutines -t"]);
         row("all stacks of 100,000", median(ours), theirs);
+    }
+
+    /// How long a process stands for a copy of all its memory, by our own word and by its heartbeat; and the list from the file.
+    fn snapshot(&self) {
+        let exe = build("parked", &[]);
+        let dir = tempfile::tempdir().expect("a folder");
+        for n in [10_000, 100_000] {
+            let t = Target::start(&exe, n);
+            let pid = t.pid().to_string();
+            let file = dir.path().join("copy");
+            let path = file.to_str().expect("a path");
+            let (mut said, mut gaps) = (Vec::new(), Vec::new());
+            for _ in 0..ROUNDS {
+                t.reset();
+                let mut c = self.adit(&["snapshot", &pid, "-o", path, "--force", "--json"]);
+                let out = c.stdout(Stdio::piped()).output().expect("adit runs");
+                let v: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
+                said.push(Duration::from_micros(v["pause_us"].as_u64().expect("a pause")));
+                gaps.push(t.gap());
+            }
+            let size = std::fs::metadata(&file).expect("a file").len() >> 20;
+            let list = (0..ROUNDS).map(|_| watch(self.adit(&["goroutines", path, "--json"])).0).collect();
+            let dump = dir.path().join("dlv");
+            t.reset();
+            let whole = self.dlv_attach(t.pid(), &[&format!("dump {}", dump.display())]);
+            let theirs = whole.map(|_| t.gap());
+            row(&format!("copy of {n} goroutines, {size} MiB: it stands for"), median(said), None);
+            row("  longest gap of its heartbeat", median(gaps), theirs);
+            row("  goroutines --json from the file", median(list), None);
+        }
     }
 
     fn next(&self) {

@@ -38,6 +38,15 @@ impl FileBytes {
         let m = unsafe { memmap2::Mmap::map(&f)? };
         Ok(FileBytes(Arc::new(Inner::Mapped(m))))
     }
+    /// Maps an open file whatever its size, for one of which little may be looked at (a core).
+    pub fn map(f: &File) -> io::Result<FileBytes> {
+        if !f.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        // SAFETY: as above; a core or snapshot that somebody cuts short while it is open ends us, not its program.
+        let m = unsafe { memmap2::Mmap::map(f)? };
+        Ok(FileBytes(Arc::new(Inner::Mapped(m))))
+    }
     /// Bytes that are in memory already.
     pub fn from_vec(v: Vec<u8>) -> FileBytes {
         FileBytes(Arc::new(Inner::Owned(v)))
@@ -51,5 +60,32 @@ impl Deref for FileBytes {
             Inner::Owned(v) => v,
             Inner::Mapped(m) => m,
         }
+    }
+}
+
+/// Memory of our own for a large copy: all its pages are there before the copy begins.
+pub struct Buffer(memmap2::MmapMut);
+
+impl Buffer {
+    /// `len` zero bytes (at least one page).
+    pub fn reserve(len: usize) -> io::Result<Buffer> {
+        memmap2::MmapOptions::new().len(len.max(4096)).populate().map_anon().map(Buffer)
+    }
+    /// No more changes.
+    pub fn freeze(self) -> io::Result<FileBytes> {
+        self.0.make_read_only().map(|m| FileBytes(Arc::new(Inner::Mapped(m))))
+    }
+}
+
+impl Deref for Buffer {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Buffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.0
     }
 }

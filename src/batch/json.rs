@@ -110,6 +110,15 @@ pub fn target(out: &mut Vec<u8>, t: &TargetInfo) {
     }
     boolean(out, ",\"stripped\":", t.stripped);
     boolean(out, ",\"optimised\":", t.optimised);
+    // What a file lacks decides how far to trust the rest.
+    if t.kind != TargetKind::Process && !t.notes.is_empty() {
+        out.extend_from_slice(b",\"notes\":[");
+        for (i, n) in t.notes.iter().enumerate() {
+            comma(out, i);
+            string(out, n);
+        }
+        out.push(b']');
+    }
     out.push(b'}');
 }
 
@@ -122,6 +131,10 @@ pub fn read(out: &mut Vec<u8>, r: &ReadInfo) {
         string(out, key);
         out.push(b':');
         number(out, n);
+    }
+    if r.taken_at != 0 {
+        out.extend_from_slice(b",\"taken_at\":");
+        number(out, r.taken_at);
     }
     out.push(b'}');
 }

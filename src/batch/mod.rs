@@ -4,12 +4,14 @@
 mod diagnose;
 mod goroutines;
 mod json;
+mod snapshot;
 mod stack;
 mod text;
 mod waits;
 
 pub use diagnose::{Diagnose, diagnose};
 pub use goroutines::{Goroutines, goroutines};
+pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
 pub use waits::{WaitsOf, waits};
 

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "adit", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What to open: a process id (observe mode, nothing is stopped).
+    /// What to open: a process id (observe mode, nothing is stopped), a core, a snapshot, a goroutine dump.
     #[arg(value_name = "TARGET")]
     pub target: Option<String>,
     /// What to do instead.
@@ -124,6 +124,21 @@ pub enum Sub {
         #[arg(long, value_name = "BIN")]
         exe: Option<PathBuf>,
     },
+    /// Open a core
+    Core {
+        /// The program
+        bin: PathBuf,
+        /// Its core, or a snapshot
+        core: PathBuf,
+    },
+    /// Open a file: a core, a snapshot, a goroutine dump
+    Open {
+        /// The file
+        file: PathBuf,
+        /// The program of a core, when the core does not lead to it
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
+    },
     /// Launch a program, stopped at main.main
     Exec {
         /// The program
@@ -156,7 +171,7 @@ pub enum Sub {
     Goroutines(GoroutinesArgs),
     /// One goroutine: frames, defers, panics, variables if there are any
     Stack {
-        /// Process id
+        /// Process id, core, snapshot or goroutine dump
         target: String,
         /// Goroutine id
         id: u64,
@@ -185,6 +200,26 @@ pub enum Sub {
         /// Take a short stop, so that all is of one moment
         #[arg(long)]
         consistent: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write one file that opens in all of adit on another machine: a process as it is now, or a core with its program
+    ///
+    /// The process stands only while its memory is copied. The file is an ELF core: gdb and Delve open it, too. It has all
+    /// that was in memory, secrets included.
+    Snapshot {
+        /// Process id, or a core
+        target: String,
+        /// The file to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        force: bool,
+        /// Executable to take symbols from
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -228,7 +263,7 @@ pub enum Sub {
 /// `adit goroutines`.
 #[derive(Args, Clone, Debug)]
 pub struct GoroutinesArgs {
-    /// Process id
+    /// Process id, core, snapshot or goroutine dump
     pub target: String,
     /// Executable to take symbols from
     #[arg(long, value_name = "BIN")]
@@ -248,7 +283,7 @@ pub struct GoroutinesArgs {
     /// Only those that contain a text (id, state, wait reason, function, file:line, label); !TEXT leaves them out
     #[arg(long = "where", value_name = "EXPR")]
     pub filter: Option<String>,
-    /// Take a short stop, so that all rows are of one moment
+    /// Copy the process in a short stop, so that all is of one moment
     #[arg(long)]
     pub consistent: bool,
     /// One JSON object
@@ -339,6 +374,14 @@ mod tests {
         assert!(matches!(c.command, Some(Sub::Debug { package, args }) if package == "./cmd/x" && args == ["-v", "3"]));
         let c = parse("adit exec ./a --env A=1 --env B=2 --substitute-path /x=/y -- b");
         assert_eq!((c.common.env.len(), c.common.substitute_path.len()), (2, 1));
+        let c = parse("adit core ./shop core.7 --theme light");
+        assert!(
+            matches!(c.command, Some(Sub::Core { bin, core }) if bin.ends_with("shop") && core.ends_with("core.7"))
+        );
+        let c = parse("adit snapshot 7 -o x.adit --force");
+        assert!(matches!(c.command, Some(Sub::Snapshot { force: true, .. })));
+        let c = parse("adit open core.7 --exe ./shop");
+        assert!(matches!(c.command, Some(Sub::Open { exe: Some(_), .. })));
         let c = parse("adit goroutines 7 --group wait --where !select --stack 3 --defers --all --json");
         assert!(matches!(c.command, Some(Sub::Goroutines(g)) if g.by() == Some(GroupBy::Wait) && g.json));
         assert!(Cli::try_parse_from(["adit", "rescue"]).is_err());

@@ -7,20 +7,17 @@ pub mod demo;
 mod doctor;
 mod documents;
 mod log;
+pub mod target;
 pub mod wire;
 
 pub use build::test_flags;
 pub use documents::{completions, manual};
 
-use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
 use crate::{batch, config, tui};
 use args::{Cli, Common, Sub};
 use clap::{CommandFactory, Parser};
-use std::{
-    io::{self, BufWriter, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 /// Runs adit; returns the exit code.
 pub fn main() -> u8 {
@@ -57,7 +54,9 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Sub::Goroutines(g)) => g.json,
         Some(Sub::Diagnose(d)) => d.json,
         Some(Sub::Waits { json, .. }) => *json,
-        Some(Sub::Stack { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. }) => *json,
+        Some(
+            Sub::Stack { json, .. } | Sub::Snapshot { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. },
+        ) => *json,
         _ => false,
     }
 }
@@ -80,15 +79,15 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let _closed = help.print_help();
             return Ok(batch::exit::USAGE);
         };
-        let pid = pid_of(target)?;
-        let spec = TargetSpec::Attach { pid, exe: None, control: false };
-        return full_screen(common, spec, None, false);
+        return open_screen(common, target::spec_of(target, None)?);
     };
     match sub {
         Sub::Attach { pid, exe } => {
             let spec = TargetSpec::Attach { pid: *pid, exe: exe.clone(), control: true };
             full_screen(common, spec, None, false)
         }
+        Sub::Core { bin, core } => open_screen(common, target::file(core, Some(bin.clone()))?),
+        Sub::Open { file, exe } => open_screen(common, target::file(file, exe.clone())?),
         Sub::Exec { bin, args } => {
             let exe = std::fs::canonicalize(bin).map_err(|e| {
                 Failure::new(FailureKind::BadBinary, format!("{}: {e}", bin.display())).fix("name an executable file")
@@ -127,14 +126,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 filter: g.filter.clone().unwrap_or_default(),
                 style: style(common, g.json),
             };
-            let (mut client, spec) = reader(common, &g.target, g.exe.clone(), g.consistent)?;
-            let target = batch::open(&mut client, spec)?;
+            let (mut client, target) = target::open(&g.target, g.exe.clone(), g.consistent)?;
             batch::goroutines(&mut client, &target, &args, &mut out())
         }
         Sub::Stack { target, id, exe, depth, json } => {
             let args = batch::StackOf { goroutine: *id, depth: *depth, style: style(common, *json) };
-            let (mut client, spec) = reader(common, target, exe.clone(), false)?;
-            let target = batch::open(&mut client, spec)?;
+            let (mut client, target) = target::open(target, exe.clone(), false)?;
             batch::stack(&mut client, &target, &args, &mut out())
         }
         Sub::Diagnose(d) => {
@@ -144,15 +141,18 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 mutes: d.mute.clone(),
                 style: style(common, d.json),
             };
-            let (mut client, spec) = reader(common, &d.target, d.exe.clone(), d.consistent)?;
-            let target = batch::open(&mut client, spec)?;
+            let (mut client, target) = target::open(&d.target, d.exe.clone(), d.consistent)?;
             batch::diagnose(&mut client, &target, &args, &mut out())
         }
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
-            let (mut client, spec) = reader(common, target, exe.clone(), *consistent)?;
-            let target = batch::open(&mut client, spec)?;
+            let (mut client, target) = target::open(target, exe.clone(), *consistent)?;
             batch::waits(&mut client, &target, &args, &mut out())
+        }
+        Sub::Snapshot { target, output, force, exe, json } => {
+            let (mut client, target) = target::open(target, exe.clone(), false)?;
+            let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
+            batch::snapshot(&mut client, &target, &args, &mut out())
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),
@@ -178,30 +178,10 @@ fn print(text: &[u8]) -> Result<u8, Failure> {
     Ok(batch::exit::DONE)
 }
 
-/// The process id that TARGET is.
-fn pid_of(target: &str) -> Result<i32, Failure> {
-    match target.parse::<i32>() {
-        Ok(pid) if pid > 0 => Ok(pid),
-        _ => Err(Failure::new(
-            FailureKind::BadRequest,
-            format!("{target} is neither a process id nor a command of this version"),
-        )
-        .fix("adit PID looks at a process; adit exec BIN launches a program; adit --help lists the rest")),
-    }
-}
-
-/// A client for reading a process: on a thread of ours, or with a short stop through a host.
-fn reader(
-    common: &Common,
-    target: &str,
-    exe: Option<PathBuf>,
-    consistent: bool,
-) -> Result<(Client, TargetSpec), Failure> {
-    let pid = pid_of(target)?;
-    let spec = TargetSpec::Attach { pid, exe, control: consistent };
-    let client =
-        if consistent { wire::connect_host(&spec, common, common.profile)? } else { wire::observe_in_process(pid)? };
-    Ok((client, spec))
+/// What there is to look at, nothing stopped: a process in observe mode, or a file.
+fn open_screen(common: &Common, spec: TargetSpec) -> Result<u8, Failure> {
+    let goroutines_first = matches!(spec, TargetSpec::File { .. }).then_some(2);
+    full_screen(common, spec, goroutines_first, false)
 }
 
 /// Before a build that takes its time: the full screen needs a terminal.
@@ -231,7 +211,8 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
     let keep = !common.no_state && config.settings.state.unwrap_or(true);
     let name = match &spec {
         TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
-        TargetSpec::File { path, .. } => path.to_string_lossy().into_owned(),
+        // Files come and go: nothing is kept for them.
+        TargetSpec::File { .. } => String::new(),
         TargetSpec::Attach { pid, exe, .. } => match exe {
             Some(e) => e.to_string_lossy().into_owned(),
             None => std::fs::read_link(format!("/proc/{pid}/exe"))

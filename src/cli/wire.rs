@@ -18,8 +18,8 @@ pub fn connect_host(_spec: &TargetSpec, _common: &Common, _profile: Profile) -> 
     host::start()
 }
 
-/// A host on a thread of this process that only reads; nothing is stopped.
-pub fn observe_in_process(_pid: i32) -> Result<Client, Failure> {
+/// A host on a thread of this process, for one-shots: it reads, and stops a process only for a copy of it.
+pub fn read_in_process() -> Result<Client, Failure> {
     let fail = |e: String| Failure::new(FailureKind::Internal, format!("cannot start the reader: {e}"));
     let (client, end) = pipe();
     let serve = move || match Wake::new() {

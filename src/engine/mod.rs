@@ -6,6 +6,7 @@
 pub mod breakpoints;
 pub mod calls;
 pub mod control;
+pub mod copies;
 pub mod go;
 pub mod int3;
 pub mod journal;
@@ -16,9 +17,11 @@ pub mod report;
 pub mod rescue;
 pub mod resume;
 pub mod running;
+pub mod snapshot;
 pub mod stepover;
 pub mod stepping;
 
+pub use copies::Origin;
 pub use open::{Loaded, OpenError};
 
 use crate::arch::Registers;
@@ -27,6 +30,7 @@ use crate::goruntime::GoRuntime;
 use crate::model::{Breakpoint, Stop};
 use crate::symbols::Symbols;
 use crate::target::TargetError;
+use crate::target::linux::copy::CopyError;
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::tracer::Tracer;
 use breakpoints::Breakpoints;
@@ -51,6 +55,9 @@ pub enum EngineError {
     /// A location.
     #[error(transparent)]
     Location(#[from] locspec::LocationError),
+    /// A copy of the process.
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// A condition or an expression does not compile.
     #[error("{0}")]
     Expression(String),

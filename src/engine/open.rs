@@ -4,13 +4,15 @@ use super::breakpoints::{Breakpoints, FATAL_ERROR, UNRECOVERED_PANIC};
 use super::int3::Int3;
 use super::journal::{Header, Journal};
 use super::stepover::Displaced;
-use super::{Engine, EngineError, Happened, StopState};
+use super::{Engine, EngineError, Happened, Origin, StopState};
+use crate::base::clock::monotonic_ns;
 use crate::base::mmap::FileBytes;
 use crate::base::{LoadBias, Memory, StopEpoch};
 use crate::goruntime::GoRuntime;
-use crate::model::{TargetInfo, TargetKind};
+use crate::model::{ReadInfo, ReadMode, TargetInfo, TargetKind};
 use crate::symbols::{Symbols, SymbolsError};
 use crate::target::TargetError;
+use crate::target::core::CoreError;
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::tracer::Tracer;
 use crate::target::linux::{procfs, spawn};
@@ -49,12 +51,28 @@ pub enum OpenError {
         /// Why.
         message: String,
     },
+    /// The file is no core that can be read.
+    #[error("{path}: {source}")]
+    Core {
+        /// Its path.
+        path: String,
+        /// What is wrong with it.
+        source: CoreError,
+    },
+    /// A core whose program is not where the core says.
+    #[error("the program of {core} was not found{}", if tried.is_empty() { ": the core does not say where it was".to_string() } else { format!(" (looked for {tried})") })]
+    NoExecutable {
+        /// The core.
+        core: String,
+        /// Paths tried, with commas.
+        tried: String,
+    },
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// A process that can be read: symbols, memory and runtime. Nothing is stopped or attached for it.
+/// A target that can be read: symbols, memory and runtime. Nothing is stopped or attached for it.
 #[derive(Clone)]
 pub struct Loaded {
     /// Process id.
@@ -71,6 +89,8 @@ pub struct Loaded {
     pub rt: Arc<GoRuntime>,
     /// Where it was loaded.
     pub bias: LoadBias,
+    /// Process as it is, or copy.
+    pub origin: Arc<Origin>,
 }
 
 /// Reads an executable's symbols.
@@ -100,15 +120,41 @@ impl Loaded {
         let bias = procfs::load_bias(pid, sym.image().entry().0)?;
         let rt = GoRuntime::open(sym.clone(), bias, &*mem)
             .map_err(|e| OpenError::Runtime { path: exe.clone(), message: e.to_string() })?;
-        Ok(Loaded { pid, exe, sym, mem: mem.clone(), process: Some(mem), rt: Arc::new(rt), bias })
+        Ok(Loaded {
+            pid,
+            exe,
+            sym,
+            mem: mem.clone(),
+            process: Some(mem),
+            rt: Arc::new(rt),
+            bias,
+            origin: Arc::default(),
+        })
+    }
+
+    /// The moment at which what is read is true, nanoseconds of CLOCK_MONOTONIC: now, for a living process.
+    pub fn now_ns(&self) -> u64 {
+        self.origin.clock_ns.unwrap_or_else(monotonic_ns)
+    }
+
+    /// How a read in this state is made; time and retries are the reader's to add.
+    pub fn read_info(&self, state: &StopState) -> ReadInfo {
+        let mode = match self.origin.kind {
+            TargetKind::Process if state.stopped => ReadMode::Stopped,
+            TargetKind::Process => ReadMode::Observed,
+            _ => ReadMode::Offline,
+        };
+        ReadInfo { mode, pause_us: state.pause_us, taken_at: self.origin.taken_at, ..ReadInfo::default() }
     }
 
     /// What screens and JSON say of it.
     pub fn info(&self, launched: bool, args: Vec<String>) -> TargetInfo {
-        let notes = self.sym.notes();
+        let mut notes = self.origin.notes.clone();
+        notes.extend(self.sym.notes());
+        notes.extend(crate::goruntime::layout::note(self.sym.go_version()));
         TargetInfo {
-            kind: TargetKind::Process,
-            pid: Some(self.pid),
+            kind: self.origin.kind,
+            pid: (self.pid > 0).then_some(self.pid),
             exe: self.exe.clone(),
             args,
             go: self.sym.go_version().short().to_string(),

@@ -3,6 +3,7 @@
 //! [`GoRuntime`] is one program's runtime: it reads through [`Memory`], whatever that is (a process, a core, a test's
 //! bytes), and knows nothing of ptrace. What differs between releases is in [`layout`].
 
+pub mod clock;
 pub mod defer;
 pub mod entry;
 pub mod g;
@@ -14,6 +15,7 @@ pub mod layout;
 pub mod panic;
 pub mod pcinfo;
 pub mod rtype;
+pub mod scan;
 pub mod sched;
 pub mod stack;
 pub mod unwind;
@@ -60,6 +62,8 @@ pub struct GoRuntime {
     cache: PcCache,
     wait_reasons: Vec<Arc<str>>,
     entries: entry::EntryCache,
+    /// Goroutines found otherwise, where the runtime's own list cannot be read.
+    found: Option<Vec<u64>>,
 }
 
 impl GoRuntime {
@@ -69,7 +73,16 @@ impl GoRuntime {
         let globals = Globals::find(&symbols, bias, &layout).ok_or(RuntimeError::NoGoroutineList)?;
         let wait_reasons = read_wait_reasons(&layout, &globals, mem);
         let cache = PcCache::new(symbols.clone(), bias);
-        Ok(GoRuntime { symbols, bias, layout, globals, cache, wait_reasons, entries: entry::EntryCache::default() })
+        Ok(GoRuntime {
+            symbols,
+            bias,
+            layout,
+            globals,
+            cache,
+            wait_reasons,
+            entries: entry::EntryCache::default(),
+            found: None,
+        })
     }
     /// Symbols of the program.
     pub fn symbols(&self) -> &Arc<Symbols> {
@@ -110,6 +123,9 @@ impl GoRuntime {
     }
     /// Addresses of all `runtime.g` ever made, dead ones included.
     pub fn all_gs(&self, mem: &dyn Memory) -> Result<Vec<u64>, RuntimeError> {
+        if let Some(found) = &self.found {
+            return Ok(found.clone());
+        }
         let n = mem.read_u64(self.globals.allglen)?;
         let at = mem.read_ptr(self.globals.allgptr)?;
         if n > 1 << 26 {

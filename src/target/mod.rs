@@ -1,8 +1,10 @@
 //! Floor 3: the debuggee as the operating system shows it: memory, registers, threads, run control.
 //!
-//! It knows no Go and no DWARF. `linux/` is the only place with ptrace.
+//! It knows no Go and no DWARF. `linux/` is the only place with ptrace; `core` opens and writes what is left of a process.
 
+pub mod core;
 pub mod linux;
+pub mod pieces;
 
 /// Why something with the target process failed.
 #[derive(Debug, thiserror::Error)]

@@ -3,6 +3,7 @@
 
 pub mod dlv;
 pub mod heart;
+pub mod oneshot;
 pub mod screen;
 
 use adit::backend::client::Client;

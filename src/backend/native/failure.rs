@@ -4,11 +4,13 @@ use crate::backend::protocol::{Failure, FailureKind};
 use crate::engine::{EngineError, OpenError};
 use crate::symbols::SymbolsError;
 use crate::target::TargetError;
+use crate::target::linux::copy::CopyError;
 
 /// An error of the running engine.
 pub fn from_engine(e: &EngineError) -> Failure {
     match e {
-        EngineError::Target(t) => from_target(t),
+        EngineError::Target(t) | EngineError::Copy(CopyError::Target(t)) => from_target(t),
+        EngineError::Copy(c) => Failure::new(FailureKind::Unavailable, c.to_string()),
         EngineError::Location(l) => {
             let f = Failure::new(FailureKind::BadRequest, l.message.clone());
             match &l.fix {
@@ -37,6 +39,12 @@ pub fn from_open(e: &OpenError) -> Failure {
         }
         OpenError::File { .. } => {
             Failure::new(FailureKind::BadBinary, e.to_string()).fix("check the path, or give it with --exe")
+        }
+        OpenError::Core { .. } => {
+            Failure::new(FailureKind::BadBinary, e.to_string()).fix("the file may be damaged or still being written")
+        }
+        OpenError::NoExecutable { .. } => {
+            Failure::new(FailureKind::BadBinary, e.to_string()).fix("name the program's file with --exe BIN")
         }
         OpenError::Runtime { .. } => Failure::new(FailureKind::BadBinary, e.to_string())
             .fix("if the binary was stripped, give the unstripped build with --exe"),

@@ -2,6 +2,7 @@
 
 use super::inspect::Inspector;
 use super::{Host, caps, from_engine, from_open};
+use crate::backend::files::{FileKind, recognise};
 use crate::backend::protocol::*;
 use crate::engine::open::load_symbols;
 use crate::engine::{Engine, Happened, Loaded};
@@ -10,6 +11,7 @@ use crate::target::linux::{spawn, sys};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,14 +38,24 @@ impl Host {
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
             }
-            TargetSpec::File { path, .. } => {
-                Err(Failure::new(FailureKind::Unavailable, format!("{}: files cannot be opened yet", path.display())))
-            }
+            TargetSpec::File { path, exe } => self.open_file(&path, exe.as_deref()),
             TargetSpec::Launch(spec) => {
                 if let Some(b) = &spec.build {
                     build(b)?;
                 }
                 self.launch(spec, None)
+            }
+        }
+    }
+
+    /// A core or a snapshot, told by content.
+    fn open_file(&mut self, path: &Path, exe: Option<&Path>) -> Result<Reply, Failure> {
+        match recognise(path)? {
+            FileKind::Core => {
+                let (loaded, state) = Loaded::open_core(path, exe).map_err(|e| from_open(&e))?;
+                let stop = loaded.stop_of(&state);
+                self.copy = Some(Arc::new(state));
+                Ok(self.opened(loaded, Vec::new(), stop))
             }
         }
     }

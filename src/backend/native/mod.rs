@@ -6,6 +6,7 @@
 mod failure;
 mod inspect;
 mod launch;
+mod snapshot;
 
 pub use failure::{from_engine, from_open};
 
@@ -58,6 +59,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         output: None,
         launched: None,
         observe_epoch: StopEpoch(1),
+        copy: None,
         finished: false,
     };
     host.run(requests, wake);
@@ -116,6 +118,8 @@ struct Host {
     output: Option<std::thread::JoinHandle<()>>,
     launched: Option<LaunchSpec>,
     observe_epoch: StopEpoch,
+    /// The state of a copy, while reads go to one: a core or snapshot for ever, a copy of a process until it is refreshed.
+    copy: Option<Arc<StopState>>,
     finished: bool,
 }
 
@@ -174,6 +178,9 @@ impl Host {
         let happened = e.take_happened();
         if happened.iter().any(|h| matches!(h, Happened::Exited(..))) {
             self.await_output();
+        }
+        if happened.iter().any(|h| matches!(h, Happened::Stopped(_) | Happened::Resumed(_) | Happened::Exited(..))) {
+            self.forget_copy();
         }
         for h in happened {
             let n = match h {
@@ -244,9 +251,10 @@ impl Host {
     }
 
     fn state(&self) -> Arc<StopState> {
-        match &self.engine {
-            Some(e) => e.state(),
-            None => Arc::new(StopState { epoch: self.observe_epoch, ..StopState::default() }),
+        match (&self.copy, &self.engine) {
+            (Some(s), _) => s.clone(),
+            (None, Some(e)) => e.state(),
+            (None, None) => Arc::new(StopState { epoch: self.observe_epoch, ..StopState::default() }),
         }
     }
 
@@ -260,6 +268,9 @@ impl Host {
     }
 
     fn engine(&mut self) -> Result<&mut Engine, Failure> {
+        if self.loaded.as_ref().is_some_and(|l| l.process.is_none()) {
+            return Err(not_alive());
+        }
         if self.loaded.is_some() && self.engine.is_none() {
             return Err(Failure::new(FailureKind::BadState, "observe mode: nothing is stopped or changed here")
                 .fix("take control with `adit attach PID` (or :attach)"));
@@ -273,12 +284,8 @@ impl Host {
 
     fn control(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
-            Request::Refresh => {
-                self.observe_epoch.0 += 1;
-                if let Some(i) = &self.inspector {
-                    i.forget();
-                }
-            }
+            Request::Refresh => self.refresh(),
+            Request::Snapshot { file } => return self.snapshot(file.as_deref()),
             Request::SetBreakpoint { spec, frame } => {
                 let here = self.here(frame);
                 let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;
@@ -336,6 +343,12 @@ impl Host {
     }
 }
 
+/// A copy can only be looked at.
+fn not_alive() -> Failure {
+    Failure::new(FailureKind::BadState, "a core or snapshot cannot be run or changed: it is what is left of a program")
+        .fix("adit exec BIN runs the program anew")
+}
+
 fn no_target() -> Failure {
     Failure::new(FailureKind::BadState, "no target is open")
 }
@@ -350,11 +363,11 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
         observe: true,
         control,
         variables: loaded.sym.has_dwarf_section(),
-        set: control,
+        set: control && loaded.process.is_some(),
         restart: launched.is_some(),
         rebuild: launched.is_some_and(|l| l.build.is_some()),
         memory: true,
-        snapshot: false,
+        snapshot: true,
         output: launched.is_some_and(|l| l.tty.is_none()),
     }
 }

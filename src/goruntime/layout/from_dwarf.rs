@@ -13,16 +13,36 @@ const TRACEABLE: &str = "vu";
 pub(super) struct Offsets(FxHashMap<String, u64>);
 
 impl Offsets {
+    /// What the layouts need.
     pub(super) fn read(d: &Dwarf) -> Offsets {
+        Offsets::of(d, &|name| STRUCTS.contains(&name) || super::groups::STRUCTS.contains(&name), &[])
+    }
+
+    /// What these names need: `runtime.g.goid`, or `var runtime.work.cycles` for a variable whose type has no name.
+    pub(super) fn read_named(d: &Dwarf, names: &[String]) -> Offsets {
+        let owner = |n: &str| n.match_indices('.').nth(1).map_or(n.len(), |i| i.0);
+        let structs: Vec<&str> = names.iter().map(|n| &n[..owner(n)]).collect();
+        let variables: Vec<&str> = structs.iter().filter_map(|n| n.strip_prefix("var ")).collect();
+        Offsets::of(d, &|name| structs.contains(&name), &variables)
+    }
+
+    fn of(d: &Dwarf, wanted: &dyn Fn(&str) -> bool, variables: &[&str]) -> Offsets {
         let mut map = FxHashMap::default();
         for u in d.units().iter().filter(|u| u.go && u.name == "runtime") {
             let mut found = Vec::new();
             d.children(DieOff(u.root), |die| {
                 if die.tag() == gimli::DW_TAG_structure_type
                     && let Some(name) = die.name()
-                    && (STRUCTS.contains(&name) || super::groups::STRUCTS.contains(&name))
+                    && wanted(name)
                 {
                     found.push((name.to_string(), die.off()));
+                }
+                if die.tag() == gimli::DW_TAG_variable
+                    && let Some(name) = die.name()
+                    && variables.contains(&name)
+                    && let Some(ty) = die.type_ref()
+                {
+                    found.push((format!("var {name}"), ty));
                 }
             });
             for (name, off) in found {

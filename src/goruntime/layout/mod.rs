@@ -4,6 +4,7 @@
 //! the fields of [`Facts`]. Code elsewhere asks for a field or a fact by name.
 
 mod from_dwarf;
+pub mod generate;
 mod groups;
 mod table;
 mod waitreasons;
@@ -22,6 +23,9 @@ pub enum LayoutError {
     /// Neither DWARF nor the tables have it.
     #[error("the layout of {0} is not known for {1} and the program has no DWARF that says it")]
     Unknown(String, String),
+    /// A release that the tables do not have, in a program without DWARF.
+    #[error("{0} is not one of the releases known here (1.{first} to 1.{last}), and the program has no DWARF that tells its structures", first = KNOWN.start(), last = KNOWN.end())]
+    Release(String),
 }
 
 /// Offsets in `runtime.g`.
@@ -177,13 +181,19 @@ impl Layout {
         let v = symbols.go_version();
         // Reading DWARF costs time in proportion to the program; a known release need not wait for it.
         // Experiments move fields.
-        let known = v.major == 1 && KNOWN.contains(&v.minor) && !v.text.contains("X:");
-        let dwarf = if known { symbols.dwarf_if_loaded() } else { symbols.dwarf() };
+        let known = is_known(v);
+        let plain = known && !v.text.contains("X:");
+        let dwarf = if plain { symbols.dwarf_if_loaded() } else { symbols.dwarf() };
+        if !known && dwarf.is_none() {
+            let name = if v.text.is_empty() { "a program without a Go version" } else { &v.text };
+            return Err(LayoutError::Release(name.into()));
+        }
         let own = dwarf.map(from_dwarf::Offsets::read);
         let find = |name: &str| -> Option<u64> {
             match own.as_ref().and_then(|o| o.get(name)) {
                 Some(o) => Some(o),
-                None => from_table(v, name),
+                // What its own DWARF does not have is not there in a release that nobody here has seen.
+                None => known.then(|| from_table(v, name)).flatten(),
             }
         };
         let need = |name: &str| find(name).ok_or_else(|| LayoutError::Unknown(name.into(), v.text.clone()));
@@ -294,7 +304,32 @@ impl Layout {
     }
 }
 
+/// Do the tables have it?
+fn is_known(v: &GoVersion) -> bool {
+    v.major == 1 && KNOWN.contains(&v.minor)
+}
+
+/// What a user should know of how this release's structures are known; none for the known ones.
+pub fn note(v: &GoVersion) -> Option<String> {
+    (!is_known(v)).then(|| {
+        format!(
+            "{} is newer or older than the releases known here (1.{} to 1.{}): its structures are as its DWARF says, and some things may be read wrongly",
+            if v.text.is_empty() { "this Go" } else { v.short() },
+            KNOWN.start(),
+            KNOWN.end()
+        )
+    })
+}
+
 fn from_table(v: &GoVersion, name: &str) -> Option<u64> {
+    for (experiment, rows) in table::EXPERIMENTS {
+        if has_experiment(v, experiment)
+            && let Some(row) = rows.iter().find(|r| r.0 == name)
+            && let Some(at) = row.1.iter().find(|r| r.0 == v.minor)
+        {
+            return u64::try_from(at.2).ok();
+        }
+    }
     let ranges = table::ROWS.iter().find(|r| r.0 == name)?.1;
     let at = ranges.iter().rev().find(|r| (r.0, r.1) <= (v.minor, v.patch))?.2;
     u64::try_from(at).ok()

@@ -1,10 +1,11 @@
-//! Field offsets by release, for files without DWARF: taken from DWARF of twelve toolchains (linux/amd64).
+//! Field offsets by release, for files without DWARF: made by `make layouts` from DWARF of the releases listed in the
+//! Makefile (linux/amd64), checked by tests/layout.rs.
 //!
 //! Rows are `(since minor, since patch, offset)`; -1 means the field is not there. `@size` is the size of the struct.
-//! Offsets inside one minor release may move (1.23, 1.24 did), hence the patch.
+//! Offsets inside one minor release may move (1.23, 1.24 did), hence the patch: the first one seen that has the new offset.
 
 /// `(struct.field, ranges)`.
-type Row = (&'static str, &'static [(u16, u16, i32)]);
+pub(super) type Row = (&'static str, &'static [(u16, u16, i32)]);
 
 pub(super) const ROWS: &[Row] = &[
     ("runtime.g.stack.lo", &[(21, 0, 0)]),
@@ -49,7 +50,7 @@ pub(super) const ROWS: &[Row] = &[
             (22, 0, 2024),
             (23, 0, 1760),
             (24, 0, 1808),
-            (24, 11, 1832),
+            (24, 6, 1832),
             (25, 0, 1816),
             (26, 0, 1824),
             (27, 0, 1832),
@@ -184,4 +185,28 @@ pub(super) const ROWS: &[Row] = &[
     ("runtime.mstats.gc_cpu_fraction", &[(21, 0, 7712), (25, 0, 7688)]),
     ("runtime.mstats.enablegc", &[(21, 0, 7736), (25, 0, 8256), (26, 0, 10432)]),
     ("runtime.schedt.lock", &[(21, 0, 24), (25, 0, 32)]),
+];
+
+/// Where an experiment of the toolchain moves a field: by experiment, for the minor releases listed.
+pub(super) const EXPERIMENTS: &[(&str, &[Row])] = &[
+    (
+        "greenteagc",
+        &[
+            ("runtime.p.@size", &[(25, 0, 13744)]),
+            ("runtime.p.timers", &[(25, 0, 13624)]),
+            ("runtime.workType.cycles", &[(25, 0, 608)]),
+            ("runtime.workType.mode", &[(25, 0, 488)]),
+            ("runtime.workType.assistQueue", &[(25, 0, 512)]),
+            ("runtime.workType.markrootNext", &[(25, 0, 360)]),
+            ("runtime.mstats.enablegc", &[(25, 0, 10432)]),
+        ],
+    ),
+    (
+        "nogreenteagc",
+        &[
+            ("runtime.p.@size", &[(26, 0, 11664), (27, 0, 11664)]),
+            ("runtime.p.timers", &[(26, 0, 9416), (27, 0, 9416)]),
+            ("runtime.mstats.enablegc", &[(26, 0, 8256), (27, 0, 8256)]),
+        ],
+    ),
 ];

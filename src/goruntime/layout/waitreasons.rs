@@ -1,4 +1,5 @@
-//! Wait reason texts by release, for targets whose own table (`runtime.waitReasonStrings`) cannot be read.
+//! Wait reason texts by release, for targets whose own table (`runtime.waitReasonStrings`) cannot be read: made by
+//! `make layouts`.
 
 /// `(since minor, texts by number)`.
 pub(super) const TABLES: &[(u16, &[&str])] = &[

@@ -1,5 +1,6 @@
 //! Linux: ptrace with PTRACE_SEIZE, /proc, process_vm_readv, ptys.
 
+pub mod copy;
 pub mod doctor;
 pub mod memory;
 pub mod procfs;

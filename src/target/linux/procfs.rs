@@ -20,6 +20,18 @@ pub fn name(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "?".into(), |s| s.trim().to_string())
 }
 
+/// The command line with spaces between its words; empty when it cannot be read.
+pub fn command_line(pid: i32) -> String {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ")
+}
+
+/// The auxiliary vector.
+pub fn auxv(pid: i32) -> Result<Vec<u8>, TargetError> {
+    let path = format!("/proc/{pid}/auxv");
+    fs::read(&path).map_err(|e| TargetError::os(path, e))
+}
+
 /// Does the process exist (and is no zombie)?
 pub fn alive(pid: i32) -> bool {
     status(pid).is_some_and(|s| s.get("State").is_some_and(|v| !v.starts_with('Z') && !v.starts_with('X')))
@@ -82,6 +94,13 @@ pub fn maps(pid: i32) -> Result<Vec<Mapping>, TargetError> {
     Ok(text.lines().filter_map(parse_mapping).collect())
 }
 
+/// Memory that can be had without pushing anybody out (`MemAvailable`), bytes.
+pub fn available_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kb| kb << 10)
+}
+
 fn parse_mapping(line: &str) -> Option<Mapping> {
     let mut f = line.splitn(6, ' ');
     let (start, end) = f.next()?.split_once('-')?;
@@ -104,9 +123,7 @@ fn parse_mapping(line: &str) -> Option<Mapping> {
 /// (AT_ENTRY), which also holds when the file was deleted or replaced.
 pub fn load_bias(pid: i32, file_entry: u64) -> Result<LoadBias, TargetError> {
     const AT_ENTRY: u64 = 9;
-    let path = format!("/proc/{pid}/auxv");
-    let auxv = fs::read(&path).map_err(|e| TargetError::os(path, e))?;
-    for pair in auxv.chunks_exact(16) {
+    for pair in auxv(pid)?.chunks_exact(16) {
         let word = |i: usize| pair[i..i + 8].iter().rev().fold(0u64, |a, b| a << 8 | u64::from(*b));
         if word(0) == AT_ENTRY {
             return Ok(LoadBias(word(8).wrapping_sub(file_entry)));

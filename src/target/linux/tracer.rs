@@ -96,7 +96,9 @@ impl Tracer {
                         news += 1;
                     }
                     Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {}
-                    Err(_) if !t.threads.is_empty() && procfs::tracer_of(tid.0) == std::process::id() as i32 => {}
+                    // A thread that is ending is refused with EPERM, too. (The kernel names the tracing thread, not its process.)
+                    Err(_) if !procfs::alive(tid.0) => {}
+                    Err(_) if procfs::tracer_of(tid.0) == nix::unistd::gettid().as_raw() => {}
                     Err(e) => {
                         t.release_all();
                         return Err(refused(pid, e));
@@ -104,7 +106,7 @@ impl Tracer {
                 }
             }
             if news == 0 {
-                return Ok(t);
+                return if t.threads.is_empty() { Err(TargetError::NoProcess(pid)) } else { Ok(t) };
             }
         }
     }
@@ -485,6 +487,45 @@ impl Tracer {
                 {
                     let _gone_is_fine = sys::detach(tid, 0);
                 }
+            }
+        }
+    }
+
+    /// Ends an attachment that changed nothing: all run on as if we had not been there, traps of the program's own included.
+    pub fn let_go(&mut self) {
+        let mut late = Vec::new();
+        for (tid, t) in std::mem::take(&mut self.threads) {
+            let sig = match t.state {
+                State::Holds(s) => s,
+                State::Trapped(c) if c != 0 => libc::SIGTRAP,
+                _ => 0,
+            };
+            if !t.state.stands() || sys::detach(tid, sig).is_err() {
+                late.push(tid);
+            }
+        }
+        // Those that could not be stopped in time, or stand with their whole process: they can be let go only once they
+        // have come to us, and must be, since nobody else would let them run.
+        for tid in &late {
+            let _gone_shows_in_wait = sys::interrupt(*tid);
+        }
+        while !late.is_empty() {
+            let mut born = Vec::new();
+            late.retain(|tid| match sys::wait(*tid, false) {
+                Ok(WaitStatus::None) => true,
+                Ok(WaitStatus::Signal(s)) => sys::detach(*tid, s).is_err(),
+                Ok(WaitStatus::Event(e, _)) => {
+                    // Threads and processes that it makes are ours, too, from their first instruction.
+                    if matches!(e, libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) {
+                        born.extend(sys::event_message(*tid).map(|new| Tid(new as i32)));
+                    }
+                    sys::detach(*tid, 0).is_err()
+                }
+                Ok(WaitStatus::Exited(_) | WaitStatus::Signaled(_)) | Err(_) => false,
+            });
+            late.append(&mut born);
+            if !late.is_empty() {
+                std::thread::sleep(Duration::from_micros(100));
             }
         }
     }

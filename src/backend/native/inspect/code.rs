@@ -77,7 +77,7 @@ impl Worker {
                 at: self.location(LoadAddr(r.pc())),
             })
             .collect();
-        if threads.is_empty() {
+        if threads.is_empty() && self.loaded.process.is_some() {
             let tids = crate::target::linux::procfs::threads(self.loaded.pid).unwrap_or_default();
             threads = tids.into_iter().map(|tid| Thread { tid, ..Thread::default() }).collect();
         }

@@ -2,12 +2,11 @@
 
 use super::Worker;
 use crate::backend::protocol::*;
-use crate::base::clock::monotonic_ns;
 use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, StopEpoch};
 use crate::engine::StopState;
 use crate::goruntime::{GoroutineList, ListOptions, RuntimeError, StackStart, WalkedStack};
-use crate::model::{Goroutine, GoroutineFilter, GoroutineState, GroupBy, ReadInfo, ReadMode, Stack};
+use crate::model::{Goroutine, GoroutineFilter, GoroutineState, GroupBy, ReadInfo, Stack};
 use crate::waits::Waits;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,14 +62,12 @@ impl Worker {
         let list = self
             .loaded
             .rt
-            .list(&*self.loaded.mem, &state.registers, monotonic_ns(), options)
+            .list(&*self.loaded.mem, &state.registers, self.loaded.now_ns(), options)
             .map_err(|e| failed(&e))?;
         let read = ReadInfo {
-            mode: if state.stopped { ReadMode::Stopped } else { ReadMode::Observed },
-            pause_us: state.pause_us,
             retries: list.retries,
             took_us: t0.elapsed().as_micros() as u64,
-            taken_at: 0,
+            ..self.loaded.read_info(state)
         };
         let list = Arc::new(list);
         self.lists = Lists {

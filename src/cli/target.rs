@@ -1,0 +1,105 @@
+//! TARGET: what a word on the command line names, by its form and, for a file, its content; and opening it for a one-shot.
+
+use super::wire;
+use crate::backend::client::Client;
+use crate::backend::files::recognise;
+use crate::backend::protocol::{Failure, FailureKind, Reply, Request, TargetSpec};
+use crate::base::text::printable_str;
+use crate::batch;
+use crate::model::{TargetInfo, TargetKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What TARGET names. `exe` is the executable to take symbols from.
+pub fn spec_of(target: &str, exe: Option<PathBuf>) -> Result<TargetSpec, Failure> {
+    if let Ok(pid) = target.parse::<i32>()
+        && pid > 0
+    {
+        return Ok(TargetSpec::Attach { pid, exe, control: false });
+    }
+    if let Some(what) = elsewhere(target) {
+        let f = Failure::new(FailureKind::Unavailable, format!("{target}: {what}: not in this version"));
+        return Err(f.fix("run adit where the program runs, or bring a core, a snapshot or a goroutine dump here"));
+    }
+    if Path::new(target).exists() {
+        return file(Path::new(target), exe);
+    }
+    Err(Failure::new(
+        FailureKind::BadRequest,
+        format!("{target} is neither a process id nor a command, and there is no such file"),
+    )
+    .fix(
+        "adit PID looks at a process, adit FILE at a core, snapshot or goroutine dump; adit --help lists the commands",
+    ))
+}
+
+/// A file as a target, made sure that it can be opened.
+pub fn file(path: &Path, exe: Option<PathBuf>) -> Result<TargetSpec, Failure> {
+    recognise(path)?;
+    // The host may have another working directory one day.
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    Ok(TargetSpec::File { path, exe })
+}
+
+/// Targets on other machines, by their form.
+fn elsewhere(target: &str) -> Option<&'static str> {
+    if Path::new(target).exists() {
+        return None;
+    }
+    match target.split_once("://") {
+        Some(("ssh", _)) => return Some("a process on another machine"),
+        Some(("k8s", _)) => return Some("a process in a pod"),
+        Some(("http" | "https", _)) => return Some("a pprof address"),
+        _ => {}
+    }
+    if target.starts_with("unix:") {
+        return Some("a host or dlv at a socket");
+    }
+    let (host, port) = target.rsplit_once(':')?;
+    (!host.contains('/') && port.parse::<u16>().is_ok()).then_some("a host or dlv --headless at an address")
+}
+
+/// Opens TARGET for a one-shot. With `consistent`, a process is copied in a short stop and everything is answered from the copy.
+pub fn open(target: &str, exe: Option<PathBuf>, consistent: bool) -> Result<(Client, Arc<TargetInfo>), Failure> {
+    let spec = spec_of(target, exe)?;
+    let mut client = wire::read_in_process()?;
+    let info = batch::open(&mut client, spec)?;
+    // What a file lacks is worth a word beside every answer from it.
+    if info.kind != TargetKind::Process {
+        for n in &info.notes {
+            eprintln!("adit: {}", printable_str(n, 500));
+        }
+    }
+    if consistent && info.kind == TargetKind::Process {
+        match client.call(Request::Snapshot { file: None })? {
+            Reply::Snapshot { .. } => {}
+            _ => return Err(Failure::new(FailureKind::Host, "the host did not answer with a copy")),
+        }
+    }
+    Ok((client, info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms() {
+        assert_eq!(spec_of("12", None).ok(), Some(TargetSpec::Attach { pid: 12, exe: None, control: false }));
+        for (word, says) in [
+            ("0", "no such file"),
+            ("-3", "no such file"),
+            ("nothing-here", "neither a process id"),
+            ("ssh://host/12", "not in this version"),
+            ("k8s://pod", "in a pod"),
+            ("localhost:4040", "dlv --headless"),
+            ("unix:/tmp/x", "a socket"),
+            ("/", "not a regular file"),
+            ("Cargo.toml", "not recognised"),
+        ] {
+            let f = spec_of(word, None).expect_err(word);
+            assert!(f.message.contains(says) && !f.message.contains('\n'), "{word}: {}", f.message);
+        }
+        assert!(spec_of("/proc/self/exe", None).is_err_and(|f| f.message.contains("a program, not a core")));
+    }
+}
