@@ -14,6 +14,7 @@ pub use build::test_flags;
 pub use documents::{completions, manual};
 
 use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
+use crate::model::HeapBy;
 use crate::{batch, config, tui};
 use args::{Cli, Common, Sub};
 use clap::{CommandFactory, Parser};
@@ -53,6 +54,7 @@ fn wants_json(cli: &Cli) -> bool {
     match &cli.command {
         Some(Sub::Goroutines(g)) => g.json,
         Some(Sub::Diagnose(d)) => d.json,
+        Some(Sub::Refs(r)) => r.json,
         Some(Sub::Waits { json, .. }) => *json,
         Some(
             Sub::Stack { json, .. } | Sub::Snapshot { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. },
@@ -143,6 +145,18 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             };
             let (mut client, target) = target::open(&d.target, d.exe.clone(), d.consistent)?;
             batch::diagnose(&mut client, &target, &args, &mut out())
+        }
+        Sub::Refs(r) => {
+            let args = batch::RefsOf {
+                object: r.object.clone(),
+                goroutine: r.goroutine,
+                frame: r.frame,
+                by: if r.by == "site" { HeapBy::Site } else { HeapBy::Type },
+                count: r.top,
+                style: style(common, r.json),
+            };
+            let (mut client, target) = target::open(&r.target, r.exe.clone(), r.consistent)?;
+            batch::refs(&mut client, &target, &args, &mut out())
         }
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
