@@ -83,7 +83,7 @@ fn check(what: &str, said: &HashMap<String, String>, target: &[&str]) {
     }
     // A channel's buffer, and both channels of a select with their directions.
     let send = &find("main.waitSend")["waits_on"][0];
-    assert_eq!((send["buffer"]["len"].as_u64(), send["buffer"]["cap"].as_u64()), (Some(2), Some(2)), "{what}: {send}");
+    assert_eq!((send["len"].as_u64(), send["cap"].as_u64()), (Some(2), Some(2)), "{what}: {send}");
     let select = find("main.waitSelect")["waits_on"].as_array().unwrap();
     let mut cases: Vec<(&str, &str)> =
         select.iter().map(|c| (c["addr"].as_str().unwrap(), c["op"].as_str().unwrap())).collect();

@@ -43,7 +43,7 @@ impl Seen {
     }
     /// Is a function among its frames, inlined ones too?
     pub fn calls(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.logical().any(|f| is(f))
+        self.logical().any(is)
     }
     /// Functions of its frames, innermost first.
     pub fn logical(&self) -> impl Iterator<Item = &str> {

@@ -187,7 +187,7 @@ fn of_cycle(
 /// Does a goroutine wait to read-lock what it (or another member) holds for reading, behind a queued writer?
 fn reads_again(graph: &Graph, who: u32, object: u32) -> bool {
     let o = &graph.objects[object as usize];
-    let wants = o.waiters.iter().any(|w| *w == (who, WaitOp::Rlock));
+    let wants = o.waiters.contains(&(who, WaitOp::Rlock));
     o.on.kind == WaitKind::Rwmutex && wants && o.held.iter().any(|h| h.mode == Some(Mode::Read))
 }
 
