@@ -1,5 +1,5 @@
 // N goroutines parked in a channel receive, and a main goroutine that works line by line so that it can be stepped.
-// Args: N, seconds to live, heartbeat file (optional). Ends by itself.
+// Args: N, seconds to live, heartbeat file (optional), tick in µs (1000). Ends by itself.
 package main
 
 import (
@@ -47,21 +47,33 @@ func main() {
 	}
 	time.Sleep(100 * time.Millisecond)
 	fmt.Println("ready", os.Getpid())
+	tick := time.Millisecond
+	if len(os.Args) > 4 {
+		us, _ := strconv.Atoi(os.Args[4])
+		tick = time.Duration(us) * time.Microsecond
+	}
 	end := time.Now().Add(time.Duration(seconds) * time.Second)
-	last, longest := time.Now(), time.Duration(0)
+	last, longest, late := time.Now(), time.Duration(0), uint64(0)
 	for k := uint64(1); time.Now().Before(end); k++ {
 		total = work(total)
 		if mem != nil {
 			now := time.Now()
 			if mem[16] == 1 {
-				longest, mem[16] = 0, 0
-			} else if d := now.Sub(last); d > longest {
-				longest = d
+				longest, late, mem[16] = 0, 0, 0
+			} else {
+				d := now.Sub(last)
+				if d > longest {
+					longest = d
+				}
+				if d > tick+2*time.Millisecond {
+					late++
+				}
 			}
 			last = now
 			binary.LittleEndian.PutUint64(mem[0:], k)
 			binary.LittleEndian.PutUint64(mem[8:], uint64(longest))
-			time.Sleep(time.Millisecond)
+			binary.LittleEndian.PutUint64(mem[24:], late)
+			time.Sleep(tick)
 		} else {
 			time.Sleep(200 * time.Microsecond)
 		}
