@@ -9,6 +9,7 @@ pub mod batch;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod diagnose;
 pub mod engine;
 pub mod eval;
 pub mod goruntime;

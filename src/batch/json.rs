@@ -322,7 +322,8 @@ fn known(at: &Location) -> bool {
     !at.function.is_empty() || !at.file.is_empty() || !at.pc.is_nil()
 }
 
-fn place(out: &mut Vec<u8>, at: &Location) {
+/// The keys of a place, without braces.
+pub fn place(out: &mut Vec<u8>, at: &Location) {
     let mut n = 0;
     for (key, value) in [("\"function\":", &at.function), ("\"file\":", &at.file)] {
         if !value.is_empty() {

@@ -1,15 +1,19 @@
 //! Floor 9: one-shots: what scripts, tests and people without a terminal call. Text or the JSON of the contract, page by
 //! page, so that a million goroutines need no more memory than a page.
 
+mod diagnose;
 mod goroutines;
 mod json;
 mod snapshot;
 mod stack;
 mod text;
+mod waits;
 
+pub use diagnose::{Diagnose, diagnose};
 pub use goroutines::{Goroutines, goroutines};
 pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
+pub use waits::{WaitsOf, waits};
 
 use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, Reply, Request, TargetSpec};

@@ -16,6 +16,12 @@ pub fn place(at: &Location) -> String {
     printable_str(&format!("{f}{line}"), 300)
 }
 
+/// A line, escaped.
+pub fn line(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(printable_str(text, 2_000).as_bytes());
+    out.push(b'\n');
+}
+
 fn state(g: &Goroutine) -> String {
     printable_str(g.wait_reason.as_deref().unwrap_or(g.state.name()), 60)
 }

@@ -1,7 +1,7 @@
 //! The command line as clap sees it. Help texts here are the manual page, too.
 
 use crate::config::theme::SHIPPED;
-use crate::model::GroupBy;
+use crate::model::{FindingClass, GroupBy};
 use crate::tui::theme::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use std::path::PathBuf;
@@ -205,6 +205,25 @@ pub enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// What is wrong: leaks, deadlocks, who holds the lock, with the evidence
+    Diagnose(DiagnoseArgs),
+    /// The wait-for graph: goroutines, what they wait for, who holds it
+    Waits {
+        /// Process id, core, snapshot or goroutine dump
+        target: String,
+        /// Around this goroutine
+        #[arg(long, value_name = "ID")]
+        goroutine: Option<u64>,
+        /// Executable to take symbols from
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
+        /// Take a short stop, so that all is of one moment
+        #[arg(long)]
+        consistent: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// What is possible here, what is not, the one fix for each
     Doctor {
         /// A process to ask about
@@ -270,6 +289,42 @@ pub struct GoroutinesArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `adit diagnose`.
+#[derive(Args, Clone, Debug)]
+pub struct DiagnoseArgs {
+    /// Process id, core, snapshot or goroutine dump
+    pub target: String,
+    /// Exit code 1 only for findings that are at least so sure
+    #[arg(long, value_name = "CLASS", value_parser = classes(), default_value = "strong")]
+    pub min: String,
+    /// Leave out findings whose place, summary or kind contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    pub mute: Vec<String>,
+    /// Leave the heap alone: faster, no leaks
+    #[arg(long)]
+    pub no_heap: bool,
+    /// Executable to take symbols from
+    #[arg(long, value_name = "BIN")]
+    pub exe: Option<PathBuf>,
+    /// Take a short stop, so that all is of one moment
+    #[arg(long)]
+    pub consistent: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DiagnoseArgs {
+    /// The class asked for.
+    pub fn class(&self) -> FindingClass {
+        FindingClass::ALL.into_iter().find(|c| c.name() == self.min).unwrap_or(FindingClass::Strong)
+    }
+}
+
+fn classes() -> PossibleValuesParser {
+    PossibleValuesParser::new(FindingClass::ALL.iter().map(|c| c.name()))
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

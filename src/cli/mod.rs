@@ -52,8 +52,13 @@ fn fail(f: &Failure, json: bool, common: &Common) -> u8 {
 fn wants_json(cli: &Cli) -> bool {
     match &cli.command {
         Some(Sub::Goroutines(g)) => g.json,
+        Some(Sub::Diagnose(d)) => d.json,
         Some(
-            Sub::Stack { json, .. } | Sub::Snapshot { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. },
+            Sub::Stack { json, .. }
+            | Sub::Waits { json, .. }
+            | Sub::Snapshot { json, .. }
+            | Sub::Doctor { json, .. }
+            | Sub::Rescue { json, .. },
         ) => *json,
         _ => false,
     }
@@ -136,6 +141,21 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let (mut client, target) = target::open(target, exe.clone(), false)?;
             let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
             batch::snapshot(&mut client, &target, &args, &mut out())
+        }
+        Sub::Diagnose(d) => {
+            let args = batch::Diagnose {
+                min: d.class(),
+                no_heap: d.no_heap,
+                mutes: d.mute.clone(),
+                style: style(common, d.json),
+            };
+            let (mut client, target) = target::open(&d.target, d.exe.clone(), d.consistent)?;
+            batch::diagnose(&mut client, &target, &args, &mut out())
+        }
+        Sub::Waits { target, goroutine, exe, consistent, json } => {
+            let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
+            let (mut client, target) = target::open(target, exe.clone(), *consistent)?;
+            batch::waits(&mut client, &target, &args, &mut out())
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),

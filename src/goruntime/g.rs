@@ -93,6 +93,12 @@ impl G {
     pub fn alive(&self) -> bool {
         !matches!(self.status, status::IDLE | status::DEAD | status::DEAD_EXTRA)
     }
+    /// Has it not run since `earlier` was read?
+    pub fn same_wait(&self, earlier: &G) -> bool {
+        (self.status, self.sched_sp, self.sched_pc, self.wait_reason, self.waiting)
+            == (earlier.status, earlier.sched_sp, earlier.sched_pc, earlier.wait_reason, earlier.waiting)
+            && self.stack_hi == earlier.stack_hi
+    }
     /// Is it parked, for its wait reason?
     pub fn waits(&self) -> bool {
         matches!(self.status, status::WAITING | status::LEAKED)

@@ -384,6 +384,10 @@ impl GoroutineList {
     pub fn index_of(&self, id: GoroutineId) -> Option<usize> {
         self.rows.binary_search_by_key(&id.0, |r| r.goid).ok()
     }
+    /// A number that goroutines at the same user place (function and line) share.
+    pub fn place_key(&self, i: usize) -> Option<u64> {
+        self.rows.get(i).map(|r| self.location(r.user).line_key)
+    }
     /// Id of row `i`.
     pub fn id(&self, i: usize) -> Option<GoroutineId> {
         self.rows.get(i).map(|r| GoroutineId(r.goid))

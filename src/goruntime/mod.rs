@@ -16,6 +16,7 @@ pub mod panic;
 pub mod pcinfo;
 pub mod rtype;
 pub mod scan;
+pub mod sched;
 pub mod stack;
 pub mod unwind;
 pub mod value;

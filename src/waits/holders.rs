@@ -54,14 +54,24 @@ impl<'a> Holders<'a> {
         made
     }
 
-    /// Locks that a goroutine holds, and WaitGroups that it will finish, by its frames and pending deferred calls.
-    pub fn of(&self, g: &G, frames: &[RawFrame]) -> (Vec<Hold>, Vec<WillDo>) {
-        let mut holds: Vec<Hold> = Vec::new();
+    /// Locks that a goroutine holds, and WaitGroups that it will finish, by its frames and pending deferred calls. `wanted` is the lock
+    /// that it waits for.
+    pub fn of(&self, g: &G, frames: &[RawFrame], wanted: Option<LoadAddr>) -> (Vec<Hold>, Vec<WillDo>) {
+        let mut holds = self.by_frames(frames, wanted);
         let mut will = Vec::new();
+        // The frame that waits in Lock.
+        let waiting = frames.iter().position(|f| !self.is_plumbing(f)).unwrap_or(0) as u32;
         for p in self.rt.pending_defers(self.mem, g, frames) {
             let frame = p.defer.frame;
             let mut add = |lock: LoadAddr, mode| {
-                holds.push(Hold { lock: Some(lock), mode, evidence: Evidence::Defer, frame });
+                if let Some(same) =
+                    holds.iter_mut().find(|h| h.lock == Some(lock) && h.mode == mode && h.frame == frame)
+                {
+                    same.evidence = Evidence::Defer;
+                } else if !(Some(lock) == wanted && frame == waiting) && self.may_hold(frames, frame, mode, lock) {
+                    // Not when it may have been deferred before locking.
+                    holds.push(Hold { lock: Some(lock), mode, evidence: Evidence::Defer, frame });
+                }
             };
             match (p.defer.function.as_str(), p.defer.receiver) {
                 ("sync.(*Mutex).Unlock" | "sync.(*RWMutex).Unlock" | "internal/sync.(*Mutex).Unlock", Some(m)) => {
@@ -81,30 +91,39 @@ impl<'a> Holders<'a> {
                 }
             }
         }
-        for (n, f) in frames.iter().enumerate().filter(|(_, f)| !f.system_stack && !f.exact) {
-            let name = self.rt.symbols().function_name(f.info.function);
-            if name.starts_with("runtime.") || name.starts_with("sync.") || name.starts_with("internal/") {
-                continue;
-            }
+        (holds, will)
+    }
+
+    fn is_plumbing(&self, f: &RawFrame) -> bool {
+        let name = self.rt.symbols().function_name(f.info.function);
+        // The function that `sync.Once` runs is the user's; doSlow itself is what holds.
+        name.starts_with("runtime.") || name.starts_with("sync.") || name.starts_with("internal/")
+    }
+
+    fn may_hold(&self, frames: &[RawFrame], n: u32, mode: Mode, lock: LoadAddr) -> bool {
+        let Some(f) = frames.get(n as usize) else { return true };
+        let Some(flow) = self.flow(f.info.function) else { return true };
+        let frame = Frame { mem: self.mem, bias: self.rt.bias(), cfa: f.cfa, context: None };
+        flow.may_hold(self.rt.bias().to_file(f.pc), mode, lock, &frame)
+    }
+
+    fn by_frames(&self, frames: &[RawFrame], wanted: Option<LoadAddr>) -> Vec<Hold> {
+        let mut holds = Vec::new();
+        for (n, f) in frames.iter().enumerate().filter(|(_, f)| !f.system_stack && !f.exact && !self.is_plumbing(f)) {
             let Some(flow) = self.flow(f.info.function) else { continue };
-            let ret = self.rt.bias().to_file(f.pc);
             let frame = Frame { mem: self.mem, bias: self.rt.bias(), cfa: f.cfa, context: None };
-            let mut held = flow.held_at(ret, &frame);
+            let mut held = flow.held_at(self.rt.bias().to_file(f.pc), &frame);
             // It waits inside an inlined Lock, whose fast path stands before this call: that one it does not hold yet.
             if let Some(last) = f.info.frames.iter().find(|l| locks(&l.at.function)) {
                 let mode = if last.at.function.ends_with("RLock") { Mode::Read } else { Mode::Write };
-                if let Some(i) = held.iter().rposition(|h| h.0 == mode) {
+                let its = held.iter().position(|h| h.0 == mode && h.1.is_some() && h.1 == wanted);
+                if let Some(i) = its.or_else(|| held.iter().rposition(|h| h.0 == mode && h.1.is_none())) {
                     held.remove(i);
                 }
             }
-            for (mode, lock) in held {
-                // One acquisition may be seen twice: by its defer and by its frame.
-                let same = |h: &Hold| h.lock == lock && h.mode == mode && h.frame == n as u32;
-                if lock.is_none() || !holds.iter().any(same) {
-                    holds.push(Hold { lock, mode, evidence: Evidence::Frame, frame: n as u32 });
-                }
-            }
+            let hold = |(mode, lock)| Hold { lock, mode, evidence: Evidence::Frame, frame: n as u32 };
+            holds.extend(held.into_iter().map(hold));
         }
-        (holds, will)
+        holds
     }
 }

@@ -64,8 +64,10 @@ impl Value {
 struct State {
     regs: [Option<Value>; 16],
     slots: BTreeMap<i64, Value>,
-    /// Sorted.
+    /// Held on all paths; sorted.
     held: Vec<(Mode, Option<Value>)>,
+    /// Held on some path.
+    may: std::collections::BTreeSet<(Mode, Option<Value>)>,
 }
 
 /// Something that happens to a lock.
@@ -87,6 +89,8 @@ pub struct LockFlow {
     loads: FxHashMap<u64, Value>,
     /// All unlocks of the function.
     unlocks: Vec<LockEvent>,
+    /// Ways in which it locks something.
+    locks: Vec<Mode>,
 }
 
 /// What `sync`'s methods do, by their full name.
@@ -124,12 +128,16 @@ impl State {
     fn event(&mut self, e: LockEvent) {
         let key = (e.mode, e.value);
         if e.locks {
+            self.may.insert(key);
             if self.held.iter().filter(|h| **h == key).count() < MAX_TIMES {
                 let at = self.held.partition_point(|h| *h <= key);
                 self.held.insert(at, key);
             }
         } else if let Some(i) = self.held.iter().position(|h| *h == key) {
             self.held.remove(i);
+            if !self.held.contains(&key) {
+                self.may.remove(&key);
+            }
         } else if let Some(i) = self.held.iter().rposition(|h| h.0 == e.mode && (h.1.is_none() || e.value.is_none())) {
             // Of two of which one is not known it may be the other's: not held for sure.
             self.held.remove(i);
@@ -149,6 +157,7 @@ impl State {
             regs: std::array::from_fn(|i| self.regs[i].filter(|v| o.regs[i] == Some(*v))),
             slots: self.slots.iter().filter(|(k, v)| o.slots.get(k) == Some(v)).map(|(k, v)| (*k, *v)).collect(),
             held,
+            may: self.may.union(&o.may).copied().collect(),
         }
     }
 }
@@ -182,6 +191,16 @@ impl LockFlow {
     pub fn held_at(&self, ret: FileAddr, frame: &Frame<'_>) -> Vec<(Mode, Option<LoadAddr>)> {
         let Some(state) = self.at_calls.get(&ret.0) else { return Vec::new() };
         state.held.iter().map(|(m, v)| (*m, v.and_then(|v| self.eval(v, state, frame, 0)))).collect()
+    }
+
+    /// May a lock be held there, on some path? Yes, too, when that cannot be told.
+    pub fn may_hold(&self, ret: FileAddr, mode: Mode, lock: LoadAddr, frame: &Frame<'_>) -> bool {
+        let Some(state) = self.at_calls.get(&ret.0).filter(|_| self.locks.contains(&mode)) else { return true };
+        state
+            .may
+            .iter()
+            .filter(|h| h.0 == mode)
+            .any(|(_, v)| v.and_then(|v| self.eval(v, state, frame, 0)).is_none_or(|a| a == lock))
     }
 
     /// Addresses that the function unlocks, for a closure at `context`: what a deferred call will let go.
@@ -348,6 +367,9 @@ impl Analysis<'_> {
             if call {
                 // While the call is under way an unlock has not happened yet, and neither has a lock.
                 self.at_calls(st, i);
+            }
+            if locks && !self.flow.locks.contains(&mode) {
+                self.flow.locks.push(mode);
             }
             if !locks && !self.flow.unlocks.contains(&e) {
                 self.flow.unlocks.push(e);

@@ -76,13 +76,28 @@ pub struct Waits<'a> {
     pub(crate) rt: &'a GoRuntime,
     pub(crate) mem: &'a dyn Memory,
     now_ns: u64,
-    sems: OnceLock<SemTable>,
+    sems: Arc<OnceLock<SemTable>>,
 }
 
 impl<'a> Waits<'a> {
     /// For one moment of `mem`; `now_ns` is its CLOCK_MONOTONIC.
     pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory, now_ns: u64) -> Waits<'a> {
-        Waits { rt, mem, now_ns, sems: OnceLock::new() }
+        Waits { rt, mem, now_ns, sems: Arc::default() }
+    }
+
+    /// Reads now what is read once.
+    pub fn prepare(&self) {
+        if !self.rt.layout().facts.waiting_has_semaphores {
+            self.sems();
+        }
+    }
+
+    /// The same, reading through another view of the memory (a cache of one worker).
+    pub fn through<'b>(&self, mem: &'b dyn Memory) -> Waits<'b>
+    where
+        'a: 'b,
+    {
+        Waits { rt: self.rt, mem, now_ns: self.now_ns, sems: self.sems.clone() }
     }
 
     /// What a goroutine waits for; nothing if it does not wait, or nobody knows on what.

@@ -3,6 +3,7 @@
 
 mod code;
 mod data;
+mod deep;
 mod goroutines;
 
 use super::no_target;
@@ -30,6 +31,7 @@ enum Message {
 /// The inspector's handle on the engine thread. Dropping it ends the thread.
 pub(super) struct Inspector {
     jobs: Sender<Message>,
+    deep: Sender<Message>,
     loaded: Loaded,
 }
 
@@ -41,12 +43,18 @@ impl Inspector {
         if let Err(e) = spawned {
             tracing::error!("no inspector thread: {e}"); // requests then fail one by one in `send`
         }
-        Inspector { jobs, loaded }
+        let (deep, rx) = channel();
+        let worker = deep::Deep::new(Worker::new(loaded.clone()));
+        if let Err(e) = std::thread::Builder::new().name("diagnose".into()).spawn(move || worker.run(&rx)) {
+            tracing::error!("no diagnosis thread: {e}");
+        }
+        Inspector { jobs, deep, loaded }
     }
 
     pub fn send(&self, job: Job) {
         let (id, out) = (job.id, job.out.clone());
-        if self.jobs.send(Message::Job(Box::new(job))).is_err() {
+        let to = if deep::is_deep(&job.request) { &self.deep } else { &self.jobs };
+        if to.send(Message::Job(Box::new(job))).is_err() {
             let _client_is_slow_or_gone = out.try_send(FromHost::Reply { id, result: Err(no_target()) });
         }
     }

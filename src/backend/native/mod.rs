@@ -228,6 +228,10 @@ impl Host {
             | Request::Disassemble { .. }
             | Request::Symbols { .. }
             | Request::Threads
+            | Request::Diagnose(_)
+            | Request::Waits(_)
+            | Request::Refs { .. }
+            | Request::Heap { .. }
             | Request::Registers(_)) => self.inspect(id, r),
             r => {
                 let result = self.control(r);

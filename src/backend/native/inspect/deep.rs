@@ -1,0 +1,77 @@
+//! What may take long: diagnosis, wait graph, heap. A thread of its own, so that a large heap never delays a stack or a list.
+
+use super::{Message, Worker};
+use crate::backend::protocol::*;
+use crate::diagnose::picture::{PictureOptions, picture};
+use crate::diagnose::{Analysis, Case, History, Options, Target, diagnose};
+use crate::engine::StopState;
+use crate::goruntime::ListOptions;
+use crate::model::ReadInfo;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Instant;
+
+/// Is a request for this thread?
+pub(super) fn is_deep(r: &Request) -> bool {
+    matches!(r, Request::Diagnose(_) | Request::Waits(_) | Request::Refs { .. } | Request::Heap { .. })
+}
+
+/// The thread's own state: looks before this one.
+pub(super) struct Deep {
+    worker: Worker,
+    history: History,
+}
+
+impl Deep {
+    pub(super) fn new(worker: Worker) -> Deep {
+        Deep { worker, history: History::default() }
+    }
+
+    pub(super) fn run(mut self, rx: &Receiver<Message>) {
+        while let Ok(m) = rx.recv() {
+            let Message::Job(job) = m else { continue };
+            let result = self.answer(job.request, &job.state);
+            if job.out.blocking_send(FromHost::Reply { id: job.id, result }).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request, state: &Arc<StopState>) -> Result<Reply, Failure> {
+        let t0 = Instant::now();
+        let loaded = self.worker.loaded.clone();
+        let (rt, mem) = (&*loaded.rt, &*loaded.mem);
+        let failed = |e: &dyn std::fmt::Display| {
+            Failure::new(FailureKind::Unavailable, format!("cannot read the goroutines: {e}"))
+        };
+        let options = ListOptions { stopped: state.stopped };
+        let list = rt.list(mem, &state.registers, loaded.now_ns(), options).map_err(|e| failed(&e))?;
+        let target = Target {
+            rt,
+            mem,
+            list: &list,
+            registers: &state.registers,
+            stopped: state.stopped,
+            offline: loaded.process.is_none(),
+        };
+        let read =
+            |retries: u64| ReadInfo { retries, took_us: t0.elapsed().as_micros() as u64, ..loaded.read_info(state) };
+        match request {
+            Request::Diagnose(q) => {
+                let options = Options { listed: q.listed as usize, mutes: q.mutes, no_heap: q.no_heap, heap_limit: 0 };
+                let diagnosis = diagnose(&target, &mut self.history, &options).map_err(|e| failed(&e))?;
+                let diagnosis = Box::new(diagnosis);
+                Ok(Reply::Diagnosis { epoch: state.epoch, read: read(list.retries), diagnosis })
+            }
+            Request::Waits(q) => {
+                let analysis = Analysis::make(&target, q.no_heap, 0).map_err(|e| failed(&e))?;
+                let case = Case { target: &target, a: &analysis, history: &self.history, listed: 16 };
+                let options =
+                    PictureOptions { around: q.around, scope: q.scope, fold: q.fold, limit: q.limit as usize };
+                let graph = Box::new(picture(&case, options));
+                Ok(Reply::Waits { epoch: state.epoch, read: read(list.retries), graph })
+            }
+            other => Err(Failure::new(FailureKind::Internal, format!("not a question for this thread: {other:?}"))),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! What becomes more from look to look: goroutines, timers, heap.
+
+use super::super::case::{Case, Draft};
+use crate::base::LoadAddr;
+use crate::model::{Finding, FindingClass, FindingKind, Severity, WaitKind};
+use rustc_hash::FxHashMap;
+use std::time::Duration;
+
+/// How far back growth is looked for.
+const SPAN: Duration = Duration::from_secs(10);
+/// Goroutines that must have been added at one place.
+const ADDED: u64 = 50;
+/// Tickers that are too many.
+const TICKERS: usize = 100;
+/// Goroutines asleep at one place that are too many.
+const SLEEPERS: usize = 1_000;
+/// Timers read.
+const MAX_TIMERS: u64 = 1 << 20;
+/// Bytes that the heap's spans must have grown by.
+const HEAP: u64 = 64 << 20;
+
+pub(super) fn goroutines(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    if c.target.offline {
+        return Err("growth needs two looks at a running process".into());
+    }
+    let (Some(before), Some(now)) = (c.history.before(SPAN), c.history.looks().back()) else {
+        return Ok(Vec::new()); // not long enough yet
+    };
+    let middle = c.history.before(SPAN / 2);
+    let mut members: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+    let grown = |key: &u64| {
+        let n = now.places.get(key).copied().unwrap_or(0);
+        let b = before.places.get(key).copied().unwrap_or(0);
+        let m = middle.and_then(|p| p.places.get(key)).copied().unwrap_or(b);
+        n >= b + ADDED && n > b + b / 2 && m >= b && n >= m
+    };
+    for (i, s) in c.a.look.seen.iter().enumerate().filter(|(_, s)| !s.system) {
+        if let Some(key) = c.target.list.place_key(s.row).filter(grown) {
+            members.entry(key).or_default().push(i as u32);
+        }
+    }
+    let seconds = now.at.duration_since(before.at).as_secs_f64();
+    Ok(members
+        .into_iter()
+        .map(|(key, members)| {
+            let (n, b) = (members.len() as u64, before.places.get(&key).copied().unwrap_or(0));
+            let first = members[0];
+            c.finding(Draft {
+                kind: FindingKind::GoroutineGrowth,
+                class: FindingClass::Likely,
+                severity: Severity::Medium,
+                summary: format!("{b} to {n} goroutines in {seconds:.0} s, {}", c.place_text(first)),
+                why: vec![format!("{:.1} more each second, in every look", (n - b) as f64 / seconds)],
+                next: vec!["see who starts them, and what each waits for".into()],
+                object: None,
+                cycle: Vec::new(),
+                members,
+                victims: Vec::new(),
+            })
+        })
+        .collect())
+}
+
+/// Timers by (function, period).
+fn timers_by_kind(c: &Case<'_>) -> Option<FxHashMap<(u64, u64), usize>> {
+    let (rt, mem) = (c.target.rt, c.target.mem);
+    let (l, allp) = (rt.layout().timer?, rt.globals().allp?);
+    let pairs = rt.layout().facts.timers_are_pairs;
+    let (first, n) = (mem.read_ptr(allp).ok()?, mem.read_u64(allp.add(8)).ok()?.min(4096));
+    let mut out: FxHashMap<(u64, u64), usize> = FxHashMap::default();
+    for i in 0..n {
+        let p = mem.read_ptr(first.add(i * 8)).ok()?;
+        let heap = p.add(l.p_timers + l.heap.unwrap_or(0));
+        let (at, len) = (mem.read_ptr(heap).ok()?, mem.read_u64(heap.add(8)).ok()?.min(MAX_TIMERS));
+        let stride = if pairs { 16 } else { 8 };
+        let Ok(bytes) = mem.read_vec(at, (len * stride) as usize) else { continue };
+        for e in bytes.chunks_exact(stride as usize) {
+            let t = LoadAddr(u64::from_le_bytes(e[..8].try_into().ok()?));
+            let (Ok(f), Ok(period)) = (mem.read_ptr(t.add(l.func)), mem.read_u64(t.add(l.period))) else { continue };
+            let code = mem.read_u64(f).unwrap_or(0);
+            *out.entry((code, period)).or_default() += 1;
+        }
+    }
+    Some(out)
+}
+
+pub(super) fn timers(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let mut out = Vec::new();
+    let Some(kinds) = timers_by_kind(c) else { return Err("the timers were not found".into()) };
+    let tickers: usize = kinds.iter().filter(|(k, _)| k.1 > 0).map(|(_, n)| n).sum();
+    if tickers >= TICKERS {
+        let most = kinds.iter().filter(|(k, _)| k.1 > 0).max_by_key(|(_, n)| **n);
+        let period = most.map_or(0, |(k, _)| k.1);
+        out.push(c.finding(Draft {
+            kind: FindingKind::TimerLeak,
+            class: FindingClass::Likely,
+            severity: Severity::Medium,
+            summary: format!("{tickers} tickers run, most every {}", crate::base::clock::human_ns(period)),
+            why: vec!["periodic timers in the processors' heaps".into()],
+            next: vec!["Stop each Ticker when its user ends".into()],
+            members: Vec::new(),
+            victims: Vec::new(),
+            object: None,
+            cycle: Vec::new(),
+        }));
+    }
+    let mut asleep: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+    for (i, s) in c.a.look.seen.iter().enumerate().filter(|(_, s)| !s.system) {
+        if s.found.on.first().is_some_and(|o| o.kind == WaitKind::Timer)
+            && let Some(k) = c.target.list.place_key(s.row)
+        {
+            asleep.entry(k).or_default().push(i as u32);
+        }
+    }
+    for members in asleep.into_values().filter(|m| m.len() >= SLEEPERS) {
+        let first = members[0];
+        out.push(c.finding(Draft {
+            kind: FindingKind::TimerLeak,
+            class: FindingClass::Likely,
+            severity: Severity::Info,
+            summary: format!("{} goroutines sleep at {}", members.len(), c.place_text(first)),
+            why: vec!["each keeps a stack and a timer".into()],
+            next: vec!["one goroutine with a queue of due times does the same".into()],
+            members,
+            victims: Vec::new(),
+            object: None,
+            cycle: Vec::new(),
+        }));
+    }
+    Ok(out)
+}
+
+pub(super) fn heap(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    if c.target.offline {
+        return Err("growth needs two looks at a running process".into());
+    }
+    if let Err(e) = &c.a.heap {
+        return Err(e.clone());
+    }
+    let (Some(before), Some(now)) = (c.history.before(SPAN), c.history.looks().back()) else { return Ok(Vec::new()) };
+    let middle = c.history.before(SPAN / 2);
+    let mut out = Vec::new();
+    for (size, &n) in &now.heap {
+        let b = before.heap.get(size).copied().unwrap_or(0);
+        let m = middle.and_then(|p| p.heap.get(size)).copied().unwrap_or(b);
+        // Growth that goes on after a collection is what counts; spans stay while they are in use.
+        if n >= b + HEAP && n > b + b / 2 && m > b && n > m {
+            let seconds = now.at.duration_since(before.at).as_secs_f64();
+            out.push(c.finding(Draft {
+                kind: FindingKind::HeapGrowth,
+                class: FindingClass::Likely,
+                severity: Severity::Info,
+                summary: format!("objects of {size} bytes grew from {} to {} MiB in {seconds:.0} s", b >> 20, n >> 20),
+                why: vec!["the spans of this size grew in every look".into()],
+                next: vec!["the Data workspace's heap, by type and by who keeps them".into()],
+                members: Vec::new(),
+                victims: Vec::new(),
+                object: None,
+                cycle: Vec::new(),
+            }));
+        }
+    }
+    Ok(out)
+}

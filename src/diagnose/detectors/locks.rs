@@ -1,0 +1,163 @@
+//! Locks: taken twice, in opposite orders, read again behind a writer, never unlocked, held across slow work; and cycles in which
+//! something else than locks takes part.
+
+use super::super::case::{Case, Draft};
+use super::super::graph::is_lock;
+use super::super::shown::object_name;
+use super::super::stuck::Cause;
+use super::channels::{by_place, everyone};
+use crate::model::{Evidence, Finding, FindingClass, FindingKind, GoroutineState, Severity, WaitKind};
+
+/// Waiters from which on a slow holder is a convoy.
+const CONVOY: usize = 5;
+
+fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> String, next: &str) -> Vec<Finding> {
+    c.causes(kind)
+        .filter(|x| !x.cycle.is_empty())
+        .map(|x| {
+            let (steps, why) = c.cycle(x);
+            let mut names: Vec<String> = x.objects.iter().map(|o| object_name(&c.graph_object(*o))).collect();
+            names.dedup();
+            let mut why = why;
+            if x.class == FindingClass::Proof && x.cycle.iter().all(|s| s.2 != Evidence::Exclusion) {
+                why.push("none of them moved while it was looked at".into());
+            } else {
+                why.push(c.unreachable(x.class));
+            }
+            let summary = words(x, &names);
+            c.finding(Draft {
+                kind,
+                class: x.class,
+                severity: Severity::High,
+                members: x.members.clone(),
+                victims: x.victims.clone(),
+                object: x.objects.first().map(|o| c.graph_object(*o)),
+                cycle: steps,
+                summary,
+                why,
+                next: vec![next.to_string()],
+            })
+        })
+        .collect()
+}
+
+fn ids(c: &Case<'_>, x: &Cause) -> String {
+    let v: Vec<String> = x.cycle.iter().take(4).map(|s| format!("g{}", c.a.look.seen[s.0 as usize].g.goid)).collect();
+    v.join(" <-> ")
+}
+
+pub(super) fn double_lock(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let words = |x: &Cause, n: &[String]| format!("{} is locked again by its holder, {}", n.join(", "), ids(c, x));
+    Ok(cycles(c, FindingKind::DoubleLock, words, "split the function: one that locks, one that expects the lock held"))
+}
+
+pub(super) fn lock_cycle(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let words = |x: &Cause, n: &[String]| format!("{}  {}", n.join(" <-> "), ids(c, x));
+    Ok(cycles(c, FindingKind::LockCycle, words, "take the locks in one order everywhere, or hold one at a time"))
+}
+
+pub(super) fn rwr(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let words = |x: &Cause, n: &[String]| {
+        format!("{} is read-locked again behind a queued writer, {}", n.join(", "), ids(c, x))
+    };
+    Ok(cycles(
+        c,
+        FindingKind::RwrDeadlock,
+        words,
+        "do not call what read-locks while holding the read lock: a queued writer stops new readers",
+    ))
+}
+
+pub(super) fn once(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let words = |x: &Cause, _: &[String]| format!("sync.Once waits for itself, {}", ids(c, x));
+    let mut out = cycles(
+        c,
+        FindingKind::OnceDeadlock,
+        words,
+        "the function of a Once must not reach the same Once, nor wait for who does",
+    );
+    out.extend(
+        c.causes(FindingKind::OnceDeadlock)
+            .filter(|x| x.cycle.is_empty())
+            .map(|x| orphaned(c, FindingKind::OnceDeadlock, &[x])),
+    );
+    Ok(out)
+}
+
+pub(super) fn mixed(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let words = |x: &Cause, n: &[String]| format!("{}  {}", n.join(" <-> "), ids(c, x));
+    let next =
+        "do not hold the lock while waiting for the other: unlock first, or let the other side work without the lock";
+    Ok(cycles(c, FindingKind::MixedDeadlock, words, next))
+}
+
+fn orphaned(c: &Case<'_>, kind: FindingKind, group: &[&Cause]) -> Finding {
+    let (members, victims) = everyone(group);
+    let first = members[0];
+    let object = c.a.look.seen[first as usize].found.on.first().map(|o| c.object(o, Some(first)));
+    let name = object.as_ref().map(object_name).unwrap_or_default();
+    let state = object.as_ref().map(|o| o.state.clone()).unwrap_or_default();
+    c.finding(Draft {
+        kind,
+        class: group[0].class,
+        severity: Severity::High,
+        summary: format!("{name} is never unlocked, {} wait for it, first {}", members.len(), c.place_text(first)),
+        why: vec![
+            format!("{name}: {state}; no frame and no pending deferred call of any goroutine will unlock it"),
+            c.unreachable(group[0].class),
+        ],
+        next: vec!["look for a return or a panic between Lock and Unlock; `defer mu.Unlock()` closes the gap".into()],
+        cycle: Vec::new(),
+        object,
+        members,
+        victims,
+    })
+}
+
+pub(super) fn orphan(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    if c.a.reach.is_none() {
+        return Err(c.a.heap.as_ref().err().cloned().unwrap_or_default());
+    }
+    Ok(by_place(c, c.causes(FindingKind::OrphanLock)).iter().map(|g| orphaned(c, FindingKind::OrphanLock, g)).collect())
+}
+
+/// A lock with many waiters whose holder waits for something slow.
+pub(super) fn convoy(c: &Case<'_>) -> Result<Vec<Finding>, String> {
+    let in_cause = |who: u32| c.a.causes.iter().any(|x| x.members.contains(&who) || x.victims.contains(&who));
+    let mut out = Vec::new();
+    for o in c.a.graph.objects.iter().filter(|o| is_lock(o.on.kind) && o.waiters.len() >= CONVOY) {
+        let Some(h) = o.held.iter().find(|h| h.mode.is_some() && h.evidence != Evidence::Exclusion) else { continue };
+        let holder = &c.a.look.seen[h.who as usize];
+        let state = c.target.list.row(holder.row).map(|r| r.state);
+        let slow = match holder.found.on.first().map(|o| o.kind) {
+            Some(WaitKind::Io) => "the network or a file",
+            Some(WaitKind::Timer) => "a sleep",
+            Some(WaitKind::Chan | WaitKind::Select) => "a channel",
+            Some(WaitKind::Syscall) => "a system call",
+            _ if state == Some(GoroutineState::Syscall) => "a system call",
+            _ => continue,
+        };
+        if in_cause(h.who) {
+            continue;
+        }
+        let first = o.waiters[0].0;
+        let object = c.object(&o.on, Some(first));
+        let name = object_name(&object);
+        out.push(c.finding(Draft {
+            kind: FindingKind::LockConvoy,
+            class: FindingClass::Strong,
+            severity: Severity::Medium,
+            members: vec![h.who],
+            victims: o.waiters.iter().map(|w| w.0).collect(),
+            summary: format!("{name} is held across {slow}, {} wait: {}", o.waiters.len(), c.goroutine(h.who)),
+            why: vec![
+                format!("{} holds {name} ({})", c.goroutine(h.who), h.evidence.name()),
+                format!("it waits for {slow}"),
+            ],
+            next: vec!["do the slow part outside the lock, or give it a deadline".into()],
+            cycle: Vec::new(),
+            object: Some(object),
+        }));
+    }
+    Ok(out)
+}

@@ -1,0 +1,156 @@
+//! Objects as people know them: names of package variables, fields and locals, and their state in words.
+
+use crate::base::{LoadAddr, Memory};
+use crate::goruntime::value::{FrameScope, Reader, ValueRef};
+use crate::goruntime::{GoRuntime, StackStart};
+use crate::model::{WaitKind, WaitObject, WaitOn};
+use crate::symbols::dwarf::{GoType, TypeKind};
+
+/// Frames whose variables are looked through.
+const FRAMES: usize = 12;
+/// Nested fields.
+const DEPTH: u32 = 4;
+
+/// An object with its state.
+pub fn object(on: &WaitOn, name: Option<String>) -> WaitObject {
+    let state = match (&on.detail, on.buffer) {
+        (Some(d), Some((n, cap))) if cap > 0 => format!("buffered {n} of {cap}, {d}"),
+        (Some(d), _) => d.clone(),
+        (None, Some((_, 0))) => "unbuffered".into(),
+        (None, Some((n, cap))) => format!("buffered {n} of {cap}"),
+        (None, None) => String::new(),
+    };
+    let kind = if on.kind == WaitKind::Select && on.addr.is_some() { WaitKind::Chan } else { on.kind };
+    WaitObject { kind, addr: on.addr, type_name: on.type_name.clone(), name: name.or_else(|| on.name.clone()), state }
+}
+
+/// `(*Store).mu`, or `chan int 0xc000123456`.
+pub fn object_name(o: &WaitObject) -> String {
+    let t = o.type_name.as_deref().unwrap_or("object");
+    match (&o.name, o.addr) {
+        (Some(n), _) => n.clone(),
+        (None, Some(a)) => format!("{t} {a}"),
+        (None, None) => t.to_string(),
+    }
+}
+
+/// Finds names; only with DWARF.
+pub struct Names<'a> {
+    reader: Reader<'a>,
+}
+
+impl<'a> Names<'a> {
+    /// For one program.
+    pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory) -> Option<Names<'a>> {
+        Reader::new(rt, mem).map(|reader| Names { reader })
+    }
+
+    /// Name of what is at an address: a package variable (or a field of one), or what a variable in a frame of `g` leads to.
+    pub fn of(&self, addr: LoadAddr, g: Option<LoadAddr>) -> Option<String> {
+        self.global(addr).or_else(|| self.local(addr, g?))
+    }
+
+    fn global(&self, addr: LoadAddr) -> Option<String> {
+        let rt = self.reader.rt;
+        let file = rt.bias().to_file(addr);
+        let module = rt.symbols().moduledata()?;
+        let direct = module.is_data(file);
+        for (name, off) in self.reader.dwarf.variables() {
+            if name.starts_with("runtime.") {
+                continue;
+            }
+            let Some(v) = self.reader.global(name, off) else { continue };
+            if direct {
+                if let Some(path) = self.inside(&v.ty, v.place.addr, addr) {
+                    return Some(format!("{name}{path}"));
+                }
+            } else if let Some(path) = self.leads(&v, addr) {
+                return Some(format!("{name}{path}"));
+            }
+        }
+        None
+    }
+
+    /// Path of fields from a value at `base` to `addr`, if it is inside.
+    fn inside(&self, ty: &GoType, base: LoadAddr, addr: LoadAddr) -> Option<String> {
+        let off = addr.0.checked_sub(base.0).filter(|o| *o < ty.size.max(1))?;
+        self.path(ty, off, 0)
+    }
+
+    fn path(&self, ty: &GoType, off: u64, depth: u32) -> Option<String> {
+        if depth < DEPTH && !ty.name.starts_with("sync.") {
+            for f in ty.fields() {
+                let t = self.reader.dwarf.go_type(f.ty);
+                if off >= f.offset && off < f.offset + t.size {
+                    return Some(format!(".{}{}", f.name, self.path(&t, off - f.offset, depth + 1)?));
+                }
+            }
+        }
+        Some(String::new())
+    }
+
+    /// A value that is a pointer to `addr` or to a struct around it, or a struct with a field that is.
+    fn leads(&self, v: &ValueRef, addr: LoadAddr) -> Option<String> {
+        match &v.ty.kind {
+            TypeKind::Chan { .. } | TypeKind::UnsafePointer => {
+                (self.reader.word(&v.place, 0).ok()? == addr.0).then(String::new)
+            }
+            TypeKind::Pointer { elem } => {
+                let to = LoadAddr(self.reader.word(&v.place, 0).ok()?);
+                let t = self.reader.dwarf.go_type((*elem)?);
+                if to.is_nil() {
+                    return None;
+                }
+                self.inside(&t, to, addr).or_else(|| self.field_leads(&t, to, addr))
+            }
+            TypeKind::Struct { .. } => self.field_leads(&v.ty, v.place.addr, addr),
+            _ => None,
+        }
+    }
+
+    fn field_leads(&self, t: &GoType, base: LoadAddr, addr: LoadAddr) -> Option<String> {
+        if base.is_nil() {
+            return None;
+        }
+        t.fields().iter().find_map(|f| {
+            let ft = self.reader.dwarf.go_type(f.ty);
+            let is = matches!(ft.kind, TypeKind::Chan { .. } | TypeKind::Pointer { .. });
+            (is && self.reader.mem.read_ptr(base.add(f.offset)).ok()? == addr).then(|| format!(".{}", f.name))
+        })
+    }
+
+    fn local(&self, addr: LoadAddr, g: LoadAddr) -> Option<String> {
+        let rt = self.reader.rt;
+        let walked = rt.stack(self.reader.mem, StackStart::Parked(g), 40, false).ok()?;
+        let user = (0..walked.stack.frames.len()).filter(|i| !walked.stack.frames[*i].hidden).take(FRAMES);
+        for i in user {
+            let Some(scope) = rt.frame_scope(&walked, i, None) else { continue };
+            if let Some(name) = self.in_scope(&scope, addr) {
+                return Some(name);
+            }
+        }
+        None
+    }
+
+    fn in_scope(&self, scope: &FrameScope, addr: LoadAddr) -> Option<String> {
+        for v in self.reader.scope(scope) {
+            // A captured or escaped variable is the object itself.
+            if v.place.in_memory()
+                && v.flags.escaped
+                && let Some(path) = self.inside(&v.ty, v.place.addr, addr)
+            {
+                return Some(format!("{}{path}", v.name));
+            }
+            let Some(path) = self.leads(&v, addr) else { continue };
+            if path.is_empty() {
+                return Some(v.name);
+            }
+            // A field is known by its type: `(*Store).mu`.
+            let TypeKind::Pointer { elem: Some(e) } = v.ty.kind else { return Some(format!("{}{path}", v.name)) };
+            let t = self.reader.dwarf.go_type(e);
+            let short = t.name.rsplit('/').next().unwrap_or(&t.name);
+            return Some(if short.contains('{') { format!("{}{path}", v.name) } else { format!("(*{short}){path}") });
+        }
+        None
+    }
+}
