@@ -56,7 +56,10 @@ fn every_command_of_the_screen_has_a_way_in() {
         "keys",
         "detach",
         "kill",
-        "jump-forward",
+        "triage",
+        "defers",
+        "heap",
+        "mutes",
     ];
     let keys = preset("default").expect("parses");
     let bound: Vec<&String> = keys.contexts.values().flat_map(|m| m.values()).collect();

@@ -61,7 +61,7 @@ fn check(tool: &str, flags: &[&str]) {
 
     let waits = |g: &Goroutine| {
         let raw = rt.read_g(&p.mem, g.g).unwrap();
-        adit::waits::waits_on(&rt, &p.mem, &raw)
+        adit::waits::Waits::new(&rt, &p.mem, 0).of(&raw).on
     };
     let w = waits(get("main.sender"));
     assert_eq!(w.len(), 1, "{what}");

@@ -1,122 +1,12 @@
 //! Golden screens: the app against a scripted host, drawn into a buffer. No process, no terminal, no sleeps.
 
 mod shop;
+mod stage;
 
-use adit::backend::protocol::{FromHost, LaunchSpec, Request, TargetSpec};
-use adit::config::Config;
-use adit::tui::{Options, app::App, prepare, theme::ColorChoice};
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, layout::Rect};
+use adit::backend::protocol::Request;
+use adit::tui::{Options, theme::ColorChoice};
 use shop::Shop;
-
-/// An app and its host, driven by hand.
-struct Stage {
-    app: App,
-    shop: Shop,
-    next: u64,
-    size: (u16, u16),
-}
-
-fn options() -> Options {
-    Options {
-        target: Some(TargetSpec::Launch(LaunchSpec::default())),
-        color: ColorChoice::Never,
-        ascii: true,
-        config: Config::default(),
-        ..Options::default()
-    }
-}
-
-impl Stage {
-    fn with(shop: Shop, size: (u16, u16), o: Options) -> Stage {
-        let (mut app, _, _) = prepare(&o, || {});
-        app.session.clock = || "12:04:31Z".into();
-        // Not what the terminal that runs the tests can show.
-        app.look.ascii = o.ascii;
-        let mut s = Stage { app, shop, next: 1, size };
-        s.settle();
-        s.draw();
-        s
-    }
-    fn new(control: bool, size: (u16, u16)) -> Stage {
-        Stage::with(Shop::new(control), size, options())
-    }
-    fn screen(&self) -> Rect {
-        Rect::new(0, 0, self.size.0, self.size.1)
-    }
-    /// Until nobody has anything to say.
-    fn settle(&mut self) {
-        for _ in 0..50 {
-            self.app.want(self.screen());
-            let mut out = Vec::new();
-            let next = &mut self.next;
-            self.app.session.flush(|r| {
-                out.push((*next, r));
-                *next += 1;
-                *next - 1
-            });
-            if out.is_empty() {
-                return;
-            }
-            for (id, request) in out {
-                let (result, notices) = self.shop.answer(&request);
-                self.app.host(FromHost::Reply { id, result });
-                for n in notices {
-                    self.app.host(FromHost::Notice(n));
-                }
-            }
-        }
-        panic!("the screen never stops asking: {:?}", self.shop.asked);
-    }
-    /// Keys, as in the key map; `<text>` is typed letter by letter.
-    fn keys(&mut self, keys: &str) -> &mut Stage {
-        for k in keys.split_whitespace() {
-            let ctrl = k.strip_prefix("Ctrl-").filter(|r| r.chars().count() == 1);
-            let codes: Vec<KeyCode> = match k {
-                "Enter" => vec![KeyCode::Enter],
-                "Esc" => vec![KeyCode::Esc],
-                "Tab" => vec![KeyCode::Tab],
-                "S-Tab" => vec![KeyCode::BackTab],
-                "Space" => vec![KeyCode::Char(' ')],
-                "Down" => vec![KeyCode::Down],
-                "PgDn" => vec![KeyCode::PageDown],
-                k => ctrl.unwrap_or(k).chars().map(KeyCode::Char).collect(),
-            };
-            for c in codes {
-                let mods = if ctrl.is_some() { KeyModifiers::CONTROL } else { KeyModifiers::NONE };
-                self.app.key(KeyEvent::new(c, mods));
-                self.settle();
-                self.draw();
-            }
-        }
-        self
-    }
-    fn draw(&mut self) -> Buffer {
-        let mut t = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a buffer");
-        t.draw(|f| {
-            let area = f.area();
-            self.app.draw(area, f.buffer_mut());
-        })
-        .expect("drawn");
-        t.backend().buffer().clone()
-    }
-    fn buffer(&mut self) -> Buffer {
-        // Twice: the first drawing asks the worker for colours.
-        self.draw();
-        self.app.highlight.settle();
-        self.draw()
-    }
-    fn text(&mut self) -> String {
-        let b = self.buffer();
-        let row = |y| (0..b.area.width).map(|x| b[(x, y)].symbol()).collect::<String>();
-        (0..b.area.height).map(|y| row(y).trim_end().to_string()).collect::<Vec<_>>().join("\n")
-    }
-    fn asked(&self, hit: impl Fn(&Request) -> bool) -> usize {
-        self.shop.asked.lock().map_or(0, |a| a.iter().filter(|r| hit(r)).count())
-    }
-}
-
-const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+use stage::{SIZES, Stage, options};
 
 #[test]
 fn debug() {
@@ -128,7 +18,7 @@ fn debug() {
 #[test]
 fn goroutines() {
     for (w, h) in SIZES {
-        insta::assert_snapshot!(format!("goroutines-{w}x{h}"), Stage::new(false, (w, h)).text());
+        insta::assert_snapshot!(format!("goroutines-{w}x{h}"), Stage::new(false, (w, h)).keys("2").text());
     }
 }
 
@@ -176,7 +66,7 @@ fn instruction_steps_show_code() {
 
 #[test]
 fn a_group_opens() {
-    insta::assert_snapshot!("group-120x40", Stage::new(false, (120, 40)).keys("j j j Enter j j").text());
+    insta::assert_snapshot!("group-120x40", Stage::new(false, (120, 40)).keys("2 j j j Enter j j").text());
 }
 
 #[test]
@@ -186,9 +76,23 @@ fn small_screens_say_so_and_none_panics() {
     for w in [1, 2, 5, 19, 20, 59, 60, 61, 79, 80, 99, 100, 101, 159, 160, 161, 300] {
         for h in [1, 2, 3, 5, 14, 15, 16, 23, 24, 25, 35, 36, 37, 90] {
             let mut s = Stage::new(true, (w, h));
-            for keys in
-                ["", "?", "Esc", "Ctrl-k", "Esc B", "Esc q", "Esc : b", "Esc + +", "2", "8", "9", "3 Tab Tab Tab"]
-            {
+            for keys in [
+                "",
+                "?",
+                "Esc",
+                "Ctrl-k",
+                "Esc B",
+                "Esc q",
+                "Esc : b",
+                "Esc + +",
+                "2",
+                "8",
+                "9",
+                "3 Tab Tab Tab",
+                "1",
+                "5 v",
+                "4",
+            ] {
                 s.keys(keys).text();
             }
         }
@@ -219,7 +123,7 @@ fn sixteen_colours_have_no_fills() {
 #[test]
 fn observe_mode_never_touches_the_target() {
     let mut s = Stage::new(false, (80, 24));
-    s.keys("Tab c n s o b C R c");
+    s.keys("2 Tab c n s o b C R c");
     assert!(s.text().contains("observe mode"), "{}", s.text());
     let harmful = |r: &Request| matches!(r, Request::Resume { .. } | Request::Pause | Request::SetBreakpoint { .. });
     assert_eq!(s.asked(harmful), 0);
@@ -256,7 +160,7 @@ fn a_step_marks_what_changed() {
 #[test]
 fn only_rows_that_can_be_seen_are_asked_for() {
     let mut s = Stage::new(false, (80, 24));
-    s.keys("S S t t t t t t t G PgDn k k");
+    s.keys("2 S S t t t t t t t G PgDn k k");
     let text = s.text();
     assert!(text.contains("100000"), "{text}");
     let most = s
@@ -373,4 +277,40 @@ fn a_line_goes_to_the_program() {
     s.keys("9 Tab i hello Enter");
     let sent = s.asked(|r| matches!(r, Request::Input(b) if b == b"hello\n"));
     assert_eq!(sent, 1, "{}", s.text());
+}
+
+#[test]
+fn triage() {
+    for (w, h) in SIZES {
+        insta::assert_snapshot!(format!("triage-{w}x{h}"), Stage::new(false, (w, h)).text());
+    }
+}
+
+#[test]
+fn waits() {
+    for (w, h) in SIZES {
+        let mut s = Stage::new(false, (w, h));
+        s.keys("5");
+        insta::assert_snapshot!(format!("waits-tree-{w}x{h}"), s.text());
+        s.keys("v");
+        insta::assert_snapshot!(format!("waits-graph-{w}x{h}"), s.text());
+    }
+}
+
+#[test]
+fn data() {
+    for (w, h) in SIZES {
+        let mut s = Stage::new(true, (w, h));
+        s.line("heap");
+        insta::assert_snapshot!(format!("heap-{w}x{h}"), s.text());
+        s.keys("j r");
+        insta::assert_snapshot!(format!("refs-{w}x{h}"), s.text());
+    }
+}
+
+#[test]
+fn defers() {
+    for (w, h) in SIZES {
+        insta::assert_snapshot!(format!("defers-{w}x{h}"), Stage::new(true, (w, h)).line("defers").text());
+    }
 }

@@ -18,7 +18,7 @@ fn child() {
     if std::env::var_os("ADIT_TEST_CHILD").is_none() {
         return;
     }
-    let mut shop = Shop::new(true);
+    let mut shop = Shop::new(std::env::var("ADIT_TEST_CHILD").is_ok_and(|v| v != "observe"));
     let client = scripted(Box::new(move |r| shop.answer(r)));
     let spec = adit::backend::protocol::TargetSpec::Launch(Default::default());
     let end = adit::tui::run(client, Options { target: Some(spec), ascii: true, ..Options::default() });
@@ -40,10 +40,13 @@ struct Tty {
 
 impl Tty {
     fn new(cols: u16, rows: u16) -> Tty {
+        Tty::with(cols, rows, "control")
+    }
+    fn with(cols: u16, rows: u16, mode: &str) -> Tty {
         let pty = native_pty_system().openpty(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).expect("a pty");
         let mut c = CommandBuilder::new(std::env::current_exe().expect("ourselves"));
         c.args(["--exact", "child", "--nocapture", "--quiet"]);
-        c.env("ADIT_TEST_CHILD", "1");
+        c.env("ADIT_TEST_CHILD", mode);
         c.env("TERM", "xterm-256color");
         c.env_remove("NO_COLOR");
         let child = pty.slave.spawn_command(c).expect("spawned");
@@ -153,6 +156,20 @@ fn an_idle_screen_sends_nothing_and_a_step_little() {
     assert!(after - before <= 2_048, "a step sent {} bytes", after - before);
     t.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(t.code(), 50 + 15);
+    t.restored();
+}
+
+#[test]
+fn a_live_screen_sends_nothing_when_nothing_changed() {
+    let mut t = Tty::with(120, 40, "observe");
+    t.wait_for("channel-leak");
+    t.wait_for("never block the request");
+    let before = t.quiet(Duration::from_secs(1));
+    // Two looks and more.
+    t.quiet(Duration::from_secs(5));
+    assert_eq!(t.bytes(), before, "a look that says the same must not send");
+    t.send("q");
+    assert_eq!(t.code(), 40);
     t.restored();
 }
 

@@ -204,6 +204,11 @@ pub enum Request {
         /// Members at most.
         count: u64,
     },
+    /// These goroutines; those that are gone are left out. Reply: `Goroutines`.
+    GoroutinesById {
+        /// Which, in the order of the answer.
+        ids: Vec<GoroutineId>,
+    },
     /// In observe mode: forget what was read and read anew. Reply: `Done`; the epoch moves on.
     Refresh,
     /// Reply: `Stack`.

@@ -4,6 +4,7 @@
 mod diagnose;
 mod goroutines;
 mod json;
+mod refs;
 mod snapshot;
 mod stack;
 mod text;
@@ -11,6 +12,7 @@ mod waits;
 
 pub use diagnose::{Diagnose, diagnose};
 pub use goroutines::{Goroutines, goroutines};
+pub use refs::{RefsOf, refs};
 pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
 pub use waits::{WaitsOf, waits};

@@ -185,6 +185,27 @@ pub enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// What is wrong: leaks, deadlocks, who holds the lock, with the evidence
+    Diagnose(DiagnoseArgs),
+    /// Who keeps an object alive; without an object, what the live heap is made of
+    Refs(RefsArgs),
+    /// The wait-for graph: goroutines, what they wait for, who holds it
+    Waits {
+        /// Process id, core, snapshot or goroutine dump
+        target: String,
+        /// Around this goroutine
+        #[arg(long, value_name = "ID")]
+        goroutine: Option<u64>,
+        /// Executable to take symbols from
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
+        /// Take a short stop, so that all is of one moment
+        #[arg(long)]
+        consistent: bool,
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
     /// Write one file that opens in all of adit on another machine: a process as it is now, or a core with its program
     ///
     /// The process stands only while its memory is copied. The file is an ELF core: gdb and Delve open it, too. It has all
@@ -201,25 +222,6 @@ pub enum Sub {
         /// Executable to take symbols from
         #[arg(long, value_name = "BIN")]
         exe: Option<PathBuf>,
-        /// One JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// What is wrong: leaks, deadlocks, who holds the lock, with the evidence
-    Diagnose(DiagnoseArgs),
-    /// The wait-for graph: goroutines, what they wait for, who holds it
-    Waits {
-        /// Process id, core, snapshot or goroutine dump
-        target: String,
-        /// Around this goroutine
-        #[arg(long, value_name = "ID")]
-        goroutine: Option<u64>,
-        /// Executable to take symbols from
-        #[arg(long, value_name = "BIN")]
-        exe: Option<PathBuf>,
-        /// Take a short stop, so that all is of one moment
-        #[arg(long)]
-        consistent: bool,
         /// One JSON object
         #[arg(long)]
         json: bool,
@@ -305,6 +307,36 @@ pub struct DiagnoseArgs {
     /// Leave the heap alone: faster, no leaks
     #[arg(long)]
     pub no_heap: bool,
+    /// Executable to take symbols from
+    #[arg(long, value_name = "BIN")]
+    pub exe: Option<PathBuf>,
+    /// Take a short stop, so that all is of one moment
+    #[arg(long)]
+    pub consistent: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `adit refs`.
+#[derive(Args, Clone, Debug)]
+pub struct RefsArgs {
+    /// Process id, core or snapshot
+    pub target: String,
+    /// The object: 0xADDRESS, or an expression in a goroutine's frame
+    pub object: Option<String>,
+    /// Goroutine whose variables the expression may use
+    #[arg(long, value_name = "ID")]
+    pub goroutine: Option<u64>,
+    /// Frame of it
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub frame: u32,
+    /// Sum the heap by type, or by what keeps it alive
+    #[arg(long, value_name = "BY", value_parser = PossibleValuesParser::new(["type", "site"]), default_value = "type")]
+    pub by: String,
+    /// Paths or rows at most
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: u32,
     /// Executable to take symbols from
     #[arg(long, value_name = "BIN")]
     pub exe: Option<PathBuf>,

@@ -14,6 +14,7 @@ pub use build::test_flags;
 pub use documents::{completions, manual};
 
 use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
+use crate::model::HeapBy;
 use crate::{batch, config, tui};
 use args::{Cli, Common, Sub};
 use clap::{CommandFactory, Parser};
@@ -53,12 +54,10 @@ fn wants_json(cli: &Cli) -> bool {
     match &cli.command {
         Some(Sub::Goroutines(g)) => g.json,
         Some(Sub::Diagnose(d)) => d.json,
+        Some(Sub::Refs(r)) => r.json,
+        Some(Sub::Waits { json, .. }) => *json,
         Some(
-            Sub::Stack { json, .. }
-            | Sub::Waits { json, .. }
-            | Sub::Snapshot { json, .. }
-            | Sub::Doctor { json, .. }
-            | Sub::Rescue { json, .. },
+            Sub::Stack { json, .. } | Sub::Snapshot { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. },
         ) => *json,
         _ => false,
     }
@@ -137,11 +136,6 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let (mut client, target) = target::open(target, exe.clone(), false)?;
             batch::stack(&mut client, &target, &args, &mut out())
         }
-        Sub::Snapshot { target, output, force, exe, json } => {
-            let (mut client, target) = target::open(target, exe.clone(), false)?;
-            let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
-            batch::snapshot(&mut client, &target, &args, &mut out())
-        }
         Sub::Diagnose(d) => {
             let args = batch::Diagnose {
                 min: d.class(),
@@ -152,10 +146,27 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let (mut client, target) = target::open(&d.target, d.exe.clone(), d.consistent)?;
             batch::diagnose(&mut client, &target, &args, &mut out())
         }
+        Sub::Refs(r) => {
+            let args = batch::RefsOf {
+                object: r.object.clone(),
+                goroutine: r.goroutine,
+                frame: r.frame,
+                by: if r.by == "site" { HeapBy::Site } else { HeapBy::Type },
+                count: r.top,
+                style: style(common, r.json),
+            };
+            let (mut client, target) = target::open(&r.target, r.exe.clone(), r.consistent)?;
+            batch::refs(&mut client, &target, &args, &mut out())
+        }
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
             let (mut client, target) = target::open(target, exe.clone(), *consistent)?;
             batch::waits(&mut client, &target, &args, &mut out())
+        }
+        Sub::Snapshot { target, output, force, exe, json } => {
+            let (mut client, target) = target::open(target, exe.clone(), false)?;
+            let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
+            batch::snapshot(&mut client, &target, &args, &mut out())
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),

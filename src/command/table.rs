@@ -4,6 +4,7 @@ use super::parse::{breakpoint_args, condition, number, split_words, substitute, 
 use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
 use crate::backend::protocol::{ResumeKind, SymbolKind};
 use crate::base::GoroutineId;
+use crate::model::WaitScope;
 
 type Made = Result<Do, String>;
 
@@ -59,6 +60,13 @@ fn goroutine(rest: &str) -> Made {
     let id = rest.trim_start_matches('g').parse().map_err(|_| format!("{rest} is not a goroutine id"))?;
     act(Action::Goroutine(Some(GoroutineId(id))))
 }
+fn waits(rest: &str) -> Made {
+    if rest.is_empty() {
+        return ui(Ui::Waits(None));
+    }
+    let id = rest.trim_start_matches('g').parse().map_err(|_| format!("{rest} is not a goroutine id"))?;
+    ui(Ui::Waits(Some(GoroutineId(id))))
+}
 fn restart(rest: &str, rebuild: bool) -> Made {
     let args = split_words(rest);
     act(Action::Restart { rebuild, args: (!args.is_empty()).then_some(args) })
@@ -109,6 +117,8 @@ pub const COMMANDS: &[Command] = &[
         "Execute one machine instruction, a call as one." |r| once(r, ResumeKind::NextInstruction)),
     command!("run-to-cursor" ["until-cursor"] "to cursor" "" Running None Stopped
         "Run until the line under the cursor is reached." |_| ui(Ui::RunToCursor)),
+    command!("step-deferred" [] "deferred" "" Running None Stopped
+        "Run into the next pending deferred call of this goroutine." |_| act(Action::StepDeferred)),
     command!("pause" ["halt"] "pause" "" Running None Control
         "Stop the program where it is." |_| act(Action::Pause)),
     command!("interrupt" [] "pause" "" Running None Nothing
@@ -168,6 +178,39 @@ pub const COMMANDS: &[Command] = &[
     command!("deferred" [] "deferred" "N" Looking Number Target
         "Show the N-th pending deferred call of the selected frame."
         |r| act(Action::Deferred(number(r, 1)?))),
+    command!("defers" [] "defers" "" Looking None Target
+        "Go to the pending deferred calls of the selected goroutine, in the order in which they will run." |_| ui(Ui::Focus("defers"))),
+    command!("triage" ["findings"] "triage" "" Looking None Target
+        "Go to the findings: what is wrong, ranked, with the reason." |_| ui(Ui::Focus("findings"))),
+    command!("waits" [] "waits" "[GOROUTINE]" Looking Goroutine Target
+        "Show who waits for whom, around the goroutine under the cursor or the one named." waits),
+    command!("cycles" [] "cycles" "" Looking None Target
+        "Show only what waits in a circle, or everything again." |_| ui(Ui::WaitPart(WaitScope::Cycles))),
+    command!("leaks" [] "leaks" "" Looking None Target
+        "Show only what can never be woken, or everything again." |_| ui(Ui::WaitPart(WaitScope::Leaks))),
+    command!("wait-view" [] "tree/graph" "" Looking None Target
+        "Show waits as a tree, or each in one line." |_| ui(Ui::ToggleView)),
+    command!("collapse" [] "fold" "" Looking None Nothing
+        "Hide or show what is below the line." |_| ui(Ui::Fold)),
+    command!("heap" [] "heap" "" Looking None Target
+        "Walk the heap and show its sums by type or by what keeps objects alive." |_| act(Action::Heap)),
+    command!("refs" ["references"] "refs" "[EXPRESSION | ADDRESS]" Looking Expression Target
+        "Show who keeps an object alive: what an expression points to, an address, or what is under the cursor."
+        |r| if r.is_empty() { ui(Ui::RefsSelected) } else { act(Action::Refs(r.into())) }),
+    command!("mute" [] "mute" "[TEXT]" Looking Text Nothing
+        "Leave out findings at functions that contain a text, or at the one under the cursor."
+        |r| if r.is_empty() { ui(Ui::MuteSelected) } else { act(Action::Mute(r.into())) }),
+    command!("unmute" [] "unmute" "[TEXT | all]" Looking Text Nothing
+        "Take a mute rule back." |r| act(Action::Unmute(r.into()))),
+    command!("mutes" [] "mutes" "" Looking None Nothing
+        "List mute rules." |_| act(Action::Mutes)),
+    command!("snapshot" [] "snapshot" "[FILE]" Looking Text Target
+        "Take a consistent copy of the running program with one short stop (asks first); into a file, too, if one is named."
+        |r| ui(Ui::Snapshot(r.into()))),
+    command!("freeze" [] "freeze" "" Looking None Target
+        "Let what is shown of a running program stand still, or go on; the program runs on." |_| act(Action::Freeze)),
+    command!("evidence" [] "evidence" "[FILE]" Looking Text Target
+        "Write findings, goroutine groups and waits as text to a file." |r| ui(Ui::Evidence(r.into()))),
     command!("goroutines" ["grs"] "goroutines" "" Looking None Target
         "Go to the goroutines." |_| ui(Ui::Workspace(2))),
     command!("goroutine" ["gr"] "goroutine" "[ID]" Looking Goroutine Target
@@ -193,7 +236,7 @@ pub const COMMANDS: &[Command] = &[
     command!("refresh" [] "refresh" "" Looking None Target
         "Read the target anew (observe mode); nothing is stopped." |_| act(Action::Refresh)),
     command!("group" [] "group by" "" Looking None Nothing
-        "Group goroutines in another way: user frame, stack, wait, creator, entry, state, label, not at all." |_| ui(Ui::CycleGroup)),
+        "Group goroutines in another way: user frame, stack, wait, creator, entry, state, label, not at all; the heap by type or site." |_| ui(Ui::CycleGroup)),
     command!("system" [] "system" "" Looking None Nothing
         "Show or hide the runtime's own goroutines." |_| ui(Ui::ToggleSystem)),
     // Screen
@@ -206,7 +249,7 @@ pub const COMMANDS: &[Command] = &[
     command!("keys" [] "keys" "" Screen None Nothing
         "Show the effective key map." |_| ui(Ui::Keys)),
     command!("workspace" [] "workspace" "N" Screen Number Nothing
-        "Go to a workspace: 2 Goroutines, 3 Debug, 8 Breakpoints, 9 Log."
+        "Go to a workspace: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 8 Breakpoints, 9 Log."
         |r| match r.parse() { Ok(n @ 1..=9) => ui(Ui::Workspace(n)), _ => Err(String::new()) }),
     command!("next-pane" [] "pane" "" Screen None Nothing "Go to the next pane." |_| ui(Ui::NextPane)),
     command!("prev-pane" [] "pane back" "" Screen None Nothing "Go to the previous pane." |_| ui(Ui::PrevPane)),
@@ -229,7 +272,7 @@ pub const COMMANDS: &[Command] = &[
     command!("bottom" [] "bottom" "" Screen None Nothing "Go to the last line." |_| ui(Ui::Bottom)),
     command!("enter" [] "open" "" Screen None Nothing "Select or open what is under the cursor." |_| ui(Ui::Enter)),
     command!("cancel" [] "back" "" Screen None Nothing "Close, clear, go back." |_| ui(Ui::Cancel)),
-    command!("jump-back" [] "jump back" "" Screen None Nothing "Go back to the place before the last jump." |_| ui(Ui::Back)),
+    command!("jump-back" [] "jump back" "" Screen None Nothing "Go back to where you were before the last jump, in any pane or workspace." |_| ui(Ui::Back)),
     command!("jump-forward" [] "jump on" "" Screen None Nothing "Undo a jump back." |_| ui(Ui::Forward)),
     command!("mark" [] "mark" "" Screen None Nothing "Mark this place with the letter typed next." |_| ui(Ui::Mark(true))),
     command!("jump-mark" [] "to mark" "" Screen None Nothing "Go to the place marked with the letter typed next." |_| ui(Ui::Mark(false))),

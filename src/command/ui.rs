@@ -61,4 +61,20 @@ pub enum Ui {
     /// Runs command lines of a file.
     Script(String),
     Write(String),
+    /// The wait graph around a goroutine; none: the one under the cursor.
+    Waits(Option<crate::base::GoroutineId>),
+    /// Only this part of the wait graph, or all again.
+    WaitPart(crate::model::WaitScope),
+    /// Tree or lines.
+    ToggleView,
+    /// Shows or hides what is below the line.
+    Fold,
+    /// Mutes what is under the cursor.
+    MuteSelected,
+    /// Asks, then takes a snapshot; also into a file, if one is named.
+    Snapshot(String),
+    /// Writes what is known of what is wrong to a file.
+    Evidence(String),
+    /// Who keeps the thing under the cursor alive.
+    RefsSelected,
 }

@@ -8,8 +8,24 @@ pub const PRESETS: &[(&str, &str)] =
     &[("default", include_str!("../../assets/keys/default.toml")), ("gdb", include_str!("../../assets/keys/gdb.toml"))];
 
 /// Contexts that a key map may name.
-pub const CONTEXTS: &[&str] =
-    &["global", "search", "target", "source", "stack", "goroutines", "vars", "breakpoints", "output", "log"];
+pub const CONTEXTS: &[&str] = &[
+    "global",
+    "search",
+    "target",
+    "source",
+    "stack",
+    "goroutines",
+    "vars",
+    "breakpoints",
+    "output",
+    "log",
+    "findings",
+    "detail",
+    "waits",
+    "heap",
+    "refs",
+    "defers",
+];
 
 /// Context to keys to command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -20,6 +20,8 @@ pub struct Settings {
     pub low_bandwidth: bool,
     /// Rules for finding sources.
     pub substitute_path: Vec<Rule>,
+    /// Frames that findings are not to be about, in any program.
+    pub mute: Vec<String>,
     /// Keep breakpoints and layout between sessions.
     pub state: Option<bool>,
 }

@@ -19,6 +19,8 @@ pub struct State {
     pub breakpoints: Vec<BreakpointSpec>,
     /// Tabs chosen, by class of screen size: workspace, slot, tab.
     pub layout: BTreeMap<String, Vec<[u8; 3]>>,
+    /// Frames that findings are not to be about.
+    pub mutes: Vec<String>,
     /// The newcomer's note was dismissed.
     pub welcomed: bool,
 }

@@ -68,7 +68,12 @@ impl<'a> Analysis<'a> {
             a.confirm(&again);
         }
         a.graph = Graph::build(&a.look, a.reach.as_ref().zip(a.heap.as_ref().ok()));
-        a.causes = causes(&a.look, &a.graph, a.reach.as_ref(), a.look.still);
+        let alone = |who: u32, object: u32| {
+            let (Some(reach), Ok(heap)) = (&a.reach, &a.heap) else { return false };
+            let addr = a.graph.objects[object as usize].on.addr;
+            addr.is_some_and(|at| reach.referrers_of(heap, at).iter().all(|r| r.0 == who))
+        };
+        a.causes = causes(&a.look, &a.graph, a.reach.as_ref(), a.look.still, &alone);
         Ok(a)
     }
 
@@ -243,6 +248,9 @@ impl Case<'_> {
                 (Evidence::Defer, _) => "a pending deferred call unlocks it",
                 (Evidence::Frame, _) => "it stands between Lock and Unlock",
                 (Evidence::Runtime, _) => "its writer is queued, which keeps new readers out",
+                (Evidence::Exclusion, true) if *who == holder => {
+                    "no other goroutine refers to it: it was locked here before, or by a goroutine that has ended"
+                }
                 (Evidence::Exclusion, true) => "no other goroutine outside its queue refers to it",
                 (Evidence::Exclusion, false) => "of the goroutines that refer to it, it could serve it",
             };

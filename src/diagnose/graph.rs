@@ -16,6 +16,8 @@ const ONCE_M: u64 = 4;
 const COND_L: u64 = 8;
 /// Goroutines that refer to one object: with more the reference says nothing about who would serve it.
 const MAX_SERVERS: usize = 64;
+/// Steps from a stack that count as near.
+const NEAR: u8 = 2;
 
 /// Someone who holds an object, or could serve it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,14 +166,23 @@ impl Graph {
                 continue;
             }
             let waits = |who: u32| o.waiters.iter().any(|w| w.0 == who);
-            let outside: Vec<u32> = reach
+            let leaked = o.waiters.iter().all(|w| reach.leaked[w.0 as usize]);
+            let mut outside: Vec<(u32, u8)> = reach
                 .referrers_of(heap, addr)
                 .iter()
-                .map(|r| r.0)
-                .filter(|who| !waits(*who) && look.seen[*who as usize].stable)
+                .copied()
+                .filter(|(who, _)| !waits(*who) && look.seen[*who as usize].stable)
                 .collect();
-            // For a lock, exclusion: only if a single one is left can it be the holder.
-            if lock && outside.len() != 1 || outside.len() > MAX_SERVERS {
+            // For a lock, exclusion: only if a single one is left, of all that can ever reach it, can it be the holder.
+            if lock && (outside.len() != 1 || !leaked) {
+                continue;
+            }
+            // Of those that could serve a channel, the nearest.
+            if !lock && outside.iter().any(|r| r.1 <= NEAR) {
+                outside.retain(|r| r.1 <= NEAR);
+            }
+            let outside: Vec<u32> = outside.into_iter().map(|r| r.0).collect();
+            if outside.len() > MAX_SERVERS {
                 continue;
             }
             for who in outside {

@@ -7,7 +7,7 @@ use super::look::{Look, Seen};
 use crate::base::LoadAddr;
 use crate::heap::{Heap, Marker, ObjectId};
 use crate::model::WaitKind;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Is a wait one of those that only another goroutine can end?
 pub fn depends(kind: WaitKind) -> bool {
@@ -25,7 +25,8 @@ pub fn candidate(s: &Seen) -> bool {
 pub struct Reach {
     /// By index of the look: it can never wake.
     pub leaked: Vec<bool>,
-    /// Objects waited for (their heap object) by who refers to them: goroutines, by the least number of steps (1 or 2).
+    /// Objects waited for (their heap object) by who refers to them: goroutines, by the number of steps. Two steps for all; any number
+    /// where only leaked goroutines reach them.
     pub referrers: FxHashMap<ObjectId, Vec<(u32, u8)>>,
     /// References from objects to objects waited for: (from, offset in it, to).
     pub met: Vec<(ObjectId, u64, ObjectId)>,
@@ -81,6 +82,7 @@ impl Reach {
             m.drain();
         }
         let live = m.total();
+        m.record();
         for (s, _) in look.seen.iter().zip(&leaked).filter(|(_, l)| **l) {
             add(&mut m, s);
         }
@@ -88,8 +90,10 @@ impl Reach {
         let object = |a: u64| heap.find(a).map(|(span, slot)| ObjectId { span, slot });
         let met: Vec<(ObjectId, u64, ObjectId)> =
             m.met().iter().filter_map(|x| Some((x.from, x.offset, object(x.value)?))).collect();
+        let edges = m.recorded();
         let mut reach = Reach { leaked, referrers: FxHashMap::default(), met, live };
         reach.note_referrers(look, heap);
+        reach.note_far_referrers(look, heap, &edges);
         reach
     }
 
@@ -126,6 +130,44 @@ impl Reach {
             }
             for (o, steps) in mine {
                 self.referrers.entry(o).or_default().push((i as u32, steps));
+            }
+        }
+    }
+
+    /// Backwards from each object along the references of the part of the heap that only leaked goroutines reach.
+    fn note_far_referrers(&mut self, look: &Look<'_>, heap: &Heap<'_>, edges: &[(ObjectId, ObjectId)]) {
+        const MAX_OBJECTS: usize = 10_000;
+        let mut back: FxHashMap<ObjectId, Vec<ObjectId>> = FxHashMap::default();
+        for (from, to) in edges {
+            back.entry(*to).or_default().push(*from);
+        }
+        let mut on_stack: FxHashMap<ObjectId, Vec<u32>> = FxHashMap::default();
+        for (i, s) in look.seen.iter().enumerate().filter(|(i, _)| self.leaked[*i]) {
+            for w in &s.words {
+                if let Some((span, slot)) = heap.find(w.value) {
+                    let v = on_stack.entry(ObjectId { span, slot }).or_default();
+                    if v.last() != Some(&(i as u32)) {
+                        v.push(i as u32);
+                    }
+                }
+            }
+        }
+        for (object, list) in &mut self.referrers {
+            let mut known: FxHashSet<u32> = list.iter().map(|r| r.0).collect();
+            let mut seen = FxHashSet::from_iter([*object]);
+            let mut layer = vec![*object];
+            let mut steps = 1u8;
+            while !layer.is_empty() && seen.len() < MAX_OBJECTS {
+                for o in &layer {
+                    for who in on_stack.get(o).into_iter().flatten() {
+                        if known.insert(*who) {
+                            list.push((*who, steps));
+                        }
+                    }
+                }
+                let from = layer.iter().flat_map(|o| back.get(o).into_iter().flatten()).copied();
+                layer = from.filter(|o| seen.insert(*o)).collect();
+                steps = steps.saturating_add(1);
             }
         }
     }

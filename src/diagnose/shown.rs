@@ -101,6 +101,10 @@ impl<'a> Names<'a> {
                 if to.is_nil() {
                     return None;
                 }
+                // A pointer to the lock itself: the variable's name says more than the lock's fields.
+                if to == addr && t.name.starts_with("sync.") {
+                    return Some(String::new());
+                }
                 self.inside(&t, to, addr).or_else(|| self.field_leads(&t, to, addr))
             }
             TypeKind::Struct { .. } => self.field_leads(&v.ty, v.place.addr, addr),
@@ -122,7 +126,11 @@ impl<'a> Names<'a> {
     fn local(&self, addr: LoadAddr, g: LoadAddr) -> Option<String> {
         let rt = self.reader.rt;
         let walked = rt.stack(self.reader.mem, StackStart::Parked(g), 40, false).ok()?;
-        let user = (0..walked.stack.frames.len()).filter(|i| !walked.stack.frames[*i].hidden).take(FRAMES);
+        let own = |i: &usize| {
+            let f = &walked.stack.frames[*i];
+            !f.hidden && !crate::goruntime::pcinfo::is_plumbing(&f.at.function)
+        };
+        let user = (0..walked.stack.frames.len()).filter(own).take(FRAMES);
         for i in user {
             let Some(scope) = rt.frame_scope(&walked, i, None) else { continue };
             if let Some(name) = self.in_scope(&scope, addr) {

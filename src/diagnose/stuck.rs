@@ -24,8 +24,14 @@ pub struct Cause {
     pub cycle: Vec<(u32, u32, Evidence)>,
 }
 
-/// Finds them. `sure`: what reachability says is of one moment.
-pub fn causes(look: &Look<'_>, graph: &Graph, reach: Option<&Reach>, sure: bool) -> Vec<Cause> {
+/// Finds them. `sure`: what reachability says is of one moment; `alone(who, object)`: no other goroutine refers to it.
+pub fn causes(
+    look: &Look<'_>,
+    graph: &Graph,
+    reach: Option<&Reach>,
+    sure: bool,
+    alone: &dyn Fn(u32, u32) -> bool,
+) -> Vec<Cause> {
     let n = look.seen.len();
     let leaked = |i: u32| reach.is_some_and(|r| r.leaked[i as usize]);
     // Lock edges always count; other edges only where nobody else can come.
@@ -63,7 +69,7 @@ pub fn causes(look: &Look<'_>, graph: &Graph, reach: Option<&Reach>, sure: bool)
     for i in 0..n as u32 {
         if leaked(i) && cause_of[i as usize].is_none() && next[i as usize].is_empty() {
             cause_of[i as usize] = Some(causes.len() as u32);
-            causes.push(of_sink(look, graph, i, sure));
+            causes.push(of_sink(look, graph, i, sure, alone));
         }
     }
     // All others that wait for a cause's members are its victims: backwards from the members.
@@ -92,7 +98,7 @@ pub fn causes(look: &Look<'_>, graph: &Graph, reach: Option<&Reach>, sure: bool)
     causes
 }
 
-fn of_sink(look: &Look<'_>, graph: &Graph, i: u32, sure: bool) -> Cause {
+fn of_sink(look: &Look<'_>, graph: &Graph, i: u32, sure: bool, alone: &dyn Fn(u32, u32) -> bool) -> Cause {
     let s = &look.seen[i as usize];
     let objects: Vec<u32> = graph.waits[i as usize].iter().map(|w| w.0).collect();
     let first = s.found.on.first().map_or(WaitKind::Other, |o| o.kind);
@@ -108,7 +114,19 @@ fn of_sink(look: &Look<'_>, graph: &Graph, i: u32, sure: bool) -> Cause {
         _ => FindingKind::ChannelLeak,
     };
     let class = if by_reason || sure { FindingClass::Proof } else { FindingClass::Strong };
-    Cause { kind, class, members: vec![i], victims: Vec::new(), objects, cycle: Vec::new() }
+    let mut cause = Cause { kind, class, members: vec![i], victims: Vec::new(), objects, cycle: Vec::new() };
+    // A lock that only its one waiter refers to: it took the lock itself earlier, unless a goroutine did that has ended.
+    if kind == FindingKind::OrphanLock
+        && let [n] = cause.objects[..]
+        && let [(_, op)] = graph.objects[n as usize].waiters[..]
+        && op != WaitOp::Rlock
+        && graph.objects[n as usize].held.iter().all(|h| h.who == i)
+        && alone(i, n)
+    {
+        cause.kind = FindingKind::DoubleLock;
+        cause.cycle = vec![(i, n, Evidence::Exclusion)];
+    }
+    cause
 }
 
 fn of_cycle(

@@ -12,7 +12,7 @@ const MAX_COUNT: u64 = 10_000_000;
 
 /// `3 @ 0x47f0ea 0x45d7f2`
 static RECORD: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^(\d+) @(?: 0x[0-9a-f]+)*\s*$").ok());
-/// `#	0x4e2c4b	main.(*cart).total+0x2b		/src/main.go:19`
+/// `# 0x4e2c4b main.(*cart).total+0x2b /src/main.go:19`, tabs between
 static PLACE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"^#(?:\s|#011)+0x([0-9a-f]+)(?:\s|#011)+(\S.*?)\+0x[0-9a-f]+(?:\s|#011)+(\S.*):(\d+)\s*$").ok()
 });

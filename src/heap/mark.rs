@@ -6,6 +6,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Slot size and kind of the tiny allocator's blocks, which several small objects share.
 const TINY: u64 = 16;
+/// References kept.
+const MAX_RECORDED: usize = 4_000_000;
 
 /// An object: span and slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,11 +36,13 @@ pub struct Marker<'h, 'a> {
     /// Marked but not looked into: `runtime.g`s and the sudogs of those that wait.
     opaque: FxHashSet<ObjectId>,
     work: Vec<ObjectId>,
-    /// Eight-byte pieces of tiny blocks that are asked for, and whether they were reached.
-    tiny: FxHashMap<u64, bool>,
+    /// Lowest pointer into the tiny blocks that are asked for.
+    tiny: FxHashMap<ObjectId, u64>,
     /// Objects whose referrers are wanted.
     interest: FxHashSet<ObjectId>,
     met: Vec<Met>,
+    /// All references from objects marked since recording began, if it did.
+    recorded: Option<Vec<(ObjectId, ObjectId)>>,
     marked: u64,
     bytes: u64,
 }
@@ -54,6 +58,7 @@ impl<'h, 'a> Marker<'h, 'a> {
             tiny: FxHashMap::default(),
             interest: FxHashSet::default(),
             met: Vec::new(),
+            recorded: None,
             marked: 0,
             bytes: 0,
         }
@@ -74,9 +79,17 @@ impl<'h, 'a> Marker<'h, 'a> {
         let Some(o) = self.object(addr) else { return };
         let s = &self.heap.spans()[o.span as usize];
         if s.noscan && s.elemsize == TINY {
-            self.tiny.entry(addr & !7).or_insert(false);
+            self.tiny.entry(o).or_insert(u64::MAX);
         }
         self.interest.insert(o);
+    }
+    /// From now on all references between objects are kept.
+    pub fn record(&mut self) {
+        self.recorded = Some(Vec::new());
+    }
+    /// Those that were kept.
+    pub fn recorded(&mut self) -> Vec<(ObjectId, ObjectId)> {
+        self.recorded.take().unwrap_or_default()
     }
     /// References to watched objects, met so far.
     pub fn met(&self) -> &[Met] {
@@ -96,11 +109,12 @@ impl<'h, 'a> Marker<'h, 'a> {
         self.marks[n / 64] >> (n % 64) & 1 != 0
     }
 
-    /// Could what is at an address be reached? What is not on the heap always can.
+    /// Could what is at an address be reached? What is not on the heap always can. Several small objects without pointers share a tiny
+    /// block: a pointer to what lies behind leads to no part in front of it, so only those to or before the address count.
     pub fn reached(&self, addr: u64) -> bool {
         let Some(o) = self.object(addr) else { return true };
-        match self.tiny.get(&(addr & !7)) {
-            Some(hit) => *hit,
+        match self.tiny.get(&o) {
+            Some(lowest) => *lowest < addr + 8,
             None => self.is_marked(o),
         }
     }
@@ -113,9 +127,9 @@ impl<'h, 'a> Marker<'h, 'a> {
 
     fn add_object(&mut self, o: ObjectId, value: u64) {
         if !self.tiny.is_empty()
-            && let Some(hit) = self.tiny.get_mut(&(value & !7))
+            && let Some(lowest) = self.tiny.get_mut(&o)
         {
-            *hit = true;
+            *lowest = value.min(*lowest);
         }
         let n = self.number(o);
         let bit = 1u64 << (n % 64);
@@ -143,6 +157,11 @@ impl<'h, 'a> Marker<'h, 'a> {
         heap.pointers(o.span, o.slot, &mut |offset, value| {
             if let Some((span, slot)) = heap.find(value) {
                 let to = ObjectId { span, slot };
+                if let Some(r) = &mut self.recorded
+                    && r.len() < MAX_RECORDED
+                {
+                    r.push((o, to));
+                }
                 if !self.interest.is_empty() && self.interest.contains(&to) {
                     self.met.push(Met { from: o, offset, value });
                 }

@@ -9,11 +9,14 @@ mod frames;
 mod mark;
 mod roots;
 mod spans;
+mod types;
+mod walk;
 
 pub use frames::{StackScanner, StackWords};
 pub use mark::{Marker, ObjectId};
 pub use roots::{Root, RootKind};
 pub use spans::{Heap, HeapOptions, Span};
+pub use walk::HeapWalk;
 
 use crate::base::MemoryError;
 

@@ -109,6 +109,22 @@ pub enum Action {
     Goroutine(Option<GoroutineId>),
     /// Look at this frame.
     Frame(FrameMove),
+    /// Let the target run into the next deferred call of the stopped goroutine.
+    StepDeferred,
+    /// Let what is live stand still, or go on.
+    Freeze,
+    /// Take a consistent copy, with one short stop; written to a file, too, if one is named.
+    Snapshot(Option<std::path::PathBuf>),
+    /// Leave findings at functions that contain a text out.
+    Mute(String),
+    /// Take that back (`all` for every one); empty lists them.
+    Unmute(String),
+    /// List what is muted.
+    Mutes,
+    /// Ask who keeps an object alive: an address or an expression.
+    Refs(String),
+    /// Walk the heap anew.
+    Heap,
     /// Show a pending deferred call of the selected frame, from 1.
     Deferred(u32),
     /// Start again.

@@ -1,6 +1,7 @@
 //! The goroutine list as a window: however many there are, only rows that can be seen are asked for.
 
 use crate::backend::protocol::{GoroutineQuery, GroupQuery, Request};
+use crate::base::GoroutineId;
 use crate::model::{Goroutine, GoroutineFilter, GoroutineGroup, GroupBy, ReadInfo};
 
 /// What the rows are.
@@ -19,6 +20,15 @@ pub enum Listing {
     },
     /// All goroutines by id.
     Flat,
+    /// These.
+    Ids {
+        /// Which.
+        ids: Vec<GoroutineId>,
+        /// What they have in common, for the title.
+        title: String,
+        /// How many there are; not all ids may be known.
+        of: u64,
+    },
 }
 
 /// One row.
@@ -43,6 +53,18 @@ impl Rows {
             Rows::Goroutines(v) => v.len(),
         }
     }
+}
+
+/// Where a list is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// What is listed.
+    pub listing: Listing,
+    /// Which goroutines.
+    pub filter: GoroutineFilter,
+    top: u64,
+    cursor: u64,
+    back: Option<(GroupBy, u64, u64)>,
 }
 
 /// Rows that are here, and what they answer.
@@ -137,7 +159,7 @@ impl GoroutineList {
     pub fn cycle(&mut self) {
         let all = GroupBy::ALL;
         let next = match &self.listing {
-            Listing::Flat => Listing::Groups(all[0]),
+            Listing::Flat | Listing::Ids { .. } => Listing::Groups(all[0]),
             Listing::Groups(by) | Listing::Members { by, .. } => {
                 let i = all.iter().position(|b| b == by).unwrap_or(0);
                 all.get(i + 1).map_or(Listing::Flat, |b| Listing::Groups(*b))
@@ -162,7 +184,11 @@ impl GoroutineList {
     }
     /// Back from a group's members to the groups. False when it shows no members.
     pub fn close_group(&mut self) -> bool {
-        let Listing::Members { by, .. } = self.listing else { return false };
+        let by = match self.listing {
+            Listing::Members { by, .. } => by,
+            Listing::Ids { .. } => self.back.map_or(GroupBy::User, |(by, _, _)| by),
+            _ => return false,
+        };
         self.listing = Listing::Groups(by);
         let back = self.back.take();
         self.restart();
@@ -170,6 +196,34 @@ impl GoroutineList {
             (self.top, self.cursor, self.total) = (top, cursor, cursor + 1);
         }
         true
+    }
+    /// Shows these goroutines.
+    pub fn show_ids(&mut self, ids: Vec<GoroutineId>, title: String, of: u64) {
+        let back = match self.listing {
+            Listing::Groups(by) => Some((by, self.top, self.cursor)),
+            _ => self.back,
+        };
+        self.set_listing(Listing::Ids { ids, title, of });
+        self.back = back;
+    }
+    /// Where the list is, to come back to it.
+    pub fn place(&self) -> Place {
+        Place {
+            listing: self.listing.clone(),
+            filter: self.filter.clone(),
+            top: self.top,
+            cursor: self.cursor,
+            back: self.back,
+        }
+    }
+    /// Goes back to where it was.
+    pub fn go(&mut self, p: Place) {
+        if self.listing != p.listing || self.filter != p.filter {
+            (self.listing, self.filter) = (p.listing, p.filter);
+            self.restart();
+            self.total = p.cursor + 1;
+        }
+        (self.top, self.cursor, self.back) = (p.top, p.cursor, p.back);
     }
     /// A new filter: `!text` keeps what does not match.
     pub fn set_filter(&mut self, text: &str) {
@@ -212,6 +266,8 @@ impl GoroutineList {
                 start,
                 count,
             },
+            // They are few.
+            Listing::Ids { ids, .. } => Request::GoroutinesById { ids: ids.clone() },
             Listing::Flat => Request::Goroutines(GoroutineQuery {
                 filter: self.filter.clone(),
                 start,
@@ -225,16 +281,37 @@ impl GoroutineList {
     pub fn put_groups(&mut self, generation: u64, start: u64, groups: Vec<GoroutineGroup>, total: u64) {
         self.total = total;
         self.failure = None;
+        let had = match self.selected() {
+            Some(Row::Group(g)) => Some(g.key),
+            _ => None,
+        };
+        let now = had.and_then(|key| groups.iter().position(|g| g.key == key));
         self.page = Some(Page { generation, start, rows: Rows::Groups(groups) });
+        if let Some(i) = now {
+            self.follow(start + i as u64);
+        }
     }
     /// Goroutines that arrived.
     pub fn put_goroutines(&mut self, generation: u64, start: u64, rows: Vec<Goroutine>, total: u64) {
         self.total = total;
-        if !matches!(self.listing, Listing::Members { .. }) {
+        if self.listing == Listing::Flat {
             self.goroutines = total;
         }
         self.failure = None;
+        let had = match self.selected() {
+            Some(Row::Goroutine(g)) => Some(g.id),
+            _ => None,
+        };
+        let now = had.and_then(|id| rows.iter().position(|g| g.id == id));
         self.page = Some(Page { generation, start, rows: Rows::Goroutines(rows) });
+        if let Some(i) = now {
+            self.follow(start + i as u64);
+        }
+    }
+    /// The row under the cursor is elsewhere now: the cursor goes with it, and the window with the cursor.
+    fn follow(&mut self, to: u64) {
+        self.top = (self.top + to).saturating_sub(self.cursor);
+        self.cursor = to;
     }
 }
 

@@ -1,7 +1,7 @@
 //! What panes show decides what is asked: nothing that cannot be seen crosses the pipe.
 
 use super::{Purpose, RunState, STACK_DEPTH, Session};
-use crate::backend::protocol::{FrameRef, LoadLimits, Request};
+use crate::backend::protocol::{FrameRef, LoadLimits, Request, WaitQuery};
 use crate::base::GoroutineId;
 
 /// Something that a visible pane needs.
@@ -13,6 +13,14 @@ pub enum Interest {
     StackOf(GoroutineId),
     /// Variables of the selected frame.
     Scope,
+    /// Variables of the first frame that is the user's of another goroutine.
+    ScopeOf(GoroutineId),
+    /// Findings.
+    Findings,
+    /// The wait graph.
+    Waits(WaitQuery),
+    /// Sums over the heap.
+    Heap,
     /// Machine code at the selected frame.
     Code,
     /// This many rows of the goroutine list.
@@ -27,6 +35,7 @@ impl Session {
         if self.target.is_none() || matches!(self.state, RunState::Detached(_) | RunState::Exited(_)) {
             return;
         }
+        self.triage.shown = false;
         for i in interests {
             match i {
                 Interest::Stack => {
@@ -35,7 +44,11 @@ impl Session {
                     }
                 }
                 Interest::StackOf(g) => self.want_stack(Some(*g)),
-                Interest::Scope => self.want_scope(),
+                Interest::Scope => self.want_scope(None),
+                Interest::ScopeOf(g) => self.want_scope(Some(*g)),
+                Interest::Findings => self.want_findings(),
+                Interest::Waits(q) => self.want_waits(q),
+                Interest::Heap => self.want_heap(),
                 Interest::Code => self.want_code(),
                 Interest::Goroutines(rows) => self.want_rows(*rows),
                 Interest::Source(file) => self.want_source(file),
@@ -44,7 +57,7 @@ impl Session {
     }
 
     /// May the target be read now, unasked? A running target in control mode is read only when the user asks.
-    fn readable(&self) -> bool {
+    pub fn readable(&self) -> bool {
         self.state == RunState::Stopped || !self.control() || self.read_now == self.generation
     }
 
@@ -56,7 +69,9 @@ impl Session {
         if fresh || self.asked(|p| *p == Purpose::Stack(goroutine)) {
             return;
         }
-        self.ask(Purpose::Stack(goroutine), Request::Stack { goroutine, depth: STACK_DEPTH, defers: true });
+        let quiet = self.stack_of(goroutine).is_some() && self.ticking();
+        let request = Request::Stack { goroutine, depth: STACK_DEPTH, defers: true };
+        self.ask_quietly(Purpose::Stack(goroutine), request, quiet);
     }
 
     fn want_code(&mut self) {
@@ -69,23 +84,33 @@ impl Session {
         self.ask(Purpose::Code, Request::Disassemble { frame });
     }
 
-    fn want_scope(&mut self) {
+    fn want_scope(&mut self, of: Option<GoroutineId>) {
+        self.scope_of = (self.goroutine, self.frame);
+        if let Some(g) = of.filter(|g| self.goroutine != Some(*g)) {
+            let Some((Ok(s), _)) = self.stack_of(of) else { return };
+            self.scope_of = (Some(g), self.first_frame(of, &s.frames));
+        }
         if !self.caps.variables || !self.readable() {
             return;
         }
-        let at = (self.goroutine, self.frame);
+        let at = self.scope_of;
         if self.scope.as_ref().is_some_and(|s| s.generation == self.generation && s.data == at) {
             return;
         }
         // The stack decides which frame it is about; without it a frame would be shown and then replaced.
-        let Some((Ok(_), true)) = self.stack_of(self.goroutine) else { return };
-        let Some(function) = self.selected_frame().map(|f| f.at.function.clone()) else { return };
+        let Some((Ok(s), true)) = self.stack_of(at.0) else { return };
+        let Some(function) = s.frames.get(at.1 as usize).map(|f| f.at.function.clone()) else { return };
         let purpose = Purpose::Scope { function, frame: at };
         if self.asked(|p| *p == purpose) {
             return;
         }
-        let frame = self.frame_ref();
-        self.ask(purpose, Request::Scope { frame, limits: LoadLimits::default() });
+        let quiet = self.scope.as_ref().is_some_and(|s| s.data == at) && self.ticking();
+        self.ask_quietly(purpose, Request::Scope { frame: self.scope_ref(), limits: LoadLimits::default() }, quiet);
+    }
+
+    /// The frame whose variables are looked at, as requests name it.
+    pub(super) fn scope_ref(&self) -> FrameRef {
+        FrameRef { goroutine: self.scope_of.0, frame: self.scope_of.1 }
     }
 
     /// The selected frame, as requests name it.
@@ -99,7 +124,7 @@ impl Session {
         }
         let fresh = self.readable();
         let Some(request) = self.list.request(height.max(1), self.generation, fresh) else { return };
-        if self.outbox.iter().any(|(_, r)| *r == request) || self.list_asked.as_ref() == Some(&request) {
+        if self.outbox.iter().any(|o| o.request == request) || self.list_asked.as_ref() == Some(&request) {
             return;
         }
         let start = match &request {
@@ -109,10 +134,11 @@ impl Session {
             _ => 0,
         };
         // Latest wins: an unsent older window is not sent at all.
-        self.outbox.retain(|(p, _)| !matches!(p, Purpose::List { .. }));
+        self.outbox.retain(|o| !matches!(o.purpose, Purpose::List { .. }));
         self.list_asked = Some(request.clone());
         self.list_serial += 1;
-        self.ask(Purpose::List { start, serial: self.list_serial }, request);
+        let quiet = self.list.generation().is_some() && self.ticking();
+        self.ask_quietly(Purpose::List { start, serial: self.list_serial }, request, quiet);
     }
 
     fn want_source(&mut self, file: &str) {
@@ -154,7 +180,7 @@ impl Session {
         if self.target.is_none() || self.completions.0 == text || self.asked(|p| *p == Purpose::Complete(text.into())) {
             return;
         }
-        self.outbox.retain(|(p, _)| !matches!(p, Purpose::Complete(_)));
+        self.outbox.retain(|o| !matches!(o.purpose, Purpose::Complete(_)));
         self.ask(Purpose::Complete(text.into()), Request::Symbols { kind, filter: text.into(), count: 64 });
     }
 }

@@ -5,16 +5,21 @@
 //! Nothing here waits.
 
 pub mod action;
+pub mod asked;
 pub mod goroutines;
+pub mod heap;
 mod interest;
 pub mod log;
 pub mod output;
 mod perform;
 mod replies;
+pub mod report;
 pub mod source;
 #[cfg(test)]
 mod tests;
+pub mod triage;
 pub mod vars;
+pub mod waits;
 
 pub use action::{Action, BreakpointEdit, BreakpointName, FrameMove, Needs};
 pub use interest::Interest;
@@ -23,7 +28,7 @@ pub use replies::{breakpoint_sentence, one_line, stop_sentence};
 
 use crate::backend::protocol::{LogLevel, Request, ResumeKind, TargetSpec};
 use crate::base::{BreakpointId, GoroutineId, StopEpoch};
-use crate::model::{Breakpoint, BreakpointSpec, Caps, Frame, Location, Stack, Stop, TargetInfo};
+use crate::model::{Breakpoint, BreakpointSpec, Caps, Frame, Location, Stack, Stop, TargetInfo, TargetKind};
 use goroutines::GoroutineList;
 use std::{
     collections::BTreeMap,
@@ -33,6 +38,8 @@ use std::{
 
 /// An answer that takes longer than this is shown as pending.
 pub const PATIENCE: Duration = Duration::from_millis(100);
+/// The same for what is read by itself while an older answer is shown.
+const QUIET_PATIENCE: Duration = Duration::from_secs(2);
 /// Stacks kept.
 const STACKS: usize = 16;
 /// Frames asked for.
@@ -100,13 +107,24 @@ enum Purpose {
     Open,
     Restart,
     Stack(Option<GoroutineId>),
-    Scope { function: String, frame: (Option<GoroutineId>, u32) },
+    Scope {
+        function: String,
+        frame: (Option<GoroutineId>, u32),
+    },
     Code,
-    Children { path: vars::Path, start: u64 },
-    List { start: u64, serial: u64 },
+    Children {
+        path: vars::Path,
+        start: u64,
+    },
+    List {
+        start: u64,
+        serial: u64,
+    },
     Source(String),
     CodeLines,
-    Breakpoints { show: bool },
+    Breakpoints {
+        show: bool,
+    },
     SetBreakpoint(BreakpointSpec),
     Restore(BreakpointSpec),
     EditBreakpoint,
@@ -118,6 +136,23 @@ enum Purpose {
     Resume,
     Pause,
     Refresh,
+    /// A read of the running target that nobody asked for.
+    Tick,
+    Diagnose {
+        serial: u64,
+    },
+    Waits {
+        serial: u64,
+    },
+    Heap {
+        serial: u64,
+    },
+    Refs {
+        serial: u64,
+    },
+    Snapshot {
+        file: Option<String>,
+    },
     Detach,
     Set(String),
     Other(&'static str),
@@ -139,6 +174,11 @@ impl Purpose {
             Purpose::Breakpoints { .. } | Purpose::SetBreakpoint(_) | Purpose::EditBreakpoint => "breakpoints",
             Purpose::Print(e) | Purpose::Whatis(e) | Purpose::Show(e) => e,
             Purpose::Refresh => "reading the target",
+            Purpose::Diagnose { .. } => "findings",
+            Purpose::Waits { .. } => "the wait graph",
+            Purpose::Heap { .. } => "the heap",
+            Purpose::Refs { .. } => "references",
+            Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",
             _ => return None,
@@ -150,6 +190,20 @@ struct Pending {
     purpose: Purpose,
     since: Instant,
     generation: u64,
+    quiet: bool,
+}
+
+impl Pending {
+    /// How long nobody is told that something is waited for.
+    fn patience(&self) -> Duration {
+        if self.quiet { QUIET_PATIENCE } else { PATIENCE }
+    }
+}
+
+struct Out {
+    purpose: Purpose,
+    request: Request,
+    quiet: bool,
 }
 
 /// How a session begins.
@@ -161,6 +215,8 @@ pub struct Start {
     pub breakpoints: Vec<BreakpointSpec>,
     /// Rules for finding sources.
     pub substitute: Vec<(String, String)>,
+    /// Frames that findings are not to be about.
+    pub mutes: Vec<String>,
 }
 
 /// The session.
@@ -189,6 +245,12 @@ pub struct Session {
     pub vars: vars::VarTree,
     /// Why there are no variables.
     pub vars_problem: Option<String>,
+    /// Findings.
+    pub triage: triage::Triage,
+    /// The wait graph.
+    pub waits: waits::WaitView,
+    /// The heap.
+    pub heap: heap::HeapView,
     /// Source files.
     pub sources: source::SourceStore,
     /// What happened.
@@ -211,6 +273,10 @@ pub struct Session {
     pub open_failure: Option<crate::backend::protocol::Failure>,
     start: Start,
     auto_frame: bool,
+    /// A frame that is to be selected once the stack is here: of this goroutine, at this place.
+    frame_at: Option<(GoroutineId, Arc<Location>)>,
+    /// The frame whose variables are looked at: the selected one, or that of the goroutine under a cursor.
+    scope_of: (Option<GoroutineId>, u32),
     new_stop: bool,
     generation: u64,
     old_since: Option<Instant>,
@@ -226,7 +292,7 @@ pub struct Session {
     list_asked: Option<Request>,
     list_serial: u64,
     pending: BTreeMap<u64, Pending>,
-    outbox: Vec<(Purpose, Request)>,
+    outbox: Vec<Out>,
 }
 
 /// Clock time as `12:04:31Z`.
@@ -251,6 +317,9 @@ impl Session {
             list: GoroutineList::default(),
             vars: vars::VarTree::default(),
             vars_problem: None,
+            triage: triage::Triage::new(start.mutes.clone()),
+            waits: waits::WaitView::default(),
+            heap: heap::HeapView::default(),
             sources: source::SourceStore::new(start.substitute.clone()),
             log: log::Log::default(),
             output: output::Output::default(),
@@ -263,6 +332,8 @@ impl Session {
             open_failure: None,
             start,
             auto_frame: true,
+            frame_at: None,
+            scope_of: (None, 0),
             new_stop: true,
             generation: 1,
             old_since: None,
@@ -283,19 +354,24 @@ impl Session {
 
     /// Sends what is to be sent: `send` returns the number that the reply will carry.
     pub fn flush(&mut self, mut send: impl FnMut(Request) -> u64) {
-        for (purpose, request) in std::mem::take(&mut self.outbox) {
+        for Out { purpose, request, quiet } in std::mem::take(&mut self.outbox) {
             let id = send(request);
-            self.pending.insert(id, Pending { purpose, since: self.now, generation: self.generation });
+            self.pending.insert(id, Pending { purpose, since: self.now, generation: self.generation, quiet });
         }
     }
 
     fn ask(&mut self, purpose: Purpose, request: Request) {
-        self.outbox.push((purpose, request));
+        self.ask_quietly(purpose, request, false);
+    }
+
+    /// `quiet`: an older answer is shown meanwhile, and nobody asked for a new one.
+    fn ask_quietly(&mut self, purpose: Purpose, request: Request, quiet: bool) {
+        self.outbox.push(Out { purpose, request, quiet });
     }
 
     /// Is something of this kind on its way in this generation?
     fn asked(&self, same: impl Fn(&Purpose) -> bool) -> bool {
-        self.outbox.iter().any(|(p, _)| same(p))
+        self.outbox.iter().any(|o| same(&o.purpose))
             || self.pending.values().any(|p| p.generation == self.generation && same(&p.purpose))
     }
 
@@ -354,8 +430,12 @@ impl Session {
                 (self.control() && self.state == RunState::Running).then(|| "the target runs: Ctrl-C pauses".into())
             }
             Needs::Control | Needs::Stopped if !self.control() => {
-                let pid = self.target.as_ref().and_then(|t| t.pid).unwrap_or(0);
-                Some(format!("observe mode: nothing is stopped or resumed here (adit attach {pid} takes control)"))
+                Some(match self.target.as_ref().map(|t| (t.kind, t.pid.unwrap_or(0))) {
+                    Some((TargetKind::Process, pid)) => {
+                        format!("observe mode: nothing is stopped or resumed here (adit attach {pid} takes control)")
+                    }
+                    _ => "a file is looked at: there is nothing to stop or resume".to_string(),
+                })
             }
             Needs::Control => None,
             Needs::Stopped => (self.state != RunState::Stopped).then(|| "the target runs: Ctrl-C pauses".into()),
@@ -399,7 +479,12 @@ impl Session {
 
     /// Is the variable tree of now?
     pub fn vars_fresh(&self) -> bool {
-        self.scope.as_ref().is_some_and(|s| s.generation == self.generation)
+        self.scope.as_ref().is_some_and(|s| s.generation == self.generation && s.data == self.scope_of)
+    }
+
+    /// The goroutine and frame whose variables are looked at.
+    pub fn viewed(&self) -> (Option<GoroutineId>, u32) {
+        self.scope_of
     }
 
     /// Is the goroutine list of now?
@@ -411,8 +496,9 @@ impl Session {
     pub fn waiting_for(&self) -> Option<(&str, Duration)> {
         self.pending
             .values()
-            .filter_map(|p| Some((p.purpose.words()?, self.now.saturating_duration_since(p.since))))
-            .find(|(_, t)| *t >= PATIENCE)
+            .filter_map(|p| Some((p.purpose.words()?, self.now.saturating_duration_since(p.since), p.patience())))
+            .find(|(_, t, patience)| t >= patience)
+            .map(|(words, t, _)| (words, t))
     }
 
     /// When the screen must be looked at again although nothing came: something becomes late or old.
@@ -420,8 +506,9 @@ impl Session {
         self.pending
             .values()
             .filter(|p| p.purpose.words().is_some())
-            .map(|p| p.since + PATIENCE)
+            .map(|p| p.since + p.patience())
             .chain(self.old_since.map(|t| t + PATIENCE))
+            .chain(self.next_look())
             .filter(|t| *t > self.now)
             .min()
     }
@@ -429,6 +516,13 @@ impl Session {
     /// Forgets what is being waited for: late answers are dropped. Returns whether there was anything.
     pub fn cancel_waiting(&mut self) -> bool {
         let before = self.pending.len();
+        let looking = self.triage.asked.cancel("cancelled: Ctrl-r looks again");
+        if looking && self.live() {
+            self.triage.frozen = Some(triage::Frozen::Cancelled);
+        }
+        self.waits.asked.cancel("cancelled: Ctrl-r asks again");
+        self.heap.sums.cancel("cancelled: :heap asks again");
+        self.heap.refs.cancel("cancelled");
         self.pending.retain(|_, p| p.purpose.words().is_none());
         before != self.pending.len()
     }

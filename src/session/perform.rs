@@ -3,7 +3,9 @@
 use super::{Action, BreakpointEdit, FrameMove, Needs, Purpose, RunState, Session, Tone};
 use crate::backend::protocol::{FrameRef, LoadLimits, Request, ResumeKind};
 use crate::base::GoroutineId;
-use crate::model::{BreakpointPlace, BreakpointSpec, Frame};
+use crate::goruntime::pcinfo::is_plumbing;
+use crate::model::{BreakpointPlace, BreakpointSpec, Frame, Location};
+use std::sync::Arc;
 
 impl Session {
     /// Does what was asked, or says why not.
@@ -95,6 +97,14 @@ impl Session {
             }
             Action::Frame(m) => self.move_frame(m),
             Action::Deferred(n) => self.show_deferred(n),
+            Action::StepDeferred => self.step_deferred(),
+            Action::Freeze => self.freeze(),
+            Action::Snapshot(file) => self.take_snapshot(file),
+            Action::Mute(text) => self.mute(&text),
+            Action::Unmute(text) => self.unmute(&text),
+            Action::Mutes => self.show_mutes(),
+            Action::Refs(object) => self.ask_refs(object),
+            Action::Heap => self.walk_heap(),
             Action::Restart { rebuild, args } => self.restart(rebuild, args),
             Action::Detach { kill } => self.ask(Purpose::Detach, Request::Detach { kill }),
             Action::Input(bytes) => {
@@ -123,6 +133,9 @@ impl Session {
     fn refresh(&mut self) {
         if self.control() && self.state == RunState::Stopped {
             return self.say(Tone::Note, "the target stands: what is shown is of now");
+        }
+        if self.triage.frozen.as_ref().is_some_and(|f| *f != super::triage::Frozen::ByUser) {
+            self.triage.frozen = None;
         }
         if !self.asked(|p| *p == Purpose::Refresh) {
             self.ask(Purpose::Refresh, Request::Refresh);
@@ -173,12 +186,67 @@ impl Session {
         self.auto_frame = true;
         self.new_stop = true;
         self.vars_problem = None;
+        self.frame_at = None;
         // Its stack may be here already, from looking at the list.
         if let Some((Ok(s), true)) = self.stack_of(Some(g)) {
-            self.frame = first_user(&s.frames);
+            self.frame = self.first_frame(Some(g), &s.frames);
             self.auto_frame = false;
         }
         self.message = None;
+    }
+
+    /// The frame of a goroutine to look at first: where the stop is; of one that waits, the one that the user wrote.
+    pub fn first_frame(&self, g: Option<GoroutineId>, frames: &[Frame]) -> u32 {
+        let stopped = self.state == RunState::Stopped && self.stop.as_ref().is_some_and(|s| s.goroutine == g);
+        let shown = |f: &&Frame| !f.hidden && !f.system_stack;
+        let own = |f: &&Frame| shown(f) && (stopped || !is_plumbing(&f.at.function));
+        frames.iter().find(own).or_else(|| frames.iter().find(shown)).map_or(0, |f| f.index)
+    }
+
+    /// As [`Session::select_goroutine`], and a frame of it.
+    pub fn select_frame(&mut self, g: Option<GoroutineId>, frame: u32) {
+        match g {
+            Some(g) => self.select_goroutine(g),
+            None => self.goroutine = None,
+        }
+        if self.frame != frame || self.auto_frame {
+            self.frame = frame;
+            self.code = None;
+            self.auto_frame = false;
+        }
+    }
+
+    /// As [`Session::select_goroutine`], and the frame that is at a place, once the stack is here.
+    pub fn select_frame_at(&mut self, g: GoroutineId, at: &Arc<Location>) {
+        self.select_goroutine(g);
+        self.frame_at = Some((g, at.clone()));
+        self.find_frame();
+    }
+
+    /// The frame that is to be selected, if its stack is here.
+    pub(super) fn find_frame(&mut self) {
+        let Some((g, at)) = self.frame_at.clone() else { return };
+        let Some((Ok(s), true)) = self.stack_of(Some(g)) else { return };
+        let exact = s.frames.iter().find(|f| f.at.pc == at.pc && f.at.function == at.function);
+        let found = exact.or_else(|| s.frames.iter().find(|f| f.at.function == at.function)).map(|f| f.index);
+        self.frame_at = None;
+        if let Some(i) = found.filter(|_| self.goroutine == Some(g)) {
+            self.frame = i;
+            self.code = None;
+            self.auto_frame = false;
+        }
+    }
+
+    fn step_deferred(&mut self) {
+        let g = self.stop.as_ref().and_then(|s| s.goroutine);
+        let Some((Ok(stack), true)) = self.stack_of(g) else {
+            return self.say(Tone::Warn, "the stack of the stopped goroutine is not here yet");
+        };
+        let Some(d) = stack.frames.iter().flat_map(|f| &f.defers).next() else {
+            return self.say(Tone::Note, "no deferred call is pending on this goroutine");
+        };
+        let to = if d.function.is_empty() { format!("*{}", d.at.pc) } else { d.function.clone() };
+        self.perform(Action::Resume(ResumeKind::To(to)));
     }
 
     fn move_frame(&mut self, m: FrameMove) {
@@ -242,15 +310,10 @@ pub fn is_step(kind: &ResumeKind) -> bool {
     !matches!(kind, ResumeKind::Continue | ResumeKind::To(_))
 }
 
-/// The first frame that is the user's.
-fn first_user(frames: &[Frame]) -> u32 {
-    frames.iter().find(|f| !f.hidden && !f.system_stack).map_or(0, |f| f.index)
-}
-
 /// What an action needs; the command table says the same of its commands.
 pub fn needs(a: &Action) -> Needs {
     match a {
-        Action::Resume(_) | Action::CancelStep | Action::Registers => Needs::Stopped,
+        Action::Resume(_) | Action::CancelStep | Action::Registers | Action::StepDeferred => Needs::Stopped,
         Action::Pause
         | Action::Break(_)
         | Action::ToggleAt { .. }
@@ -261,7 +324,11 @@ pub fn needs(a: &Action) -> Needs {
         Action::Set { .. } => Needs::Stopped,
         Action::Restart { .. } => Needs::Launched,
         Action::Detach { kill: true } => Needs::Launched,
-        Action::Detach { kill: false } | Action::Substitute { .. } => Needs::Nothing,
+        Action::Detach { kill: false }
+        | Action::Substitute { .. }
+        | Action::Mute(_)
+        | Action::Unmute(_)
+        | Action::Mutes => Needs::Nothing,
         _ => Needs::Target,
     }
 }

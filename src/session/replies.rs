@@ -80,6 +80,10 @@ impl Session {
 
     fn drop_waiting(&mut self) {
         self.pending.retain(|_, p| matches!(p.purpose, Purpose::Restart | Purpose::Detach));
+        self.triage.asked.drop_pending();
+        self.waits.asked.drop_pending();
+        self.heap.sums.drop_pending();
+        self.heap.refs.drop_pending();
         self.list_asked = None;
         self.old_since = None;
         self.step = None;
@@ -141,7 +145,7 @@ impl Session {
                 self.put_stack(g, Ok(stack));
             }
             (Purpose::Scope { function, frame }, Reply::Variables { variables, .. })
-                if now && frame == (self.goroutine, self.frame) =>
+                if now && frame == self.scope_of =>
             {
                 self.scope = Some(Dated { generation: self.generation, data: frame });
                 self.vars_problem = None;
@@ -200,6 +204,18 @@ impl Session {
                 self.list_asked = None;
                 self.say(Tone::Note, "read anew; nothing was stopped");
             }
+            (Purpose::Tick, Reply::Done) => self.quiet_generation(),
+            (Purpose::Diagnose { serial }, Reply::Diagnosis { read, diagnosis, .. }) => {
+                self.diagnosed(serial, Ok((read, *diagnosis)));
+            }
+            (Purpose::Waits { serial }, Reply::Waits { read, graph, .. }) => {
+                self.waits_known(serial, Ok((read, *graph)))
+            }
+            (Purpose::Heap { serial }, Reply::Heap { read, heap, .. }) => self.heap_known(serial, Ok((read, *heap))),
+            (Purpose::Refs { serial }, Reply::Refs { references, .. }) => self.refs_known(serial, Ok(*references)),
+            (Purpose::Snapshot { file }, Reply::Snapshot { pause_us, bytes, file_bytes, .. }) => {
+                self.snapshot_taken(file, pause_us, bytes, file_bytes);
+            }
             (Purpose::Set(what), Reply::Done) => {
                 self.say(Tone::Note, &format!("{what} assigned"));
                 self.generation += 1;
@@ -228,6 +244,12 @@ impl Session {
                     self.answer = Some(Answer { title: "build failed".into(), lines: lines(&f.message) });
                 }
             }
+            Purpose::Tick => self.triage.schedule(self.now),
+            Purpose::Diagnose { serial } => self.diagnosed(serial, Err(printable_str(&text, 300))),
+            Purpose::Waits { serial } => self.waits_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Heap { serial } => self.heap_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Refs { serial } => self.refs_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Snapshot { .. } => self.say(Tone::Error, &format!("no snapshot: {text}")),
             Purpose::Stack(g) if now => self.put_stack(g, Err(printable_str(&text, 300))),
             Purpose::Scope { frame, .. } if now => {
                 self.scope = Some(Dated { generation: self.generation, data: frame });
@@ -301,6 +323,10 @@ impl Session {
         self.sources.forget();
         self.scope = None;
         self.code = None;
+        self.triage.asked.clear();
+        self.waits.asked.clear();
+        self.heap.sums.clear();
+        self.heap.refs.clear();
         self.stop = None;
         self.goroutine = None;
         self.frame = 0;
@@ -322,8 +348,7 @@ impl Session {
     fn put_stack(&mut self, g: Option<crate::base::GoroutineId>, data: Result<Stack, String>) {
         if g == self.goroutine && self.auto_frame {
             if let Ok(s) = &data {
-                let user = s.frames.iter().find(|f| !f.hidden && !f.system_stack);
-                self.frame = user.map_or(0, |f| f.index);
+                self.frame = self.first_frame(g, &s.frames);
             }
             self.auto_frame = false;
         }
@@ -335,6 +360,7 @@ impl Session {
             self.stacks.remove(0);
         }
         self.stacks.push((g, Dated { generation: self.generation, data }));
+        self.find_frame();
     }
 
     fn put_list(&mut self, start: u64, reply: Reply, now: bool) {

@@ -1,6 +1,7 @@
 //! The screen's state and what verbs do to it. No terminal: keys and messages come in, effects go out.
 
 use super::highlight::Highlighter;
+use super::history::History;
 use super::keymap::{Found, Key, KeyMap, keys_text};
 use super::layout::{self, Slot};
 use super::look::Look;
@@ -50,7 +51,15 @@ pub struct App {
     pub(super) panes: Vec<Box<dyn Pane>>,
     pub(super) focus: usize,
     pub(super) zoom: u8,
-    pub(super) tabs: [[u8; 8]; 10],
+    pub(super) tabs: [[u8; PANES.len()]; 10],
+    /// The list in each workspace that the panes beside it are about.
+    pub(super) leaders: [Option<PaneId>; 10],
+    /// Where the user was.
+    pub(super) places: History,
+    /// Places shown in Source so far, and frames entered.
+    pub(super) jumps: u32,
+    /// A file to write the snapshot to that is being asked about.
+    pub(super) snapshot_file: Option<std::path::PathBuf>,
     pub(super) slots: Vec<Slot>,
     pub(super) overlays: Vec<Overlay>,
     pub(super) typed: Vec<Key>,
@@ -88,7 +97,11 @@ impl App {
             panes: PANES.iter().map(|p| (p.new)()).collect(),
             focus: 0,
             zoom: 0,
-            tabs: Default::default(),
+            tabs: [[0; PANES.len()]; 10],
+            leaders: [None; 10],
+            places: History::default(),
+            jumps: 0,
+            snapshot_file: None,
             slots: Vec::new(),
             overlays: Vec::new(),
             typed: Vec::new(),
@@ -121,7 +134,7 @@ impl App {
     }
 
     /// The slot's number in the unzoomed layout: its tab is kept under it.
-    fn slot_index(&self, slot: &Slot) -> usize {
+    pub(super) fn slot_index(&self, slot: &Slot) -> usize {
         slot.panes.first().map_or(0, |p| *p as usize)
     }
 
@@ -156,7 +169,7 @@ impl App {
         }
         self.put_layout_by();
         self.class = Some(class);
-        self.tabs = Default::default();
+        self.tabs = [[0; PANES.len()]; 10];
         for [ws, slot, tab] in self.layouts.get(&format!("{class:?}").to_lowercase()).into_iter().flatten() {
             if let Some(t) = self.tabs.get_mut(*ws as usize).and_then(|w| w.get_mut(*slot as usize)) {
                 *t = *tab;
@@ -178,60 +191,6 @@ impl App {
         }
     }
 
-    /// Puts the focus on a pane, in this workspace or the one that has it.
-    pub fn show_pane(&mut self, id: PaneId) {
-        self.zoom = 0;
-        if !self.try_focus(id) {
-            let ws = match id {
-                PaneId::Log => 9,
-                PaneId::Breakpoints => 8,
-                PaneId::Goroutines => 2,
-                _ => 3,
-            };
-            self.go_workspace(ws);
-            self.try_focus(id);
-        }
-    }
-
-    pub(super) fn try_focus(&mut self, id: PaneId) -> bool {
-        let screen = self.last_screen;
-        let body = Rect { y: screen.y + 2, height: screen.height.saturating_sub(4), ..screen };
-        let base = layout::slots(self.workspace, body);
-        let Some(i) = base.iter().position(|s| s.panes.contains(&id)) else { return false };
-        let tab = base[i].panes.iter().position(|p| *p == id).unwrap_or(0);
-        let index = self.slot_index(&base[i]);
-        self.tabs[self.workspace as usize % 10][index] = tab as u8;
-        self.slots = base;
-        self.focus = i;
-        true
-    }
-
-    /// Brings a pane to the front of its slot, if this workspace has it; the focus stays.
-    fn show_tab(&mut self, id: PaneId) {
-        if let Some(slot) = self.slots.iter().find(|s| s.panes.contains(&id)) {
-            let tab = slot.panes.iter().position(|p| *p == id).unwrap_or(0);
-            let index = self.slot_index(slot);
-            self.tabs[self.workspace as usize % 10][index] = tab as u8;
-        }
-    }
-
-    pub(super) fn go_workspace(&mut self, n: u8) {
-        if let Some((_, name, _, Some(why))) = layout::WORKSPACES.iter().find(|w| w.0 == n) {
-            let text = format!("{name}: {why}");
-            self.session.say(Tone::Note, &text);
-            return;
-        }
-        if self.workspace != n {
-            self.workspace = n;
-            self.zoom = 0;
-            self.focus = 0;
-            self.slots.clear();
-            self.search = None;
-            let screen = self.last_screen;
-            self.lay_out(screen);
-        }
-    }
-
     /// A message from the host.
     pub fn host(&mut self, message: FromHost) {
         let resumed = matches!(&message, FromHost::Notice(crate::backend::protocol::Notice::Resumed { .. }));
@@ -239,7 +198,7 @@ impl App {
         self.dirty = true;
         if !self.opened && self.session.target.is_some() {
             self.opened = true;
-            let ws = self.first_workspace.unwrap_or(if self.session.stop.is_some() { 3 } else { 2 });
+            let ws = self.first_workspace.unwrap_or_else(|| self.opening());
             self.go_workspace(ws);
             if self.welcome {
                 self.overlays.push(Overlay::Text(super::help::welcome(&self.session)));
@@ -268,6 +227,7 @@ impl App {
             self.overlays.push(Overlay::Text(super::popups::text::TextView::new(&a.title, lines)));
         }
         if let Some((file, line)) = self.session.goto.take() {
+            self.jumps += 1;
             if self.workspace != 8 || !self.slots.iter().any(|s| s.panes.contains(&PaneId::Source)) {
                 self.show_pane(PaneId::Source);
             }
@@ -305,10 +265,16 @@ impl App {
             return;
         }
         self.dirty = true;
+        let before = self.spot();
+        self.handle_key(event);
+        self.after();
+        self.remember(before);
+    }
+
+    fn handle_key(&mut self, event: KeyEvent) {
         if let Some(mut top) = self.overlays.pop() {
             let outcome = top.key(event, &mut self.session);
             self.outcome(top, outcome);
-            self.after();
             return;
         }
         if let Some(set) = self.marking.take() {
@@ -316,7 +282,6 @@ impl App {
             if let crossterm::event::KeyCode::Char(c) = event.code {
                 self.mark(c, set);
             }
-            self.after();
             return;
         }
         self.typed.push(Key::of(event));
@@ -337,7 +302,6 @@ impl App {
                 }
             }
         }
-        self.after();
     }
 
     /// A key that means nothing here: say where it would.
@@ -419,6 +383,10 @@ impl App {
         match a {
             choice::Answer::Stay => {}
             choice::Answer::DetachAndQuit => self.detach(false),
+            choice::Answer::Snapshot => {
+                let file = self.snapshot_file.take();
+                self.session.perform(Action::Snapshot(file));
+            }
             choice::Answer::SuspendHeld => self.effects.push(Effect::Suspend),
             choice::Answer::ResumeAndSuspend => {
                 self.suspend_when_running = true;
@@ -482,6 +450,16 @@ impl App {
                     self.show_pane(PaneId::Breakpoints);
                 }
             }
+            Do::Session(a @ Action::Refs(_)) => {
+                self.session.perform(a);
+                if self.session.heap.refs.pending().is_some() {
+                    self.show_pane(PaneId::Refs);
+                }
+            }
+            Do::Session(a @ Action::Heap) => {
+                self.show_pane(PaneId::Heap);
+                self.session.perform(a);
+            }
             Do::Session(a) => {
                 use crate::backend::protocol::ResumeKind::{NextInstruction, StepInstruction};
                 if matches!(a, Action::Resume(StepInstruction | NextInstruction)) {
@@ -501,11 +479,15 @@ impl App {
 
     pub(super) fn verb_for(&mut self, id: PaneId, u: &Ui) -> bool {
         let peeked = self.peeked();
+        if *u == Ui::Enter {
+            self.jumps += 1;
+        }
         let ctx = Ctx {
             look: &self.look,
             highlight: &self.highlight,
             peek: peeked.as_ref().map(|p| p.0),
             place: peeked.as_ref().map(|p| p.1.as_ref()),
+            workspace: self.workspace,
             focused: true,
             search: self.search.as_deref(),
         };
@@ -518,14 +500,6 @@ impl App {
                 true
             }
         }
-    }
-
-    /// In the Goroutines workspace Stack and Source are about the row under the cursor.
-    pub(super) fn peeked(&self) -> Option<(crate::base::GoroutineId, std::sync::Arc<crate::model::Location>)> {
-        if self.workspace != 2 {
-            return None;
-        }
-        self.session.list.sample().map(|g| (g.id, g.user.clone()))
     }
 
     /// The mouse wheel over a pane.

@@ -4,9 +4,11 @@ use super::app::App;
 use super::layout::{Class, WORKSPACES, class};
 use super::look::Pen;
 use super::panes::{Ctx, PaneId, spec};
+use crate::base::clock::human_ns;
 use crate::base::text::printable_str;
 use crate::command;
-use crate::model::StopReason;
+use crate::model::{StopReason, TargetKind};
+use crate::session::triage::Frozen;
 use crate::session::{RunState, Tone};
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use unicode_width::UnicodeWidthStr;
@@ -23,6 +25,7 @@ impl App {
                 self.try_focus(pane);
             }
         }
+        self.lead();
         let mut wanted = Vec::new();
         let peeked = self.peeked();
         let mut output = None;
@@ -37,6 +40,7 @@ impl App {
                 highlight: &self.highlight,
                 peek: peeked.as_ref().map(|p| p.0),
                 place: peeked.as_ref().map(|p| p.1.as_ref()),
+                workspace: self.workspace,
                 focused: i == self.focus,
                 search: None,
             };
@@ -90,6 +94,7 @@ impl App {
             highlight: &self.highlight,
             peek: peeked.map(|p| p.0),
             place: peeked.map(|p| p.1.as_ref()),
+            workspace: self.workspace,
             focused: focused && self.overlays.is_empty(),
             search: self.search.as_deref().filter(|_| focused),
         };
@@ -126,7 +131,12 @@ impl App {
         let s = &self.session;
         match &s.state {
             RunState::Opening(what) => format!("opening: {what}"),
-            RunState::Running => "running".into(),
+            RunState::Running => match s.target.as_ref().map(|t| t.kind) {
+                Some(TargetKind::Core) => "core".into(),
+                Some(TargetKind::Snapshot) => "snapshot".into(),
+                Some(TargetKind::Dump) => "goroutine dump".into(),
+                _ => "running".into(),
+            },
             RunState::Exited(how) => how.clone(),
             RunState::Detached(_) => "detached".into(),
             RunState::Stopped => {
@@ -192,7 +202,12 @@ impl App {
         if s.target.is_some() {
             match s.control() {
                 true => pen.put("CONTROL", look.style("header.control")),
-                false => pen.put(if wide { "OBSERVE read-only" } else { "OBSERVE ro" }, look.style("header.observe")),
+                false => {
+                    let process = s.target.as_ref().is_none_or(|t| t.kind == TargetKind::Process);
+                    let mode = if process { "OBSERVE" } else { "FILE" };
+                    let ro = if wide { "read-only" } else { "ro" };
+                    pen.put(&format!("{mode} {ro}"), look.style("header.observe"))
+                }
             };
             pen.put(&sep, look.style("border"));
         }
@@ -206,6 +221,21 @@ impl App {
             _ => look.style("header.error"),
         };
         pen.put(&self.state_text(!wide), style);
+        if let (n @ 1.., total, _) = s.triage.pauses {
+            pen.put(&sep, look.style("border"));
+            pen.put(&format!("paused {n}x {}", human_ns(total * 1_000)), look.style("dim"));
+        }
+        if s.live() || s.triage.frozen.is_some() && s.state == RunState::Running {
+            let text = match &s.triage.frozen {
+                None => String::new(),
+                Some(Frozen::Snapshot { at, .. }) => format!("snapshot {at}"),
+                Some(_) => "frozen".to_string(),
+            };
+            if !text.is_empty() {
+                pen.put(&sep, look.style("border"));
+                pen.put(&text, look.style("warn"));
+            }
+        }
         if s.state == RunState::Stopped && !s.stopped_at.is_empty() {
             pen.put(&sep, look.style("border"));
             let since = match (s.held(), wide) {
@@ -312,6 +342,7 @@ impl App {
             highlight: &self.highlight,
             peek: peeked.as_ref().map(|p| p.0),
             place: peeked.as_ref().map(|p| p.1.as_ref()),
+            workspace: self.workspace,
             focused: false,
             search: None,
         };

@@ -44,7 +44,10 @@ pub fn help(s: &Session, keys: &KeyMap, pane: PaneId, contexts: &[&str]) -> Text
             }
         }
     }
-    lines2.push(Line::pair("1..9", "Workspaces: 2 Goroutines, 3 Debug, 8 Breakpoints, 9 Log."));
+    lines2.push(Line::pair(
+        "1..9",
+        "Workspaces: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 8 Breakpoints, 9 Log.",
+    ));
     lines.extend(lines2);
     for group in Group::ALL {
         lines.push(Line::text(""));
@@ -110,7 +113,7 @@ pub fn welcome(s: &Session) -> TextView {
     let line = |left: &str, right: &str| Line::pair(left, right);
     let mut lines = vec![
         Line::text("A Go program with a leak, a lock cycle, timers and garbage."),
-        Line::text("Let it run, stop it, and 2 shows where goroutines pile up."),
+        Line::text("Let it run for half a minute, stop it, and 1 says what is wrong."),
         Line::text(""),
         Line::heading("Try this"),
     ];
@@ -119,9 +122,11 @@ pub fn welcome(s: &Session) -> TextView {
             line("c", "let it run; Ctrl-C stops it again"),
             line("n s o", "next line, into a call, out of it (in the Source pane)"),
             line("b", "breakpoint on the line under the cursor"),
+            line("1", "findings, worst first, with the evidence; w shows who waits for whom"),
             line("2", "goroutines, grouped by where they wait; Enter opens a group"),
         ]);
     } else {
+        lines.push(line("1", "findings, worst first, with the evidence; w shows who waits for whom"));
         lines.push(line("2", "goroutines, grouped by where they wait; Enter opens a group"));
     }
     lines.extend([

@@ -40,11 +40,11 @@ pub fn class(w: u16, h: u16) -> Class {
 
 /// Workspaces: number, name, short name; those of later releases say which key helps instead.
 pub const WORKSPACES: [(u8, &str, &str, Option<&str>); 9] = [
-    (1, "Triage", "Triage", Some("findings are not in this version; 2 groups goroutines by where they wait")),
+    (1, "Triage", "Triage", None),
     (2, "Goroutines", "Gs", None),
     (3, "Debug", "Src", None),
-    (4, "Data", "Vars", Some("variables are in 3 Debug: press 3, then Tab")),
-    (5, "Waits", "Waits", Some("who waits on what is shown in 2 Goroutines: press 2, then t")),
+    (4, "Data", "Vars", None),
+    (5, "Waits", "Waits", None),
     (6, "Timeline", "Time", Some("the timeline is not in this version")),
     (7, "Profiles", "Prof", Some("profiles are not in this version")),
     (8, "Breakpoints", "Brk", None),
@@ -59,23 +59,31 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
     let tall = area.height + 4 >= 36;
     match (workspace, class) {
         (_, Class::Note) => Vec::new(),
-        (2, Class::List) => vec![slot(&[Goroutines, Stack, Source], area)],
+        (1, Class::List) => vec![slot(&[Findings, Detail, Goroutines, Stack, Defers, Source, Vars], area)],
+        (4, Class::List) => vec![slot(&[Vars, Heap, Refs, Stack, Source], area)],
+        (5, Class::List) => vec![slot(&[Waits, Stack, Defers, Source, Vars], area)],
+        (2, Class::List) => vec![slot(&[Goroutines, Stack, Defers, Source], area)],
         (8, Class::List) => vec![slot(&[Breakpoints, Source], area)],
         (9, Class::List) => vec![slot(&[Log, Output], area)],
-        (_, Class::List) => vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log, Assembly], area)],
+        (_, Class::List) => {
+            vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log, Assembly, Defers, Waits], area)]
+        }
+        (1, class) => triage(class, area),
+        (4, class) => data(class, area),
+        (5, class) => waits(class, area),
         (2, Class::Small) => {
             let (a, b) = rows(area, area.height.saturating_sub(9));
-            vec![slot(&[Goroutines], a), slot(&[Stack, Source, Vars], b)]
+            vec![slot(&[Goroutines], a), slot(&[Stack, Source, Vars, Defers], b)]
         }
         (2, Class::Medium) => {
             let (a, b) = rows(area, area.height * 11 / 20);
             let (l, r) = columns(b, b.width / 2);
-            vec![slot(&[Goroutines], a), slot(&[Stack, Vars], l), slot(&[Source], r)]
+            vec![slot(&[Goroutines], a), slot(&[Stack, Vars, Defers], l), slot(&[Source], r)]
         }
         (2, Class::Wide) => {
             let (l, r) = columns(area, area.width * 11 / 20);
             let (a, b) = rows(r, r.height * 2 / 5);
-            vec![slot(&[Goroutines], l), slot(&[Stack, Vars], a), slot(&[Source], b)]
+            vec![slot(&[Goroutines], l), slot(&[Stack, Vars, Defers], a), slot(&[Source], b)]
         }
         (8, _) => {
             let (a, b) = rows(area, (area.height / 3).max(7));
@@ -94,8 +102,8 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
             let (l, r) = columns(b, b.width / 2 - 2);
             vec![
                 slot(&[Source, Assembly], a),
-                slot(&[Stack], l),
-                slot(&[Vars, Breakpoints, Output, Goroutines, Log], r),
+                slot(&[Stack, Defers], l),
+                slot(&[Vars, Breakpoints, Output, Goroutines, Log, Waits], r),
             ]
         }
         (_, class) => {
@@ -110,24 +118,113 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
                     v.push(slot(&[Goroutines], gs));
                     let (st, rest) = columns(b, third);
                     let (vars, bp) = columns(rest, third);
-                    v.extend([slot(&[Stack], st), slot(&[Vars], vars), slot(&[Breakpoints], bp)]);
+                    v.extend([slot(&[Stack, Defers], st), slot(&[Vars], vars), slot(&[Breakpoints], bp)]);
                     let (o, l) = columns(strip, strip.width / 2);
-                    v.extend([slot(&[Output], o), slot(&[Log], l)]);
+                    v.extend([slot(&[Output, Waits], o), slot(&[Log], l)]);
                 }
                 (_, true) => {
                     v.push(slot(&[Goroutines], gs));
                     let (st, rest) = columns(b, third);
                     let (vars, bp) = columns(rest, third);
-                    v.extend([slot(&[Stack], st), slot(&[Vars], vars), slot(&[Breakpoints], bp)]);
-                    v.push(slot(&[Output, Log], strip));
+                    v.extend([slot(&[Stack, Defers], st), slot(&[Vars], vars), slot(&[Breakpoints], bp)]);
+                    v.push(slot(&[Output, Log, Waits], strip));
                 }
                 (_, false) => {
-                    v.push(slot(&[Goroutines, Output, Log], gs));
+                    v.push(slot(&[Goroutines, Output, Log, Waits], gs));
                     let (st, vars) = columns(b, b.width * 2 / 5);
-                    v.extend([slot(&[Stack], st), slot(&[Vars, Breakpoints], vars)]);
+                    v.extend([slot(&[Stack, Defers], st), slot(&[Vars, Breakpoints], vars)]);
                 }
             }
             v
+        }
+    }
+}
+
+/// Findings first, then goroutines by where they stand, then the selected finding in full.
+fn triage(class: Class, area: Rect) -> Vec<Slot> {
+    match class {
+        Class::Wide => {
+            let (main, strip) = rows(area, area.height.saturating_sub((area.height / 6).min(10)));
+            let (l, r) = columns(main, main.width / 2);
+            let (findings, rest) = rows(l, l.height * 3 / 10);
+            let (detail, source) = rows(rest, rest.height / 2);
+            let (groups, rest) = rows(r, r.height * 3 / 10);
+            let (stack, waits) = rows(rest, rest.height / 2);
+            let (vars, log) = columns(strip, strip.width / 2);
+            vec![
+                slot(&[Findings], findings),
+                slot(&[Goroutines], groups),
+                slot(&[Detail], detail),
+                slot(&[Stack, Defers], stack),
+                slot(&[Source], source),
+                slot(&[Waits], waits),
+                slot(&[Vars], vars),
+                slot(&[Log], log),
+            ]
+        }
+        Class::Medium => {
+            let (findings, rest) = rows(area, (area.height / 4).max(6));
+            let (groups, rest) = rows(rest, (area.height * 3 / 10).max(6));
+            let (l, r) = columns(rest, rest.width / 2);
+            let mut v = vec![slot(&[Findings], findings), slot(&[Goroutines], groups), slot(&[Detail], l)];
+            if r.height >= 14 {
+                let (stack, source) = rows(r, r.height / 2);
+                v.extend([slot(&[Stack, Defers, Vars], stack), slot(&[Source, Waits], source)]);
+            } else {
+                v.push(slot(&[Stack, Defers, Vars, Source, Waits], r));
+            }
+            v
+        }
+        _ => {
+            let (findings, rest) = rows(area, (area.height * 7 / 20).max(6));
+            let (groups, detail) = rows(rest, (area.height * 7 / 20).max(5));
+            vec![
+                slot(&[Findings], findings),
+                slot(&[Goroutines], groups),
+                slot(&[Detail, Stack, Defers, Source, Vars, Waits], detail),
+            ]
+        }
+    }
+}
+
+/// Variables, the heap, and who keeps what alive.
+fn data(class: Class, area: Rect) -> Vec<Slot> {
+    match class {
+        Class::Wide => {
+            let (main, strip) = rows(area, area.height * 3 / 5);
+            let (vars, heap) = columns(main, main.width / 2);
+            let (refs, stack) = columns(strip, strip.width / 2);
+            vec![slot(&[Vars], vars), slot(&[Heap], heap), slot(&[Refs], refs), slot(&[Stack, Source], stack)]
+        }
+        Class::Medium => {
+            let (a, b) = rows(area, area.height / 2);
+            let (vars, stack) = columns(a, a.width * 3 / 5);
+            vec![slot(&[Vars], vars), slot(&[Stack, Source], stack), slot(&[Heap, Refs], b)]
+        }
+        _ => {
+            let (a, b) = rows(area, area.height / 2);
+            vec![slot(&[Vars, Stack, Source], a), slot(&[Heap, Refs], b)]
+        }
+    }
+}
+
+/// Who waits for whom, and the goroutine under the cursor.
+fn waits(class: Class, area: Rect) -> Vec<Slot> {
+    match class {
+        Class::Wide => {
+            let (l, r) = columns(area, area.width * 11 / 20);
+            let (stack, rest) = rows(r, r.height * 2 / 5);
+            let (source, vars) = rows(rest, rest.height * 3 / 5);
+            vec![slot(&[Waits], l), slot(&[Stack, Defers], stack), slot(&[Source], source), slot(&[Vars], vars)]
+        }
+        Class::Medium => {
+            let (a, b) = rows(area, area.height * 11 / 20);
+            let (l, r) = columns(b, b.width / 2);
+            vec![slot(&[Waits], a), slot(&[Stack, Defers, Vars], l), slot(&[Source], r)]
+        }
+        _ => {
+            let (a, b) = rows(area, area.height.saturating_sub(8));
+            vec![slot(&[Waits], a), slot(&[Stack, Defers, Source, Vars], b)]
         }
     }
 }
@@ -175,7 +272,7 @@ mod tests {
     fn panes_fill_the_screen_and_do_not_overlap() {
         for (w, h) in [(60, 15), (79, 40), (80, 24), (99, 50), (100, 24), (120, 40), (159, 30), (200, 60), (400, 100)] {
             let area = Rect::new(0, 2, w, h - 4);
-            for n in [2, 3, 8, 9] {
+            for n in [1, 2, 3, 4, 5, 8, 9] {
                 let v = slots(n, area);
                 assert_eq!(v.iter().map(|s| s.area.area()).sum::<u32>(), area.area(), "{n} at {w}x{h}");
                 for (i, a) in v.iter().enumerate() {

@@ -97,7 +97,9 @@ pub fn prepare(o: &Options, wake: impl Fn() + Send + 'static) -> (App, bool, boo
     let mut rules: Vec<(String, String)> = set.substitute_path.iter().map(|r| (r.from.clone(), r.to.clone())).collect();
     rules.extend(o.substitute_path.iter().cloned());
     let breakpoints: Vec<BreakpointSpec> = kept.breakpoints;
-    let mut session = Session::new(Start { target: o.target.clone(), breakpoints, substitute: rules });
+    let mut mutes = kept.mutes;
+    mutes.extend(set.mute.iter().filter(|m| !m.is_empty()).cloned());
+    let mut session = Session::new(Start { target: o.target.clone(), breakpoints, substitute: rules, mutes });
 
     let color = match (o.color, set.color.as_deref()) {
         (ColorChoice::Auto, Some("always")) => ColorChoice::Always,
@@ -163,7 +165,10 @@ fn keep(app: &mut App, o: &Options) {
         true => app.session.breakpoints_to_keep(),
         false => state::load(dir, exe).breakpoints,
     };
-    let state = state::State { exe: exe.clone(), breakpoints, layout: app.layouts.clone(), welcomed: true };
+    // What the configuration mutes is not this program's.
+    let everywhere = &o.config.settings.mute;
+    let mutes = app.session.triage.mutes.iter().filter(|m| !everywhere.contains(m)).cloned().collect();
+    let state = state::State { exe: exe.clone(), breakpoints, layout: app.layouts.clone(), mutes, welcomed: true };
     if let Err(e) = state::save(dir, &state) {
         tracing::warn!("state was not kept: {e}");
     }

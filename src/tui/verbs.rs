@@ -106,9 +106,21 @@ impl App {
                 }
             }
             Ui::EditBreak => self.edit_breakpoint(),
-            Ui::Back | Ui::Forward => {
-                self.verb_for(PaneId::Source, &u);
+            Ui::Back => self.back(true),
+            Ui::Forward => self.back(false),
+            Ui::Waits(g) => self.waits_around(g),
+            Ui::WaitPart(_) if self.focused() != PaneId::Waits || self.workspace != 5 => {
+                self.go_workspace(5);
+                self.verb_for(PaneId::Waits, &u);
             }
+            Ui::ToggleView => {
+                self.show_pane(PaneId::Waits);
+                self.verb_for(PaneId::Waits, &u);
+            }
+            Ui::MuteSelected => self.mute_selected(),
+            Ui::RefsSelected => self.refs_selected(),
+            Ui::Snapshot(file) => self.ask_snapshot(&file),
+            Ui::Evidence(file) => self.write_evidence(&file),
             Ui::Mark(set) => {
                 self.marking = Some(set);
                 let known: String = self.marks.keys().collect();
@@ -137,6 +149,9 @@ impl App {
                 }
                 Err(e) => self.session.say(Tone::Error, &format!("{file}: {e}")),
             },
+            Ui::CycleGroup if self.focused() == PaneId::Heap => {
+                self.verb_for(PaneId::Heap, &u);
+            }
             Ui::CycleGroup | Ui::ToggleSystem => {
                 self.verb_for(PaneId::Goroutines, &u);
             }
@@ -241,6 +256,7 @@ impl App {
             highlight: &self.highlight,
             peek: peeked.as_ref().map(|p| p.0),
             place: peeked.as_ref().map(|p| p.1.as_ref()),
+            workspace: self.workspace,
             focused: true,
             search: None,
         };
@@ -257,8 +273,7 @@ impl App {
             self.session.say(Tone::Note, &format!("mark {letter} at {file}:{line}"));
             self.marks.insert(letter, (file, line));
         } else {
-            self.show_pane(PaneId::Source);
-            self.panes[PaneId::Source as usize].show(&file, line);
+            self.show_place(&file, line);
         }
     }
 
@@ -294,10 +309,7 @@ impl App {
 
     fn list(&mut self, at: &str) {
         match self.parse_place(at) {
-            Some((file, line)) => {
-                self.show_pane(PaneId::Source);
-                self.panes[PaneId::Source as usize].show(&file, line);
-            }
+            Some((file, line)) => self.show_place(&file, line),
             None => self.session.say(Tone::Warn, "list takes FILE:LINE or LINE"),
         }
     }
@@ -308,10 +320,7 @@ impl App {
             return self.session.say(Tone::Note, "no name on this line");
         };
         match super::help::declaration(&self.session, &file, &word) {
-            Some((f, l)) => {
-                self.show_pane(PaneId::Source);
-                self.panes[PaneId::Source as usize].show(&f, l);
-            }
+            Some((f, l)) => self.show_place(&f, l),
             None => {
                 self.session.say(Tone::Note, &format!("{word} is not declared in this package's files; :funcs {word}"))
             }

@@ -1,7 +1,7 @@
 //! Who holds a lock. Go's locks record no owner; stacks tell it: a pending deferred call that will unlock it, or a frame that stands
 //! between locking and unlocking.
 
-use super::lockflow::{Frame, LockFlow, Mode, locks};
+use super::lockflow::{Frame, Known, LockFlow, Mode, locks};
 use crate::base::{LoadAddr, Memory};
 use crate::goruntime::unwind::RawFrame;
 use crate::goruntime::{G, GoRuntime};
@@ -32,11 +32,14 @@ pub struct WillDo {
     pub frame: u32,
 }
 
+/// The flow of locks through one function; none where it cannot be followed.
+type Flow = Option<Arc<LockFlow>>;
+
 /// Analyses functions once.
 pub struct Holders<'a> {
     rt: &'a GoRuntime,
     mem: &'a dyn Memory,
-    flows: RwLock<FxHashMap<u32, Option<Arc<LockFlow>>>>,
+    flows: RwLock<FxHashMap<(u32, bool), Flow>>,
 }
 
 impl<'a> Holders<'a> {
@@ -45,12 +48,13 @@ impl<'a> Holders<'a> {
         Holders { rt, mem, flows: RwLock::default() }
     }
 
-    fn flow(&self, f: Function) -> Option<Arc<LockFlow>> {
-        if let Some(hit) = self.flows.read().unwrap_or_else(PoisonError::into_inner).get(&f.index) {
+    fn flow(&self, f: Function, all: bool) -> Option<Arc<LockFlow>> {
+        let key = (f.index, all);
+        if let Some(hit) = self.flows.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return hit.clone();
         }
-        let made = LockFlow::of(self.rt.symbols(), f).map(Arc::new);
-        self.flows.write().unwrap_or_else(PoisonError::into_inner).insert(f.index, made.clone());
+        let made = LockFlow::of(self.rt.symbols(), f, all).map(Arc::new);
+        self.flows.write().unwrap_or_else(PoisonError::into_inner).insert(key, made.clone());
         made
     }
 
@@ -79,11 +83,16 @@ impl<'a> Holders<'a> {
                 }
                 ("sync.(*RWMutex).RUnlock", Some(m)) => add(m, Mode::Read),
                 ("sync.(*WaitGroup).Done", Some(w)) => will.push(WillDo { object: w, frame }),
+                (name, _) if name.contains(".deferwrap") => {
+                    if let Some((lock, mode)) = self.through_interface(p.func) {
+                        add(lock, mode);
+                    }
+                }
                 _ => {
                     // A closure whose body unlocks.
                     let code = self.mem.read_ptr(p.func).ok();
                     let f = code.and_then(|c| self.rt.symbols().function_at(self.rt.bias().to_file(c)));
-                    if let Some(flow) = f.and_then(|f| self.flow(f)) {
+                    if let Some(flow) = f.and_then(|f| self.flow(f, false)) {
                         for (mode, lock) in flow.unlocks_of(p.func, self.mem, self.rt.bias()) {
                             add(lock, mode);
                         }
@@ -102,17 +111,26 @@ impl<'a> Holders<'a> {
 
     fn may_hold(&self, frames: &[RawFrame], n: u32, mode: Mode, lock: LoadAddr) -> bool {
         let Some(f) = frames.get(n as usize) else { return true };
-        let Some(flow) = self.flow(f.info.function) else { return true };
-        let frame = Frame { mem: self.mem, bias: self.rt.bias(), cfa: f.cfa, context: None };
+        let Some(flow) = self.flow(f.info.function, false) else { return true };
+        let frame = Frame { mem: self.mem, bias: self.rt.bias(), cfa: f.cfa, context: None, known: &[] };
         flow.may_hold(self.rt.bias().to_file(f.pc), mode, lock, &frame)
     }
 
     fn by_frames(&self, frames: &[RawFrame], wanted: Option<LoadAddr>) -> Vec<Hold> {
         let mut holds = Vec::new();
+        let mut known: Vec<Known> = Vec::new();
+        let mut innermost = true;
         for (n, f) in frames.iter().enumerate().filter(|(_, f)| !f.system_stack && !f.exact && !self.is_plumbing(f)) {
-            let Some(flow) = self.flow(f.info.function) else { continue };
-            let frame = Frame { mem: self.mem, bias: self.rt.bias(), cfa: f.cfa, context: None };
-            let mut held = flow.held_at(self.rt.bias().to_file(f.pc), &frame);
+            let Some(flow) = self.flow(f.info.function, wanted.is_some()) else {
+                known.clear();
+                innermost = false;
+                continue;
+            };
+            let ret = self.rt.bias().to_file(f.pc);
+            let frame = Frame { mem: self.mem, bias: self.rt.bias(), cfa: f.cfa, context: None, known: &[] };
+            known = flow.knowledge(ret, &frame, &known, wanted.filter(|_| innermost));
+            innermost = false;
+            let mut held = flow.held_at(ret, &Frame { known: &known, ..frame });
             // It waits inside an inlined Lock, whose fast path stands before this call: that one it does not hold yet.
             if let Some(last) = f.info.frames.iter().find(|l| locks(&l.at.function)) {
                 let mode = if last.at.function.ends_with("RLock") { Mode::Read } else { Mode::Write };
@@ -125,5 +143,17 @@ impl<'a> Holders<'a> {
             holds.extend(held.into_iter().map(hold));
         }
         holds
+    }
+
+    /// The lock behind a deferred call through an interface (`defer c.L.Unlock()`): the wrapper holds the interface's two words.
+    fn through_interface(&self, func: LoadAddr) -> Option<(LoadAddr, Mode)> {
+        let itab = self.mem.read_ptr(func.add(8)).ok()?;
+        let data = self.mem.read_ptr(func.add(16)).ok()?;
+        let t = self.rt.runtime_type(self.mem, self.mem.read_ptr(itab.add(8)).ok()?)?;
+        match t.name.as_str() {
+            "*sync.Mutex" | "*sync.RWMutex" => Some((data, Mode::Write)),
+            "*sync.rlocker" => Some((data, Mode::Read)),
+            _ => None,
+        }
     }
 }

@@ -66,6 +66,8 @@ struct State {
     slots: BTreeMap<i64, Value>,
     /// Held on all paths; sorted.
     held: Vec<(Mode, Option<Value>)>,
+    /// At a call: the lock that is being locked there.
+    wants: Option<Value>,
     /// Held on some path.
     may: std::collections::BTreeSet<(Mode, Option<Value>)>,
 }
@@ -103,6 +105,20 @@ fn method(name: &str) -> Option<(bool, Mode)> {
         _ => return None,
     })
 }
+
+/// What a slow path belongs to: locks or unlocks, how, and where in the lock the fast path's operand is.
+fn slow(name: &str) -> Option<(bool, Mode, i64)> {
+    Some(match name {
+        "sync.(*Mutex).lockSlow" | "internal/sync.(*Mutex).lockSlow" => (true, Mode::Write, 0),
+        "sync.(*Mutex).unlockSlow" | "internal/sync.(*Mutex).unlockSlow" => (false, Mode::Write, 0),
+        "sync.(*RWMutex).rUnlockSlow" => (false, Mode::Read, 16),
+        "sync.runtime_SemacquireRWMutexR" => (true, Mode::Read, 16),
+        _ => return None,
+    })
+}
+
+/// `sync.RWMutex.readerSem`: what the slow path of RLock is called with.
+const READER_SEM: i64 = 12;
 
 /// Is it one of the methods that lock?
 pub fn locks(name: &str) -> bool {
@@ -157,6 +173,7 @@ impl State {
             regs: std::array::from_fn(|i| self.regs[i].filter(|v| o.regs[i] == Some(*v))),
             slots: self.slots.iter().filter(|(k, v)| o.slots.get(k) == Some(v)).map(|(k, v)| (*k, *v)).collect(),
             held,
+            wants: None,
             may: self.may.union(&o.may).copied().collect(),
         }
     }
@@ -171,8 +188,9 @@ struct Analysis<'a> {
 }
 
 impl LockFlow {
-    /// Analyses a function; none if nothing in it has to do with locks.
-    pub fn of(s: &Symbols, f: Function) -> Option<LockFlow> {
+    /// Analyses a function; none if nothing in it has to do with locks, unless `all` asks for it (what it hands on to its callees
+    /// tells where its callers' locks are).
+    pub fn of(s: &Symbols, f: Function, all: bool) -> Option<LockFlow> {
         let bytes = s.text(f.entry, (f.end.since(f.entry) as usize).min(MAX_CODE + 1))?;
         if bytes.len() > MAX_CODE {
             return None;
@@ -180,11 +198,43 @@ impl LockFlow {
         let code: Vec<Instruction> = Decoder::with_ip(64, bytes, f.entry.0, DecoderOptions::NONE).iter().collect();
         let by_ip = code.iter().enumerate().map(|(i, x)| (x.ip(), i)).collect();
         let mut a = Analysis { s, f, code, by_ip, flow: LockFlow::default() };
-        if !a.code.iter().any(|i| a.what(i).is_some()) {
+        if !all && !a.code.iter().any(|i| a.what(i).is_some()) {
             return None;
         }
         a.run();
         Some(a.flow)
+    }
+
+    /// What is known of a caller's values from those of the function that it called: `known` are the callee's. In the frame that waits
+    /// for a lock, `wanted` is where that is.
+    pub fn knowledge(
+        &self,
+        ret: FileAddr,
+        frame: &Frame<'_>,
+        callee: &[Known],
+        wanted: Option<LoadAddr>,
+    ) -> Vec<Known> {
+        let Some(state) = self.at_calls.get(&ret.0) else { return Vec::new() };
+        let mut out = Vec::new();
+        for k in callee {
+            if let Sym::Entry(r) = k.value.sym
+                && let Some(v) = state.regs.get(usize::from(r)).copied().flatten()
+            {
+                out.push(Known { value: v, at: k.at.offset(-k.value.off) });
+            }
+        }
+        if let (Some(at), Some(value)) = (wanted, state.wants) {
+            out.push(Known { value, at });
+        }
+        // Its own arguments, where they were kept in the frame.
+        for r in (0..16).filter(|r| *r != 4) {
+            let value = Value { sym: Sym::Entry(r), off: 0 };
+            let with = Frame { known: &out, ..*frame };
+            if let Some(at) = self.eval(value, state, &with, 0) {
+                out.push(Known { value, at });
+            }
+        }
+        out
     }
 
     /// Locks held when the call that returns to `ret` is under way: mode and address, where it can be told.
@@ -205,7 +255,7 @@ impl LockFlow {
 
     /// Addresses that the function unlocks, for a closure at `context`: what a deferred call will let go.
     pub fn unlocks_of(&self, context: LoadAddr, mem: &dyn Memory, bias: LoadBias) -> Vec<(Mode, LoadAddr)> {
-        let frame = Frame { mem, bias, cfa: LoadAddr(0), context: Some(context) };
+        let frame = Frame { mem, bias, cfa: LoadAddr(0), context: Some(context), known: &[] };
         let state = State::default();
         let mut out: Vec<(Mode, LoadAddr)> =
             self.unlocks.iter().filter_map(|e| Some((e.mode, self.eval(e.value?, &state, &frame, 0)?))).collect();
@@ -216,6 +266,9 @@ impl LockFlow {
 
     fn eval(&self, v: Value, state: &State, frame: &Frame<'_>, depth: u32) -> Option<LoadAddr> {
         let word = |at: LoadAddr| frame.mem.read_ptr(at).ok();
+        if let Some(k) = frame.known.iter().find(|k| k.value.sym == v.sym) {
+            return Some(k.at.offset(v.off.wrapping_sub(k.value.off)));
+        }
         let known = match v.sym {
             Sym::File => return Some(frame.bias.to_load(FileAddr(v.off as u64))),
             Sym::Cfa => Some(frame.cfa),
@@ -252,6 +305,15 @@ pub struct Frame<'m> {
     pub cfa: LoadAddr,
     /// The closure, where the function is one and has just been entered.
     pub context: Option<LoadAddr>,
+    /// What is known from elsewhere.
+    pub known: &'m [Known],
+}
+
+/// A value whose address is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    value: Value,
+    at: LoadAddr,
 }
 
 impl Analysis<'_> {
@@ -265,16 +327,49 @@ impl Analysis<'_> {
         if !i.has_lock_prefix() || !matches!(i.mnemonic(), Mnemonic::Cmpxchg | Mnemonic::Xadd | Mnemonic::Add) {
             return None;
         }
+        // The fast path's neighbour tells: the slow path that it falls back to. (The compiler may attribute the instruction
+        // itself to the caller's line.)
+        if let Some((locks, mode, field)) = self.slow_path(i) {
+            let fits = (i.mnemonic() == Mnemonic::Cmpxchg) == (locks && mode == Mode::Write);
+            return fits.then_some((locks, mode, false, field));
+        }
         let frames = self.s.inline_frames_of(self.f, FileAddr(i.ip()));
         let outer = frames.len().checked_sub(1)?;
         let name = frames[..outer].iter().map(|f| f.function).find(|n| method(n).is_some())?;
         let (locks, mode) = method(name)?;
-        // The methods' own bodies have more than the fast path: only what is inlined elsewhere counts.
         let fits = match (locks, mode) {
             (true, Mode::Write) => i.mnemonic() == Mnemonic::Cmpxchg,
             _ => i.mnemonic() != Mnemonic::Cmpxchg,
         };
         fits.then_some((locks, mode, false, field_of(name)))
+    }
+
+    /// The slow path called within a few instructions of a locked one, on either side of its branch.
+    fn slow_path(&self, i: &Instruction) -> Option<(bool, Mode, i64)> {
+        const NEAR: usize = 14;
+        let mut work = vec![(i.next_ip(), NEAR)];
+        while let Some((ip, left)) = work.pop() {
+            let Some(n) = self.by_ip.get(&ip).map(|n| &self.code[*n]).filter(|_| left > 0) else { continue };
+            if n.has_lock_prefix() {
+                continue;
+            }
+            match n.flow_control() {
+                FlowControl::Call if n.op0_kind() == OpKind::NearBranch64 => {
+                    if let Some(found) =
+                        self.s.function_at(FileAddr(n.near_branch_target())).and_then(|g| slow(self.s.function_name(g)))
+                    {
+                        return Some(found);
+                    }
+                }
+                FlowControl::ConditionalBranch => {
+                    work.extend([(n.near_branch_target(), left - 1), (n.next_ip(), left - 1)]);
+                }
+                FlowControl::UnconditionalBranch => work.push((n.near_branch_target(), left - 1)),
+                FlowControl::Next => work.push((n.next_ip(), left - 1)),
+                _ => {}
+            }
+        }
+        None
     }
 
     fn cfa_of_sp(&self, ip: u64) -> Option<i64> {
@@ -366,7 +461,7 @@ impl Analysis<'_> {
             let e = LockEvent { locks, mode, value };
             if call {
                 // While the call is under way an unlock has not happened yet, and neither has a lock.
-                self.at_calls(st, i);
+                self.at_calls(st, i, value.filter(|_| locks));
             }
             if locks && !self.flow.locks.contains(&mode) {
                 self.flow.locks.push(mode);
@@ -376,7 +471,14 @@ impl Analysis<'_> {
             }
             st.event(e);
         } else if call {
-            self.at_calls(st, i);
+            let direct = i.op0_kind() == OpKind::NearBranch64;
+            let target = direct.then(|| self.s.function_at(FileAddr(i.near_branch_target()))).flatten();
+            let wants = match target.and_then(|g| slow(self.s.function_name(g))) {
+                Some((true, Mode::Write, _)) => st.regs[0],
+                Some((true, Mode::Read, _)) => st.regs[0].map(|v| v.plus(-READER_SEM)),
+                _ => None,
+            };
+            self.at_calls(st, i, wants);
         }
         if call {
             // No register survives a call, but the frame pointer.
@@ -389,8 +491,8 @@ impl Analysis<'_> {
     }
 
     /// The last visit is the one that holds: states only lose facts.
-    fn at_calls(&mut self, st: &State, i: &Instruction) {
-        self.flow.at_calls.insert(i.next_ip(), st.clone());
+    fn at_calls(&mut self, st: &State, i: &Instruction, wants: Option<Value>) {
+        self.flow.at_calls.insert(i.next_ip(), State { wants, ..st.clone() });
     }
 
     /// Registers and stack slots.

@@ -1,5 +1,7 @@
 //! A scripted host: a small shop, stopped in `main.(*Cart).Total`, with 100,000 goroutines made on demand by index.
 
+mod trouble;
+
 use adit::backend::protocol::*;
 use adit::backend::replay::not_in_script;
 use adit::base::*;
@@ -27,6 +29,17 @@ pub struct Shop {
     epoch: u64,
     breakpoints: Vec<Breakpoint>,
     next_id: i32,
+    /// Nothing is wrong.
+    pub healthy: bool,
+    /// Another leak in each look.
+    pub growing: bool,
+    /// Findings, waits and heap fail with this.
+    pub broken: Option<&'static str>,
+    /// What it can do, if not everything.
+    pub limit: Option<fn(&mut Caps)>,
+    /// A file, not a process.
+    pub kind: TargetKind,
+    looks: u64,
     /// Everything asked for.
     pub asked: Arc<std::sync::Mutex<Vec<Request>>>,
 }
@@ -34,7 +47,20 @@ pub struct Shop {
 impl Shop {
     /// Stopped at breakpoint 2 in control mode; running in observe mode.
     pub fn new(control: bool) -> Shop {
-        let mut s = Shop { control, steps: 0, epoch: 1, breakpoints: Vec::new(), next_id: 4, asked: Arc::default() };
+        let mut s = Shop {
+            control,
+            steps: 0,
+            epoch: 1,
+            breakpoints: Vec::new(),
+            next_id: 4,
+            healthy: false,
+            growing: false,
+            broken: None,
+            limit: None,
+            kind: TargetKind::Process,
+            looks: 0,
+            asked: Arc::default(),
+        };
         if control {
             let mut b = |id, at: Arc<Location>, hits, condition: &str, enabled| {
                 let mut spec = BreakpointSpec::at(&format!("{}:{}", at.file, at.line));
@@ -48,6 +74,13 @@ impl Shop {
             b(3, loc("main.(*API).checkout", "/src/shop/api.go", 88), 91, "len(items) > 3", true);
         }
         s
+    }
+
+    fn caps(&self, mut caps: Caps) -> Caps {
+        if let Some(limit) = self.limit {
+            limit(&mut caps);
+        }
+        caps
     }
 
     fn line(&self) -> u32 {
@@ -77,8 +110,13 @@ impl Shop {
                     at: at.clone(),
                     statement: Some(at.clone()),
                     frame: index,
-                    receiver: None,
-                    open_coded: true,
+                    receiver: f.ends_with("Unlock").then_some(LoadAddr(0x00c0_0011_e000)),
+                    open_coded: !f.ends_with("func1"),
+                    recovers: f.ends_with("func1"),
+                    captures: match *f {
+                        "main.(*Span).End" => vec![("s".into(), "0xc000098200".into()), ("err".into(), "nil".into())],
+                        _ => Vec::new(),
+                    },
                     ..Defer::default()
                 })
                 .collect();
@@ -181,7 +219,8 @@ impl Shop {
                     .push(Notice::Log { level: LogLevel::Info, text: "symbols read in 41 ms before any stop".into() });
                 Reply::Opened {
                     target: Arc::new(TargetInfo {
-                        pid: Some(77),
+                        kind: self.kind,
+                        pid: (self.kind == TargetKind::Process).then_some(77),
                         exe: "/src/shop/shop".into(),
                         go: "go1.26.6".into(),
                         arch: "amd64".into(),
@@ -189,7 +228,7 @@ impl Shop {
                         main_package: "example.com/shop".into(),
                         ..TargetInfo::default()
                     }),
-                    caps: Caps {
+                    caps: self.caps(Caps {
                         observe: true,
                         control: self.control,
                         variables: true,
@@ -198,10 +237,37 @@ impl Shop {
                         rebuild: self.control,
                         output: self.control,
                         memory: true,
-                        snapshot: true,
-                    },
+                        snapshot: !self.control,
+                    }),
                     stop: self.control.then(|| self.stop()),
                 }
+            }
+            Request::Diagnose(_)
+            | Request::Waits(_)
+            | Request::Heap { .. }
+            | Request::Refs { .. }
+            | Request::Snapshot { .. }
+                if self.broken.is_some() =>
+            {
+                return (Err(Failure::new(FailureKind::Unavailable, self.broken.unwrap_or(""))), notices);
+            }
+            Request::Diagnose(q) => {
+                self.looks += u64::from(self.growing);
+                let diagnosis = if self.healthy { trouble::nothing(q) } else { trouble::diagnosis(q, self.looks) };
+                Reply::Diagnosis { epoch, read, diagnosis: Box::new(diagnosis) }
+            }
+            Request::Waits(_) if self.healthy => Reply::Waits { epoch, read, graph: Box::default() },
+            Request::Waits(q) => Reply::Waits { epoch, read, graph: Box::new(trouble::graph(q)) },
+            Request::Heap { by, .. } => Reply::Heap { epoch, read, heap: Box::new(trouble::heap(*by)) },
+            Request::Refs { object, .. } => Reply::Refs { epoch, references: Box::new(trouble::references(object)) },
+            Request::Snapshot { file } => {
+                self.epoch += 1;
+                let file_bytes = if file.is_some() { 12 << 20 } else { 0 };
+                Reply::Snapshot { epoch: StopEpoch(self.epoch), pause_us: 38_000, bytes: 61 << 20, file_bytes }
+            }
+            Request::GoroutinesById { ids } => {
+                let rows: Vec<Goroutine> = ids.iter().map(|g| goroutine(g.0)).collect();
+                Reply::Goroutines { epoch, read, total: rows.len() as u64, rows }
             }
             Request::Breakpoints => Reply::Breakpoints(self.breakpoints.clone()),
             Request::Stack { goroutine, .. } => {
@@ -216,6 +282,9 @@ impl Shop {
                 Reply::Variables { epoch, total: variables.len() as u64, variables }
             }
             Request::Source { file } if file == FILE => Reply::Source { file: file.clone(), text: CART.into() },
+            Request::Source { file } if file == "/src/shop/audit.go" => {
+                Reply::Source { file: file.clone(), text: include_str!("audit.go").into() }
+            }
             Request::Goroutines(q) => {
                 let (total, rows) = rows(q.start, q.count, &q.filter);
                 Reply::Goroutines { epoch, read, total, rows }
@@ -343,6 +412,12 @@ fn kind(id: u64) -> (At, GoroutineState, Option<&'static str>, At) {
     let serve = ("net/http.(*Server).Serve", "/usr/local/go/src/net/http/server.go", 3454);
     let main = ("main.main", FILE, 57);
     let net = "/usr/local/go/src/net/net.go";
+    match id {
+        88 => return (("main.(*Store).Get", "/src/shop/store.go", 118), Waiting, Some("sync.Mutex.Lock"), serve),
+        4127 => return (("main.(*Cache).Evict", "/src/shop/cache.go", 66), Waiting, Some("sync.Mutex.Lock"), main),
+        201 => return (("main.(*Repo).Load", FILE, 71), Waiting, Some("IO wait"), serve),
+        _ => {}
+    }
     if id == 19 {
         return (("main.(*Cart).Total", FILE, 48), Running, None, serve);
     }

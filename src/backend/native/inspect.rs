@@ -112,6 +112,7 @@ impl Worker {
             Request::Goroutines(q) => self.goroutines(state, &q),
             Request::Groups(q) => self.groups(state, &q),
             Request::GroupMembers { query, key, start, count } => self.group_members(state, &query, key, start, count),
+            Request::GoroutinesById { ids } => self.goroutines_by_id(state, &ids),
             Request::Stack { goroutine, depth, defers } => {
                 self.stack_of(state, goroutine, depth, defers).map(|stack| Reply::Stack { epoch: state.epoch, stack })
             }

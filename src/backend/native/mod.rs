@@ -225,6 +225,7 @@ impl Host {
             r @ (Request::Goroutines(_)
             | Request::Groups(_)
             | Request::GroupMembers { .. }
+            | Request::GoroutinesById { .. }
             | Request::Stack { .. }
             | Request::Scope { .. }
             | Request::Children { .. }

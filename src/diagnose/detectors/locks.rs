@@ -7,35 +7,49 @@ use super::super::shown::object_name;
 use super::super::stuck::Cause;
 use super::channels::{by_place, everyone};
 use crate::model::{Evidence, Finding, FindingClass, FindingKind, GoroutineState, Severity, WaitKind};
+use std::collections::BTreeMap;
 
 /// Waiters from which on a slow holder is a convoy.
 const CONVOY: usize = 5;
 
+/// Cycles at the same places are one finding: the first is drawn.
 fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> String, next: &str) -> Vec<Finding> {
-    c.causes(kind)
-        .filter(|x| !x.cycle.is_empty())
-        .map(|x| {
-            let (steps, why) = c.cycle(x);
+    let mut groups: BTreeMap<(FindingClass, Vec<u64>), Vec<&Cause>> = BTreeMap::new();
+    for x in c.causes(kind).filter(|x| !x.cycle.is_empty()) {
+        let place = |m: &u32| c.target.list.place_key(c.a.look.seen[*m as usize].row).unwrap_or(0);
+        let mut places: Vec<u64> = x.members.iter().map(place).collect();
+        places.sort_unstable();
+        groups.entry((x.class, places)).or_default().push(x);
+    }
+    groups
+        .into_values()
+        .map(|group| {
+            let x = group[0];
+            let (members, victims) = everyone(&group);
+            let (steps, mut why) = c.cycle(x);
             let mut names: Vec<String> = x.objects.iter().map(|o| object_name(&c.graph_object(*o))).collect();
             names.dedup();
-            let mut why = why;
             if x.class == FindingClass::Proof && x.cycle.iter().all(|s| s.2 != Evidence::Exclusion) {
                 why.push("none of them moved while it was looked at".into());
             } else {
                 why.push(c.unreachable(x.class));
             }
-            let summary = words(x, &names);
+            if group.len() > 1 {
+                why.push(format!("{} such cycles at the same places; this is the first", group.len()));
+            }
+            let times = if group.len() > 1 { format!(" ({} times)", group.len()) } else { String::new() };
+            let summary = words(x, &names) + &times;
             c.finding(Draft {
                 kind,
                 class: x.class,
                 severity: Severity::High,
-                members: x.members.clone(),
-                victims: x.victims.clone(),
                 object: x.objects.first().map(|o| c.graph_object(*o)),
                 cycle: steps,
                 summary,
                 why,
                 next: vec![next.to_string()],
+                members,
+                victims,
             })
         })
         .collect()

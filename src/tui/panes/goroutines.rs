@@ -33,12 +33,18 @@ impl Pane for GoroutinesPane {
                 format!("{}: {} goroutines", printable_str(title, 60), thousands(l.total))
             }
             Listing::Flat => format!("Goroutines {}", thousands(l.total)),
+            Listing::Ids { title, of, .. } if *of > l.total => {
+                format!("{}: {} of {} goroutines", printable_str(title, 60), thousands(l.total), thousands(*of))
+            }
+            Listing::Ids { title, .. } => format!("{}: {} goroutines", printable_str(title, 60), thousands(l.total)),
         };
         if !l.filter.text.is_empty() {
             t.push_str(&format!("  /{}", printable_str(&l.filter_text(), 40)));
         }
         let note = match l.read.mode {
             _ if l.generation().is_none() => String::new(),
+            // Figures that change with each look would be sent with each look.
+            ReadMode::Observed if s.ticking() => "live, not stopped".to_string(),
             ReadMode::Observed => format!("read in {}, not stopped", human_ns(l.read.took_us * 1_000)),
             ReadMode::Stopped => "at the stop".to_string(),
             ReadMode::Offline => "from a file".to_string(),
@@ -78,7 +84,7 @@ impl Pane for GoroutinesPane {
             };
             let mut pen = Pen::new(buf, area, i as u16 + 1, base, look);
             match l.row(index) {
-                Some(Row::Group(g)) => w.group(&mut pen, g, ctx, &l.listing),
+                Some(Row::Group(g)) => w.group(&mut pen, g, ctx, &l.listing, s.triage.muted(&g.sample.user.function)),
                 Some(Row::Goroutine(g)) => w.goroutine(&mut pen, g, ctx, s.goroutine == Some(g.id)),
                 None => {
                     pen.skip(1).put(look.marks().more, look.style("dim"));
@@ -88,7 +94,9 @@ impl Pane for GoroutinesPane {
         if shown + 1 < u64::from(area.height) {
             let text = match (l.hidden_system, l.filter.system) {
                 (0, _) => String::new(),
-                _ if matches!(l.listing, Listing::Members { .. }) => " Esc goes back to the groups".to_string(),
+                _ if matches!(l.listing, Listing::Members { .. } | Listing::Ids { .. }) => {
+                    " Esc goes back to the groups".to_string()
+                }
                 (n, _) => format!(" {} runtime goroutines hidden (S shows them)", thousands(n)),
             };
             Pen::new(buf, area, shown as u16 + 1, look.style("dim"), look).put(&text, Style::default());
@@ -116,6 +124,12 @@ impl Pane for GoroutinesPane {
                 }
                 None => {}
             },
+            Ui::MuteSelected => {
+                return match l.sample().map(|g| g.user.function.clone()).filter(|f| !f.is_empty()) {
+                    Some(f) => Handled::Then(Do::Session(Action::Mute(f))),
+                    None => Handled::No,
+                };
+            }
             Ui::Left => {
                 l.close_group();
             }
@@ -134,6 +148,9 @@ impl Pane for GoroutinesPane {
     }
     fn cursor_row(&self) -> Option<u16> {
         None
+    }
+    fn goroutine(&self, s: &Session) -> Option<(crate::base::GoroutineId, std::sync::Arc<crate::model::Location>)> {
+        s.list.sample().map(|g| (g.id, g.user.clone()))
     }
     fn place(&self, s: &Session, _ctx: &Ctx) -> Option<(String, u32)> {
         s.list.sample().map(|g| (g.user.file.clone(), g.user.line))
@@ -203,10 +220,15 @@ impl Widths {
         let text = printable_str(text, 60).replace("chan receive", "chan recv");
         pen.column(&text, self.state, style);
     }
-    fn group(&self, pen: &mut Pen, g: &GoroutineGroup, ctx: &Ctx, listing: &Listing) {
+    fn group(&self, pen: &mut Pen, g: &GoroutineGroup, ctx: &Ctx, listing: &Listing, muted: bool) {
         let look = ctx.look;
         let Listing::Groups(by) = listing else { return };
-        pen.put(if g.count > 1 { look.marks().closed } else { " " }, look.style("dim"));
+        let mark = match (muted, g.count > 1) {
+            (true, _) => "x",
+            (false, true) => look.marks().closed,
+            (false, false) => " ",
+        };
+        pen.put(mark, look.style("dim"));
         pen.right(&thousands(g.count), 7, look.style("text"));
         self.state(pen, &g.sample, ctx);
         let wait = match g.wait_ns {
@@ -287,6 +309,13 @@ fn wait_text(w: &WaitOn) -> String {
     }
     if let Some((n, cap)) = w.buffer {
         t.push_str(&format!(" {n}/{cap}"));
+    } else if let Some(d) = &w.detail {
+        t.push_str(&format!(" {d}"));
+    }
+    match w.peers.as_slice() {
+        [] => {}
+        [one] => t.push_str(&format!(" g{one}")),
+        [one, ..] => t.push_str(&format!(" g{one} and more")),
     }
     if w.name.is_none()
         && let Some(a) = w.addr

@@ -2,13 +2,20 @@
 
 mod assembly;
 mod breakpoints;
+mod defers;
+mod detail;
+mod entries;
+mod findings;
 mod goroutines;
+mod heap;
 mod list;
 mod log;
 mod output;
+mod refs;
 mod source;
 mod stack;
 mod vars;
+mod waits;
 
 pub use list::Cursor;
 
@@ -19,6 +26,7 @@ use crate::command::Ui;
 use crate::model::Location;
 use crate::session::{Interest, Session};
 use ratatui::{buffer::Buffer, layout::Rect};
+use std::sync::Arc;
 
 /// Which pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +40,12 @@ pub enum PaneId {
     Output,
     Log,
     Assembly,
+    Findings,
+    Detail,
+    Waits,
+    Heap,
+    Refs,
+    Defers,
 }
 
 /// What all panes may see beside the session.
@@ -44,6 +58,8 @@ pub struct Ctx<'a> {
     pub peek: Option<GoroutineId>,
     /// Where that one is.
     pub place: Option<&'a Location>,
+    /// The workspace that is shown.
+    pub workspace: u8,
     /// Is this pane the one with the keys?
     pub focused: bool,
     /// Text that is searched for.
@@ -84,7 +100,17 @@ pub trait Pane {
     fn word(&self, _s: &Session) -> Option<String> {
         None
     }
-    /// Shows a place; the one before can be gone back to.
+    /// The goroutine under the cursor, and where it is: what Stack, Source, Defers and Vars beside this pane are about.
+    fn goroutine(&self, _s: &Session) -> Option<(GoroutineId, Arc<Location>)> {
+        None
+    }
+    /// What is under the cursor, so that [`Pane::seek`] finds it again.
+    fn key(&self, _s: &Session) -> Option<String> {
+        None
+    }
+    /// Puts the cursor there, now or once it is there.
+    fn seek(&mut self, _s: &mut Session, _key: &str) {}
+    /// Shows a place.
     fn show(&mut self, _file: &str, _line: u32) {}
     /// Searches, from the cursor on; whether something was found. None: it cannot be searched.
     fn search(&mut self, _s: &Session, _text: &str, _forward: bool, _stay: bool) -> Option<bool> {
@@ -140,8 +166,8 @@ pub const PANES: &[PaneSpec] = &[
         name: "stack",
         title: "Stack",
         contexts: &["stack", "target"],
-        hints: &["enter", "continue", "next", "step", "stepout", "up", "down", "next-pane", "print"],
-        observe_hints: &["enter", "up", "down", "refresh"],
+        hints: &["enter", "continue", "next", "step", "stepout", "up", "down", "next-pane", "print", "step-deferred"],
+        observe_hints: &["enter", "waits", "up", "down", "refresh"],
         new: || Box::new(stack::StackPane::default()),
     },
     PaneSpec {
@@ -149,8 +175,8 @@ pub const PANES: &[PaneSpec] = &[
         name: "vars",
         title: "Vars",
         contexts: &["vars"],
-        hints: &["enter", "print", "set", "copy"],
-        observe_hints: &["enter", "print", "copy"],
+        hints: &["enter", "print", "set", "refs", "copy"],
+        observe_hints: &["enter", "print", "refs", "copy"],
         new: || Box::new(vars::VarsPane::default()),
     },
     PaneSpec {
@@ -158,8 +184,8 @@ pub const PANES: &[PaneSpec] = &[
         name: "goroutines",
         title: "Goroutines",
         contexts: &["goroutines"],
-        hints: &["enter", "group", "system", "search", "refresh"],
-        observe_hints: &["enter", "group", "system", "search", "refresh"],
+        hints: &["enter", "waits", "group", "search", "system", "mute", "refresh"],
+        observe_hints: &["enter", "waits", "group", "search", "system", "mute", "freeze", "snapshot", "refresh"],
         new: || Box::new(goroutines::GoroutinesPane::default()),
     },
     PaneSpec {
@@ -206,6 +232,60 @@ pub const PANES: &[PaneSpec] = &[
         ],
         observe_hints: &["prev-tab"],
         new: || Box::new(assembly::AssemblyPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Findings,
+        name: "findings",
+        title: "Findings",
+        contexts: &["findings"],
+        hints: &["enter", "waits", "mute", "evidence", "copy"],
+        observe_hints: &["enter", "waits", "mute", "evidence", "freeze", "snapshot", "copy"],
+        new: || Box::new(findings::FindingsPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Detail,
+        name: "detail",
+        title: "Detail",
+        contexts: &["detail"],
+        hints: &["enter", "waits", "refs", "mute", "evidence", "copy"],
+        observe_hints: &["enter", "waits", "refs", "mute", "evidence", "freeze", "copy"],
+        new: || Box::new(detail::DetailPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Waits,
+        name: "waits",
+        title: "Waits",
+        contexts: &["waits"],
+        hints: &["enter", "waits", "cycles", "leaks", "wait-view", "collapse", "refs", "copy"],
+        observe_hints: &["enter", "waits", "cycles", "leaks", "wait-view", "collapse", "refs", "copy"],
+        new: || Box::new(waits::WaitsPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Heap,
+        name: "heap",
+        title: "Heap",
+        contexts: &["heap"],
+        hints: &["refs", "group", "search", "copy"],
+        observe_hints: &["refs", "group", "search", "copy"],
+        new: || Box::new(heap::HeapPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Refs,
+        name: "refs",
+        title: "References",
+        contexts: &["refs"],
+        hints: &["enter", "refs", "jump-back", "copy"],
+        observe_hints: &["enter", "refs", "jump-back", "copy"],
+        new: || Box::new(refs::RefsPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Defers,
+        name: "defers",
+        title: "Defers",
+        contexts: &["defers"],
+        hints: &["enter", "waits", "prev-tab", "copy"],
+        observe_hints: &["enter", "waits", "prev-tab", "copy"],
+        new: || Box::new(defers::DefersPane::default()),
     },
 ];
 

@@ -9,9 +9,6 @@ use crate::session::{Interest, Session};
 use crate::tui::look::{Pen, fit_end};
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
-/// A place that was shown: file and line index.
-type Place = (String, usize);
-
 /// The pane.
 #[derive(Default)]
 pub struct SourcePane {
@@ -21,16 +18,12 @@ pub struct SourcePane {
     column: usize,
     follows: Option<(Option<crate::base::GoroutineId>, u32, String, u32, u64)>,
     centre: bool,
-    back: Vec<Place>,
-    forward: Vec<Place>,
+    /// The user was led here: it stays while this goroutine's frame is selected and the target has not moved.
+    hold: Option<(Option<crate::base::GoroutineId>, u32, u64)>,
 }
 
 impl SourcePane {
-    fn go(&mut self, file: &str, line: u32, jump: bool) {
-        if jump && !self.file.is_empty() {
-            self.back.push((self.file.clone(), self.cursor.at));
-            self.forward.clear();
-        }
+    fn go(&mut self, file: &str, line: u32) {
         if self.file != file {
             self.file = file.to_string();
             self.left = 0;
@@ -57,8 +50,12 @@ impl SourcePane {
         );
         if self.follows.as_ref() != Some(&key) && !at.file.is_empty() {
             let (file, line) = (at.file.clone(), at.line);
+            let held = self.hold == Some((key.0, key.1, key.4));
             self.follows = Some(key);
-            self.go(&file, line, false);
+            if !held {
+                self.hold = None;
+                self.go(&file, line);
+            }
         }
     }
     fn len(&self, s: &Session) -> usize {
@@ -103,7 +100,7 @@ impl Pane for SourcePane {
                     (true, None) if s.control() => {
                         "the target runs: Ctrl-C pauses, b needs a line: :break FILE:LINE or :list FILE:LINE"
                     }
-                    (true, None) => "no goroutine selected: 2, then Enter on one",
+                    (true, None) => "no goroutine selected: Enter on one in 1, 2 or 5",
                     (true, Some(l)) if l.file.is_empty() => {
                         "no source is known for this address; :disassemble shows the code"
                     }
@@ -170,7 +167,7 @@ impl Pane for SourcePane {
         let len = self.len(s);
         match ui {
             Ui::List(to) if to.is_empty() => {
-                self.follows = None;
+                (self.follows, self.hold) = (None, None);
                 self.follow(s, ctx);
             }
             Ui::Left => {
@@ -178,18 +175,6 @@ impl Pane for SourcePane {
                 self.left = self.left.saturating_sub(8);
             }
             Ui::Right => self.left = (self.left + 8).min(200),
-            Ui::Back => {
-                if let Some((f, l)) = self.back.pop() {
-                    self.forward.push((self.file.clone(), self.cursor.at));
-                    self.go(&f, l as u32 + 1, false);
-                }
-            }
-            Ui::Forward => {
-                if let Some((f, l)) = self.forward.pop() {
-                    self.back.push((self.file.clone(), self.cursor.at));
-                    self.go(&f, l as u32 + 1, false);
-                }
-            }
             Ui::BreakHere if len > 0 => {
                 let (file, line) = (self.file.clone(), self.cursor.at as u32 + 1);
                 return Handled::Then(Do::Session(Action::ToggleAt { file, line }));
@@ -220,7 +205,15 @@ impl Pane for SourcePane {
         known.or(words.iter().find(|w| !KEYWORDS.contains(w))).map(|w| w.to_string())
     }
     fn show(&mut self, file: &str, line: u32) {
-        self.go(file, line, true);
+        self.go(file, line);
+    }
+    fn key(&self, _s: &Session) -> Option<String> {
+        (!self.file.is_empty()).then(|| format!("{}:{}", self.file, self.cursor.at + 1))
+    }
+    fn seek(&mut self, s: &mut Session, key: &str) {
+        let Some((file, line)) = key.rsplit_once(':') else { return };
+        self.go(file, line.parse().unwrap_or(1));
+        self.hold = Some((s.goroutine, s.frame, s.epoch.0));
     }
     fn search(&mut self, s: &Session, text: &str, forward: bool, stay: bool) -> Option<bool> {
         let lines = &s.sources.text(&self.file)?.lines;

@@ -27,9 +27,7 @@ enum Line {
 fn lines(stack: &Stack) -> Vec<Line> {
     let mut out = Vec::new();
     for p in &stack.panics {
-        let what = if p.goexit { "runtime.Goexit" } else { "panic" };
-        let done = if p.recovered { " (recovered)" } else { "" };
-        out.push(Line::Panic(printable_str(&format!("{what} {}{done}", p.value), 300)));
+        out.push(Line::Panic(super::defers::panic_text(p)));
     }
     for (i, f) in stack.frames.iter().enumerate() {
         out.push(Line::Frame(i));
@@ -91,8 +89,12 @@ impl Pane for StackPane {
             }
         };
         let lines = lines(stack);
-        let selected = if ctx.peek.is_none() { Some(s.frame as usize) } else { None };
-        let key = (Some(stack.goroutine), s.frame);
+        // Of the goroutine under another pane's cursor the frame that its variables are of.
+        let selected = match ctx.peek {
+            None => Some(s.frame as usize),
+            Some(g) => Some(s.first_frame(Some(g), &stack.frames) as usize),
+        };
+        let key = (Some(stack.goroutine), selected.unwrap_or(0) as u32);
         if selected.is_some() && self.shown != Some(key) {
             self.shown = Some(key);
             let at = lines.iter().position(|l| matches!(l, Line::Frame(i) if Some(*i) == selected));
@@ -204,7 +206,8 @@ pub fn frame_name(at: &Location) -> String {
     if at.function.is_empty() { format!("{}", at.pc) } else { frame_name_of(&at.function) }
 }
 
-fn frame_name_of(function: &str) -> String {
+/// The same of a function's full name.
+pub fn frame_name_of(function: &str) -> String {
     let short = crate::model::location::short_function(function);
     printable_str(short.strip_prefix("main.").filter(|s| s.starts_with('(')).unwrap_or(short), 200)
 }

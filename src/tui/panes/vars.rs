@@ -62,16 +62,23 @@ impl VarsPane {
 
 impl Pane for VarsPane {
     fn title(&self, s: &Session, ctx: &Ctx) -> (String, String) {
-        let frame = s.selected_frame().map_or(String::new(), |f| format!("  frame {}", f.index));
+        let (g, frame) = s.viewed();
+        let frame = match s.stack_of(g) {
+            Some((Ok(_), _)) => format!("  frame {frame}"),
+            _ => String::new(),
+        };
         // Beside the stack of another goroutine it must say whose they are.
-        let whose = match (ctx.peek, s.goroutine) {
-            (Some(p), Some(g)) if p != g => format!(" of g{g}"),
+        let whose = match g {
+            Some(g) if ctx.peek.is_some() => format!(" of g{g}"),
             _ => String::new(),
         };
         (format!("Vars{whose}{frame}"), String::new())
     }
-    fn interests(&self, _s: &Session, _ctx: &Ctx, _rows: u16) -> Vec<Interest> {
-        vec![Interest::Stack, Interest::Scope]
+    fn interests(&self, _s: &Session, ctx: &Ctx, _rows: u16) -> Vec<Interest> {
+        match ctx.peek {
+            Some(g) => vec![Interest::StackOf(g), Interest::ScopeOf(g)],
+            None => vec![Interest::Stack, Interest::Scope],
+        }
     }
     fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer) {
         let look = ctx.look;
@@ -85,9 +92,7 @@ impl Pane for VarsPane {
             _ if rows.is_empty() && s.state == RunState::Running && s.control() => {
                 Some("the target runs: Ctrl-C pauses")
             }
-            _ if rows.is_empty() && s.goroutine.is_none() && !s.control() => {
-                Some("no goroutine selected: Enter in Goroutines")
-            }
+            _ if s.viewed().0.is_none() && !s.control() => Some("no goroutine selected: Enter in Goroutines"),
             _ => None,
         };
         if let Some(n) = note {
@@ -149,6 +154,12 @@ impl Pane for VarsPane {
             Ui::Enter => {
                 let open = self.node(s).is_none_or(|n| !n.open);
                 self.open(s, open);
+            }
+            Ui::RefsSelected => {
+                return match self.word(s) {
+                    Some(w) => Handled::Then(crate::command::Do::Session(crate::command::Action::Refs(w))),
+                    None => Handled::No,
+                };
             }
             ui if self.cursor.act(ui, len) => {}
             _ => return Handled::No,

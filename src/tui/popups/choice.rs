@@ -14,6 +14,8 @@ pub enum Answer {
     ResumeAndSuspend,
     /// Suspend adit, the target stays held.
     SuspendHeld,
+    /// Stop the target for a moment and copy it.
+    Snapshot,
     /// Nothing.
     Stay,
 }
@@ -56,6 +58,26 @@ impl Choice {
                 ('r', "resume it, then suspend".into(), Answer::ResumeAndSuspend),
                 ('h', "suspend, it stays held".into(), Answer::SuspendHeld),
                 ('n', "stay here".into(), Answer::Stay),
+            ],
+            at: 0,
+        }
+    }
+    /// A snapshot: what it costs the program.
+    pub fn snapshot(last: Option<String>, file: Option<String>) -> Choice {
+        let mut text = vec!["The whole program stands for one short stop while it is copied;".to_string()];
+        text.push(match last {
+            Some(l) => format!("the last one took {l}. Then it runs on, and the copy is looked at."),
+            None => "the time is measured and shown. Then it runs on, and the copy is looked at.".to_string(),
+        });
+        if let Some(f) = file {
+            text.push(format!("The copy is written to {f}."));
+        }
+        Choice {
+            title: "Snapshot".into(),
+            text,
+            answers: vec![
+                ('s', "take it: one stop, then the program runs on".into(), Answer::Snapshot),
+                ('n', "not now: nothing is stopped".into(), Answer::Stay),
             ],
             at: 0,
         }

@@ -6,7 +6,7 @@ use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::StopState;
 use crate::eval;
 use crate::goruntime::value::{FrameScope, Limits, Reader, ValueRef};
-use crate::model::{Unavailable, Variable};
+use crate::model::{Unavailable, VarKind, Variable};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -169,6 +169,28 @@ impl Worker {
         let cx = self.context(state, frame)?;
         let (value, variable) = eval::evaluate(&cx, expression, l).map_err(|e| bad_expression(&e))?;
         Ok((value.value_ref().cloned().unwrap_or_default(), variable))
+    }
+
+    /// Where the object is that an expression points to (or, for what is no pointer, is).
+    pub(super) fn address_of(&self, state: &StopState, frame: FrameRef, expression: &str) -> Result<LoadAddr, Failure> {
+        let (r, v) = self.evaluate(state, frame, expression, Limits::default())?;
+        let word = || self.reader().ok()?.word(&r.place, 0).ok().map(LoadAddr);
+        let at = match v.kind {
+            // Their first word leads to what they stand for.
+            VarKind::Pointer
+            | VarKind::UnsafePointer
+            | VarKind::Map
+            | VarKind::Chan
+            | VarKind::Slice
+            | VarKind::String
+            | VarKind::Func => word(),
+            VarKind::Interface => self.reader().ok().and_then(|x| x.word(&r.place, 8).ok()).map(LoadAddr),
+            _ => None,
+        };
+        match at.unwrap_or(v.addr) {
+            LoadAddr(0) => Err(Failure::new(FailureKind::BadRequest, format!("{expression} is nil or not in memory"))),
+            at => Ok(at),
+        }
     }
 
     pub(super) fn set(

@@ -2,10 +2,12 @@
 
 use super::{Message, Worker};
 use crate::backend::protocol::*;
+use crate::base::LoadAddr;
 use crate::diagnose::picture::{PictureOptions, picture};
 use crate::diagnose::{Analysis, Case, History, Options, Target, diagnose};
 use crate::engine::StopState;
 use crate::goruntime::ListOptions;
+use crate::heap::{Heap, HeapOptions, HeapWalk};
 use crate::model::ReadInfo;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -71,7 +73,46 @@ impl Deep {
                 let graph = Box::new(picture(&case, options));
                 Ok(Reply::Waits { epoch: state.epoch, read: read(list.retries), graph })
             }
+            Request::Refs { object, frame, count } => self.refs(&target, state, &object, frame, count as usize),
+            Request::Heap { by, count } => {
+                let walk = self.walk(&target)?;
+                let heap = Box::new(walk.summary(by, count as usize));
+                Ok(Reply::Heap { epoch: state.epoch, read: read(list.retries), heap })
+            }
             other => Err(Failure::new(FailureKind::Internal, format!("not a question for this thread: {other:?}"))),
         }
+    }
+}
+
+impl Deep {
+    /// Everything that roots reach, with how and as what type.
+    fn walk<'t>(&self, t: &Target<'t>) -> Result<HeapWalk<'t>, Failure> {
+        let options = HeapOptions { stopped: t.stopped, ..HeapOptions::default() };
+        let heap = Heap::read(t.rt, t.mem, options)
+            .map_err(|e| Failure::new(FailureKind::Unavailable, format!("cannot walk the heap: {e}")))?;
+        Ok(HeapWalk::of(heap, t.list, t.registers))
+    }
+
+    fn refs(
+        &mut self,
+        t: &Target<'_>,
+        state: &Arc<StopState>,
+        object: &str,
+        frame: FrameRef,
+        count: usize,
+    ) -> Result<Reply, Failure> {
+        let at = match object.strip_prefix("0x").map(|h| u64::from_str_radix(h, 16)) {
+            Some(Ok(a)) => LoadAddr(a),
+            Some(Err(_)) => {
+                return Err(Failure::new(FailureKind::BadRequest, format!("{object} is not an address")));
+            }
+            None => self.worker.address_of(state, frame, object)?,
+        };
+        let walk = self.walk(t)?;
+        let references = walk.references(at, count).ok_or_else(|| {
+            Failure::new(FailureKind::BadRequest, format!("{object}: there is no heap object at {at}"))
+                .fix("give the address of a heap object, or an expression that points to one")
+        })?;
+        Ok(Reply::Refs { epoch: state.epoch, references: Box::new(references) })
     }
 }

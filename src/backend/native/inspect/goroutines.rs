@@ -172,6 +172,13 @@ impl Worker {
         Ok(Reply::Goroutines { epoch: state.epoch, read, total: members.len() as u64, rows })
     }
 
+    pub(super) fn goroutines_by_id(&mut self, state: &Arc<StopState>, ids: &[GoroutineId]) -> Result<Reply, Failure> {
+        let (list, read) = self.list(state, false)?;
+        let page: Vec<u32> = ids.iter().filter_map(|id| u32::try_from(list.index_of(*id)?).ok()).collect();
+        let rows = self.full_rows(state, &list, &page, 0, false);
+        Ok(Reply::Goroutines { epoch: state.epoch, read, total: page.len() as u64, rows })
+    }
+
     pub(super) fn stack_of(
         &self,
         state: &StopState,

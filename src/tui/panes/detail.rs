@@ -1,0 +1,195 @@
+//! The selected finding in full: what it is, the evidence, the circle, what to do next.
+
+use super::entries::{Entries, Entry};
+use super::findings::{class_style, mute_text, severity_word, trend};
+use super::stack::{frame_name, place};
+use super::{Ctx, Handled, Pane};
+use crate::base::clock::human_ns;
+use crate::base::text::printable_str;
+use crate::base::{GoroutineId, LoadAddr};
+use crate::command::{Action, Do, Ui};
+use crate::model::{CycleStep, Finding, FindingClass, Location};
+use crate::session::report::{cycle_text, object_name, object_text};
+use crate::session::{Interest, Session};
+use crate::tui::look::thousands;
+use ratatui::{buffer::Buffer, layout::Rect};
+use std::sync::Arc;
+
+/// The pane.
+#[derive(Default)]
+pub struct DetailPane {
+    lines: Entries,
+    shown: Option<u64>,
+}
+
+/// What a line leads to.
+#[derive(Clone)]
+enum To {
+    Nothing,
+    Goroutine(GoroutineId),
+    /// All goroutines of the finding, or all its victims.
+    Goroutines(bool),
+    Place,
+    Object(LoadAddr),
+}
+
+const LABELS: usize = 7;
+
+fn entries(f: &Finding) -> Vec<Entry<To>> {
+    let mut v: Vec<Entry<To>> = Vec::new();
+    let mut put = |label: &str, text: String, style: &'static str, to: To| {
+        v.push(Entry { label: label.into(), indent: 0, text: printable_str(&text, 2_000), style, to });
+    };
+    let (word, style) = severity_word(f.severity);
+    put(word, f.summary.clone(), style, To::Nothing);
+    if !f.cycle.is_empty() {
+        put("Cycle", cycle_text(&f.cycle, "->"), "user", To::Nothing);
+        for (i, step) in f.cycle.iter().enumerate() {
+            let CycleStep::Goroutine(g) = step else { continue };
+            let text = match f.cycle.get((i + 1) % f.cycle.len()) {
+                Some(CycleStep::Object(o)) => format!("g{g} waits for {}", object_name(o)),
+                _ => format!("g{g}"),
+            };
+            put("", text, "text", To::Goroutine(*g));
+        }
+    }
+    if let Some(o) = &f.object {
+        put("Object", object_text(o), "user", o.addr.map_or(To::Nothing, To::Object));
+    }
+    for (label, lines) in [("Why", &f.why), ("Next", &f.next)] {
+        for (i, w) in lines.iter().enumerate() {
+            put(if i == 0 { label } else { "" }, w.clone(), "text", To::Nothing);
+        }
+    }
+    let class = match f.class {
+        FindingClass::Proof => "proof: no schedule can undo it",
+        FindingClass::Strong => "strong: it would need an actor that cannot be seen",
+        FindingClass::Likely => "likely: statistical",
+    };
+    put("Class", class.into(), class_style(f.class), To::Nothing);
+    if !f.at.function.is_empty() {
+        put("At", format!("{} {}", frame_name(&f.at), place(&f.at)), "user", To::Place);
+    }
+    let mut since = Vec::new();
+    if let Some(ns) = f.oldest_ns {
+        since.push(format!("oldest {}", human_ns(ns)));
+    }
+    if f.per_second.is_some_and(|r| r.abs() >= 0.05) {
+        since.push(trend(f));
+    }
+    if !since.is_empty() {
+        put("Since", since.join(", "), "text", To::Nothing);
+    }
+    for (label, ids, count, victims) in
+        [("Who", &f.goroutines, f.count, false), ("Victims", &f.victims, f.victim_count, true)]
+    {
+        let more = if (ids.len() as u64) < count { " and more" } else { "" };
+        let names: Vec<String> = ids.iter().take(30).map(|g| format!("g{g}")).collect();
+        let more = if ids.len() > 30 { " and more" } else { more };
+        match ids.as_slice() {
+            [] => {}
+            [one] => put(label, format!("g{one}"), "text", To::Goroutine(*one)),
+            _ => {
+                put(label, format!("{}: {}{more}", thousands(count), names.join(" ")), "text", To::Goroutines(victims))
+            }
+        }
+    }
+    v
+}
+
+impl DetailPane {
+    fn under<'a>(&self, s: &'a Session) -> Option<(&'a Finding, To)> {
+        let f = s.triage.finding()?;
+        let to = entries(f).into_iter().nth(self.lines.at).map_or(To::Nothing, |e| e.to);
+        Some((f, to))
+    }
+}
+
+impl Pane for DetailPane {
+    fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
+        match s.triage.finding() {
+            Some(f) => (format!("Detail: {} #{}", f.kind.name(), s.triage.at() + 1), f.class.name().into()),
+            None => ("Detail".into(), String::new()),
+        }
+    }
+    fn interests(&self, _s: &Session, _ctx: &Ctx, _rows: u16) -> Vec<Interest> {
+        vec![Interest::Findings]
+    }
+    fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer) {
+        let look = ctx.look;
+        let Some(f) = s.triage.finding() else {
+            let text = if s.triage.asked.data().is_some() { "no finding is selected" } else { "" };
+            crate::tui::look::Pen::new(buf, area, 0, look.style("dim"), look).put(text, Default::default());
+            return;
+        };
+        if self.shown != Some(f.key) {
+            self.shown = Some(f.key);
+            self.lines = Entries::default();
+        }
+        self.lines.draw(&entries(f), LABELS, ctx.focused, look.style("text"), look, (area, buf));
+    }
+    fn act(&mut self, s: &mut Session, _ctx: &Ctx, ui: &Ui) -> Handled {
+        let len = s.triage.finding().map_or(0, |f| entries(f).len());
+        if self.lines.act(ui, len) {
+            return Handled::Yes;
+        }
+        let Some((f, to)) = self.under(s) else { return Handled::No };
+        match ui {
+            Ui::Enter => match to {
+                To::Goroutine(g) => Handled::Then(Do::Session(Action::Goroutine(Some(g)))),
+                To::Goroutines(victims) => {
+                    let (ids, n, what) = match victims {
+                        true => (f.victims.clone(), f.victim_count, "victims of "),
+                        false => (f.goroutines.clone(), f.count, ""),
+                    };
+                    let title = format!("{what}{} {}", f.kind.name(), f.at.short_function());
+                    s.list.show_ids(ids, title, n);
+                    Handled::Then(Do::Ui(Ui::Focus("goroutines")))
+                }
+                To::Place => {
+                    s.goto = Some((f.at.file.clone(), f.at.line));
+                    Handled::Yes
+                }
+                To::Object(a) => Handled::Then(Do::Session(Action::Refs(a.to_string()))),
+                To::Nothing => {
+                    let f = f.clone();
+                    super::findings::open(s, &f)
+                }
+            },
+            Ui::MuteSelected => Handled::Then(Do::Session(Action::Mute(mute_text(f)))),
+            Ui::RefsSelected => match (to, f.object.as_ref().and_then(|o| o.addr)) {
+                (To::Object(a), _) | (_, Some(a)) => Handled::Then(Do::Session(Action::Refs(a.to_string()))),
+                _ => Handled::No,
+            },
+            _ => Handled::No,
+        }
+    }
+    fn cursor_row(&self) -> Option<u16> {
+        Some(self.lines.row())
+    }
+    fn place(&self, s: &Session, _ctx: &Ctx) -> Option<(String, u32)> {
+        let at = &s.triage.finding()?.at;
+        (!at.file.is_empty()).then(|| (at.file.clone(), at.line))
+    }
+    fn goroutine(&self, s: &Session) -> Option<(GoroutineId, Arc<Location>)> {
+        let (f, to) = self.under(s)?;
+        match to {
+            // Where another member stands is known once its stack is here.
+            To::Goroutine(g) if f.goroutines.first() != Some(&g) => {
+                let at = s.stack_of(Some(g)).and_then(|(st, _)| {
+                    let st = st.as_ref().ok()?;
+                    st.frames.iter().find(|f| !f.hidden && !f.system_stack).map(|f| f.at.clone())
+                });
+                Some((g, at.unwrap_or_default()))
+            }
+            _ => Some((*f.goroutines.first()?, f.at.clone())),
+        }
+    }
+    fn key(&self, _s: &Session) -> Option<String> {
+        Some(self.lines.at.to_string())
+    }
+    fn seek(&mut self, s: &mut Session, key: &str) {
+        self.shown = s.triage.finding().map(|f| f.key);
+        self.lines.at = key.parse().unwrap_or(0);
+    }
+}
