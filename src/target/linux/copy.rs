@@ -14,6 +14,7 @@ use crate::base::{LoadAddr, Memory, ReadOp, Tid};
 use crate::target::TargetError;
 use crate::target::pieces::Builder;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -100,7 +101,13 @@ impl Plan {
     /// Finds out how much there is to copy and makes room. Nothing is stopped.
     pub fn prepare(pid: i32) -> Result<Plan, CopyError> {
         let path = format!("/proc/{pid}/pagemap");
-        let pagemap = File::open(&path).map_err(|e| TargetError::os(format!("open {path}"), e))?;
+        let pagemap = File::open(&path).map_err(|e| match e.kind() {
+            ErrorKind::PermissionDenied => {
+                TargetError::Denied { pid, what: "copy", why: super::doctor::why_denied(pid) }
+            }
+            ErrorKind::NotFound => TargetError::NoProcess(pid),
+            _ => TargetError::os(format!("open {path}"), e),
+        })?;
         let limit = LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2);
         let resident = total(&resident(&pagemap, &procfs::maps(pid)?)?);
         if resident > limit {
