@@ -218,6 +218,7 @@ impl Host {
                 self.tell();
                 self.outbox.reply(id, result);
             }
+            Request::Snapshot { file } if self.dump.is_none() => self.snapshot(id, file),
             r if self.dump.is_some() && !matches!(r, Request::Detach { .. }) => {
                 let result = self.dump.as_ref().map_or_else(|| Err(no_target()), |d| d.answer(r));
                 self.outbox.reply(id, result);
@@ -293,7 +294,6 @@ impl Host {
     fn control(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
             Request::Refresh => self.refresh(),
-            Request::Snapshot { file } => return self.snapshot(file.as_deref()),
             Request::SetBreakpoint { spec, frame } => {
                 let here = self.here(frame);
                 let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;

@@ -4,21 +4,40 @@ use super::inspect::Inspector;
 use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::StopEpoch;
+use crate::engine::Loaded;
+use crate::engine::snapshot::Copy;
+use crate::target::core::CoreFile;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What a file is made of.
+enum Source {
+    Copy(Box<Copy>),
+    Core(Box<Loaded>, Arc<CoreFile>),
+}
 
 impl Host {
     /// Copies the process (a core: packs it), writes the copy if asked to, and answers from it from now on.
-    pub(super) fn snapshot(&mut self, file: Option<&Path>) -> Result<Reply, Failure> {
+    pub(super) fn snapshot(&mut self, id: u64, file: Option<PathBuf>) {
+        let taken = self.take_copy(file.as_deref());
+        // A breakpoint may have been met on the way, in control mode.
+        self.tell();
+        match (taken, file) {
+            (Err(f), _) => self.outbox.reply(id, Err(f)),
+            (Ok((reply, _)), None) => self.outbox.reply(id, Ok(reply)),
+            (Ok((reply, source)), Some(path)) => self.write_later(id, reply, source, path),
+        }
+    }
+
+    fn take_copy(&mut self, file: Option<&Path>) -> Result<(Reply, Source), Failure> {
         let loaded = self.loaded.clone().ok_or_else(no_target)?;
         if let Some(path) = file.filter(|p| p.symlink_metadata().is_ok()) {
             return Err(cannot_write(path, &io::ErrorKind::AlreadyExists.into()));
         }
-        let write = |path: &Path, done: io::Result<u64>| done.map_err(|e| cannot_write(path, &e));
-        if let Some(core) = &loaded.origin.core {
-            let file_bytes = file.map(|p| write(p, loaded.pack(core, p))).transpose()?.unwrap_or(0);
-            return Ok(Reply::Snapshot { epoch: self.state().epoch, pause_us: 0, bytes: 0, file_bytes });
+        if let Some(core) = loaded.origin.core.clone() {
+            let reply = Reply::Snapshot { epoch: self.state().epoch, pause_us: 0, bytes: 0, file_bytes: 0 };
+            return Ok((reply, Source::Core(Box::new(loaded), core)));
         }
         let (copied, at) = match &mut self.engine {
             None => (loaded.copy(), None),
@@ -28,19 +47,33 @@ impl Host {
                 (e.copy(), at.stopped.then_some(at.thread))
             }
         };
-        let copied = copied.map_err(|e| from_engine(&e));
-        // A breakpoint may have been met on the way, in control mode.
-        self.tell();
-        let copy = loaded.of_copy(copied?, self.new_epoch(), at);
-        let reply = Reply::Snapshot {
-            epoch: copy.state.epoch,
-            pause_us: copy.state.pause_us,
-            bytes: copy.bytes,
-            file_bytes: file.map(|p| write(p, copy.write(p))).transpose()?.unwrap_or(0),
+        let copied = copied.map_err(|e| from_engine(&e))?;
+        let copy = loaded.of_copy(copied, self.new_epoch(), at);
+        let (epoch, pause_us) = (copy.state.epoch, copy.state.pause_us);
+        let reply = Reply::Snapshot { epoch, pause_us, bytes: copy.bytes, file_bytes: 0 };
+        self.copy = Some(Arc::new(copy.state.clone()));
+        self.inspector = Some(Inspector::start(copy.loaded.clone()));
+        Ok((reply, Source::Copy(Box::new(copy))))
+    }
+
+    /// Writing takes as long as the disk does: on a thread of its own, so that no breakpoint waits for it.
+    fn write_later(&mut self, id: u64, mut reply: Reply, source: Source, path: PathBuf) {
+        let out = self.outbox.out.clone();
+        let write = move || {
+            let done = match &source {
+                Source::Copy(copy) => copy.write(&path),
+                Source::Core(loaded, core) => loaded.pack(core, &path),
+            };
+            if let (Ok(n), Reply::Snapshot { file_bytes, .. }) = (&done, &mut reply) {
+                *file_bytes = *n;
+            }
+            let result = done.map(|_| reply).map_err(|e| cannot_write(&path, &e));
+            let _client_is_gone = out.blocking_send(FromHost::Reply { id, result });
         };
-        self.copy = Some(Arc::new(copy.state));
-        self.inspector = Some(Inspector::start(copy.loaded));
-        Ok(reply)
+        if let Err(e) = std::thread::Builder::new().name("snapshot".into()).spawn(write) {
+            let f = Failure::new(FailureKind::Internal, format!("no thread to write the file: {e}"));
+            self.outbox.reply(id, Err(f));
+        }
     }
 
     fn new_epoch(&mut self) -> StopEpoch {

@@ -100,6 +100,10 @@ pub struct Raw {
 impl Plan {
     /// Finds out how much there is to copy and makes room. Nothing is stopped.
     pub fn prepare(pid: i32) -> Result<Plan, CopyError> {
+        Plan::within(pid, LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2))
+    }
+
+    fn within(pid: i32, limit: u64) -> Result<Plan, CopyError> {
         let path = format!("/proc/{pid}/pagemap");
         let pagemap = File::open(&path).map_err(|e| match e.kind() {
             ErrorKind::PermissionDenied => {
@@ -108,7 +112,6 @@ impl Plan {
             ErrorKind::NotFound => TargetError::NoProcess(pid),
             _ => TargetError::os(format!("open {path}"), e),
         })?;
-        let limit = LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2);
         let resident = total(&resident(&pagemap, &procfs::maps(pid)?)?);
         if resident > limit {
             return Err(CopyError::TooLarge { resident, limit });
@@ -328,6 +331,15 @@ mod tests {
         assert_eq!(split_at(vec![r(0, 10), r(20, 10)], 15), [r(0, 10), r(20, 5), r(25, 5)]);
         assert_eq!(split_at(vec![r(0, 10), r(20, 10)], 10), [r(0, 10), r(20, 10)]);
         assert_eq!(split_at(vec![r(0, 10)], 0), [r(0, 10)]);
+    }
+
+    #[test]
+    fn too_much_is_refused_before_anything_is_stopped() {
+        let ours = vec![1u8; 8 << 20];
+        let e = Plan::within(std::process::id() as i32, 1 << 20).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(e.contains("are resident") && e.contains("may take 1 MiB"), "{e}");
+        assert_eq!(ours.iter().map(|b| u64::from(*b)).sum::<u64>(), 8 << 20);
+        assert!(matches!(Plan::within(0x3fff_fff0, 1 << 20), Err(CopyError::Target(TargetError::NoProcess(_)))));
     }
 
     #[test]
