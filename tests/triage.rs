@@ -163,7 +163,9 @@ fn a_healthy_program_says_who_looked() {
     let mut s = Stage::with(shop, (80, 24), options());
     insta::assert_snapshot!("triage-healthy-80x24", s.text());
     s.keys("5");
-    assert!(s.text().contains("nothing blocks"), "{}", s.text());
+    assert!(s.text().contains("nothing blocks on g27, and it waits for nothing"), "{}", s.text());
+    s.keys("l");
+    assert!(s.text().contains("leaks are not known here"), "{}", s.text());
 }
 
 #[test]
@@ -302,4 +304,16 @@ fn beside_a_goroutine_that_is_looked_at_stands_what_it_waits_for() {
     let mut s = Stage::new(false, (120, 40));
     s.keys("j Enter Enter");
     insta::assert_snapshot!("observe-debug-120x40", s.text());
+}
+
+#[test]
+fn a_process_that_ends_while_it_is_looked_at_leaves_what_was_read() {
+    let mut s = Stage::new(false, (80, 24));
+    s.shop.gone = true;
+    s.wait(2_100);
+    let text = s.text();
+    assert!(text.contains("process is gone") && text.contains("lock-cycle") && text.contains("(*Queue).Pop"), "{text}");
+    let asked = s.asked(|_| true);
+    s.wait(10_000).keys("j w");
+    assert_eq!(s.asked(|_| true), asked, "nobody is there to answer");
 }

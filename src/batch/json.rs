@@ -400,6 +400,18 @@ fn wait(out: &mut Vec<u8>, w: &WaitOn) {
     if let Some((len, cap)) = w.buffer {
         let _into_a_vec = write!(out, ",\"len\":{len},\"cap\":{cap}");
     }
+    if let Some(d) = &w.detail {
+        out.extend_from_slice(b",\"detail\":");
+        string(out, d);
+    }
+    if !w.peers.is_empty() {
+        out.extend_from_slice(b",\"peers\":[");
+        for (i, g) in w.peers.iter().enumerate() {
+            comma(out, i);
+            number(out, g.0);
+        }
+        out.push(b']');
+    }
     out.push(b'}');
 }
 

@@ -194,8 +194,7 @@ fn print(text: &[u8]) -> Result<u8, Failure> {
 
 /// What there is to look at, nothing stopped: a process in observe mode, or a file.
 fn open_screen(common: &Common, spec: TargetSpec) -> Result<u8, Failure> {
-    let goroutines_first = matches!(spec, TargetSpec::File { .. }).then_some(2);
-    full_screen(common, spec, goroutines_first, false)
+    full_screen(common, spec, None, false)
 }
 
 /// Before a build that takes its time: the full screen needs a terminal.

@@ -232,6 +232,13 @@ impl Session {
         if let Some(fix) = &f.fix {
             text.push_str(&format!(" ({fix})"));
         }
+        let looked_at = !self.control() && self.state == RunState::Running;
+        if f.kind == FailureKind::Gone && looked_at && !matches!(purpose, Purpose::Hello | Purpose::Open) {
+            // Nobody tells us when a process ends that is only looked at. What was read last stays.
+            self.state = RunState::Exited("process is gone".into());
+            self.drop_waiting();
+            return self.say(Tone::Warn, "the process is gone; what was read last stays");
+        }
         match purpose {
             Purpose::Hello | Purpose::Open => {
                 self.state = RunState::Detached(text.clone());

@@ -131,12 +131,7 @@ impl App {
         let s = &self.session;
         match &s.state {
             RunState::Opening(what) => format!("opening: {what}"),
-            RunState::Running => match s.target.as_ref().map(|t| t.kind) {
-                Some(TargetKind::Core) => "core".into(),
-                Some(TargetKind::Snapshot) => "snapshot".into(),
-                Some(TargetKind::Dump) => "goroutine dump".into(),
-                _ => "running".into(),
-            },
+            RunState::Running => self.file_word().unwrap_or("running").into(),
             RunState::Exited(how) => how.clone(),
             RunState::Detached(_) => "detached".into(),
             RunState::Stopped => {
@@ -164,8 +159,18 @@ impl App {
                 };
                 // The place is in the line above the hints; a narrow header has no room for it.
                 let at = if short { String::new() } else { format!(" ({at})") };
-                printable_str(&format!("stopped: {why}{at}{g}"), 120)
+                printable_str(&format!("{}: {why}{at}{g}", self.file_word().unwrap_or("stopped")), 120)
             }
+        }
+    }
+
+    /// What kind of file is looked at, if it is one.
+    fn file_word(&self) -> Option<&'static str> {
+        match self.session.target.as_ref()?.kind {
+            TargetKind::Core => Some("core"),
+            TargetKind::Snapshot => Some("snapshot"),
+            TargetKind::Dump => Some("goroutine dump"),
+            _ => None,
         }
     }
 
@@ -236,7 +241,7 @@ impl App {
                 pen.put(&text, look.style("warn"));
             }
         }
-        if s.state == RunState::Stopped && !s.stopped_at.is_empty() {
+        if s.state == RunState::Stopped && !s.stopped_at.is_empty() && self.file_word().is_none() {
             pen.put(&sep, look.style("border"));
             let since = match (s.held(), wide) {
                 (true, true) => "held since ",
@@ -314,6 +319,14 @@ impl App {
                 continue;
             };
             if seen.contains(&line) || (self.session.why_not(c.needs).is_some() && self.session.target.is_some()) {
+                continue;
+            }
+            let off = match line {
+                "snapshot" => self.session.why_no_snapshot().is_some(),
+                "freeze" => !self.session.live() && self.session.triage.frozen.is_none(),
+                _ => false,
+            };
+            if off {
                 continue;
             }
             seen.push(line);

@@ -101,6 +101,9 @@ fn describe(p: &Parked<'_>, chan: LoadAddr, kind: WaitKind, op: WaitOp) -> WaitO
     let elem = word(l.elemtype).and_then(|t| p.rt().runtime_type(mem, LoadAddr(t)));
     let timer = l.timer.and_then(word).filter(|t| *t != 0);
     let due = || {
+        if let Some(when) = p.cx.due_of(chan) {
+            return Some(format!("timer due {}", p.due(when)));
+        }
         let when = mem.read_u64(LoadAddr(timer?).add(p.rt().layout().timer?.when)).ok().filter(|w| *w != 0)?;
         Some(format!("timer due {}", p.due(when)))
     };

@@ -32,14 +32,14 @@ pub struct WillDo {
     pub frame: u32,
 }
 
-/// The flow of locks through one function; none where it cannot be followed.
-type Flow = Option<Arc<LockFlow>>;
+/// By function, and whether it was analysed although it has nothing to do with locks.
+type Flows = FxHashMap<(u32, bool), Option<Arc<LockFlow>>>;
 
 /// Analyses functions once.
 pub struct Holders<'a> {
     rt: &'a GoRuntime,
     mem: &'a dyn Memory,
-    flows: RwLock<FxHashMap<(u32, bool), Flow>>,
+    flows: RwLock<Flows>,
 }
 
 impl<'a> Holders<'a> {

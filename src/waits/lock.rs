@@ -62,11 +62,6 @@ fn rwmutex_text(mem: &dyn Memory, at: LoadAddr) -> Option<String> {
     })
 }
 
-/// Is a mutex locked now?
-pub fn is_locked(mem: &dyn Memory, mutex: LoadAddr) -> bool {
-    mem.read_u32(mutex).is_ok_and(|s| s & LOCKED != 0)
-}
-
 fn on(kind: WaitKind, op: WaitOp, addr: LoadAddr, type_name: &str, detail: Option<String>) -> WaitOn {
     WaitOn { kind, op, addr: Some(addr), type_name: Some(type_name.into()), detail, ..WaitOn::default() }
 }
@@ -95,7 +90,7 @@ pub(super) const RWMUTEX: Primitive = Primitive {
     name: "rwmutex",
     applies: |p| {
         matches!(p.reason(), "sync.RWMutex.RLock" | "sync.RWMutex.Lock")
-            || p.reason() == "sync.Mutex.Lock" && p.calls("sync.(*RWMutex).Lock")
+            || p.reason() == "sync.Mutex.Lock" && p.waiter() == "sync.(*RWMutex).Lock"
     },
     find: |p| {
         let (back, op) = match p.reason() {
@@ -113,7 +108,7 @@ pub(super) const RWMUTEX: Primitive = Primitive {
 /// `sync.Once`: its mutex is held while the function runs.
 pub(super) const ONCE: Primitive = Primitive {
     name: "once",
-    applies: |p| p.reason() == "sync.Mutex.Lock" && p.calls("sync.(*Once).doSlow"),
+    applies: |p| p.reason() == "sync.Mutex.Lock" && p.waiter() == "sync.(*Once).doSlow",
     find: |p| {
         found(p, |sema| {
             let at = sema.offset(-((MUTEX_SEMA + ONCE_M) as i64));

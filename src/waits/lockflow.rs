@@ -372,6 +372,13 @@ impl Analysis<'_> {
         None
     }
 
+    fn grows_stack(&self, i: &Instruction) -> bool {
+        let target = (i.op0_kind() == OpKind::NearBranch64).then(|| FileAddr(i.near_branch_target()));
+        target
+            .and_then(|t| self.s.function_at(t))
+            .is_some_and(|g| self.s.function_name(g).starts_with("runtime.morestack"))
+    }
+
     fn cfa_of_sp(&self, ip: u64) -> Option<i64> {
         let d = self.s.pclntab().sp_delta(self.f, FileAddr(ip))?;
         Some(i64::from(d) + 8)
@@ -429,6 +436,8 @@ impl Analysis<'_> {
                 }
                 self.step(&mut st, &i);
                 match i.flow_control() {
+                    // The function begins anew after growing the stack, with the registers as they were.
+                    FlowControl::Call if self.grows_stack(&i) => break,
                     FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall => {}
                     FlowControl::ConditionalBranch => {
                         next.extend([i.near_branch_target(), i.next_ip()]);
@@ -580,7 +589,7 @@ impl Analysis<'_> {
                 self.flow.loads.insert(i.ip(), base);
                 Value { sym: Sym::Load(i.ip()), off: 0 }
             }
-            None => Value { sym: Sym::Made(i.ip(), 0xfe), off: 0 },
+            None => Value { sym: Sym::Load(i.ip()), off: 0 },
         }
     }
 }

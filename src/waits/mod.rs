@@ -77,12 +77,13 @@ pub struct Waits<'a> {
     pub(crate) mem: &'a dyn Memory,
     now_ns: u64,
     sems: Arc<OnceLock<SemTable>>,
+    timers: Arc<OnceLock<rustc_hash::FxHashMap<LoadAddr, u64>>>,
 }
 
 impl<'a> Waits<'a> {
     /// For one moment of `mem`; `now_ns` is its CLOCK_MONOTONIC.
     pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory, now_ns: u64) -> Waits<'a> {
-        Waits { rt, mem, now_ns, sems: Arc::default() }
+        Waits { rt, mem, now_ns, sems: Arc::default(), timers: Arc::default() }
     }
 
     /// Reads now what is read once.
@@ -90,6 +91,7 @@ impl<'a> Waits<'a> {
         if !self.rt.layout().facts.waiting_has_semaphores {
             self.sems();
         }
+        self.due_of(LoadAddr(0));
     }
 
     /// The same, reading through another view of the memory (a cache of one worker).
@@ -97,7 +99,7 @@ impl<'a> Waits<'a> {
     where
         'a: 'b,
     {
-        Waits { rt: self.rt, mem, now_ns: self.now_ns, sems: self.sems.clone() }
+        Waits { rt: self.rt, mem, now_ns: self.now_ns, sems: self.sems.clone(), timers: self.timers.clone() }
     }
 
     /// What a goroutine waits for; nothing if it does not wait, or nobody knows on what.
@@ -113,6 +115,14 @@ impl<'a> Waits<'a> {
         };
         let found = PRIMITIVES.iter().find(|p| (p.applies)(&parked)).map(|p| (p.find)(&parked));
         found.unwrap_or_default()
+    }
+
+    /// When the timer of a channel is due, for releases whose channels do not know their timer.
+    fn due_of(&self, chan: LoadAddr) -> Option<u64> {
+        if self.rt.layout().hchan.timer.is_some() {
+            return None;
+        }
+        self.timers.get_or_init(|| timer::by_channel(self.rt, self.mem)).get(&chan).copied()
     }
 
     fn sems(&self) -> &SemTable {
@@ -150,6 +160,15 @@ impl Parked<'_> {
     /// The frame of a function (or into which it is inlined).
     fn frame_of(&self, is: impl Fn(&str) -> bool) -> Option<&RawFrame> {
         self.frames().iter().find(|f| f.info.frames.iter().any(|l| is(&l.at.function)))
+    }
+    /// The function whose lock or semaphore it is: the innermost one that is neither the runtime's nor a mutex's own.
+    fn waiter(&self) -> &str {
+        let inner = |f: &str| {
+            let own = ["runtime.", "internal/sync.", "internal/runtime/", "sync.runtime_", "sync.(*Mutex)."];
+            own.iter().any(|p| f.starts_with(p))
+        };
+        let mut all = self.frames().iter().flat_map(|f| f.info.frames.iter().map(|l| l.at.function.as_str()));
+        all.find(|f| !inner(f)).unwrap_or("")
     }
     fn calls(&self, function: &str) -> bool {
         self.frame_of(|f| f == function).is_some()

@@ -35,6 +35,8 @@ pub struct Shop {
     pub growing: bool,
     /// Findings, waits and heap fail with this.
     pub broken: Option<&'static str>,
+    /// The process has ended.
+    pub gone: bool,
     /// What it can do, if not everything.
     pub limit: Option<fn(&mut Caps)>,
     /// A file, not a process.
@@ -56,6 +58,7 @@ impl Shop {
             healthy: false,
             growing: false,
             broken: None,
+            gone: false,
             limit: None,
             kind: TargetKind::Process,
             looks: 0,
@@ -209,6 +212,9 @@ impl Shop {
         let mode = if self.control { ReadMode::Stopped } else { ReadMode::Observed };
         let read = ReadInfo { mode, pause_us: 0, retries: 0, took_us: 38_000, taken_at: 0 };
         let mut notices = Vec::new();
+        if self.gone {
+            return (Err(Failure::new(FailureKind::Gone, "the target process is gone")), notices);
+        }
         let reply = match request {
             Request::Hello { .. } => Reply::Hello { version: PROTOCOL_VERSION, adit: "test".into() },
             Request::Open(_) => {

@@ -1,7 +1,8 @@
-//! The selected finding in full: what it is, the evidence, the circle, what to do next.
+//! The selected finding in full: what it is, the evidence, the circle, what to do next. Without findings: the goroutines under
+//! the other cursor.
 
 use super::entries::{Entries, Entry};
-use super::findings::{class_style, mute_text, severity_word, trend};
+use super::findings::{brief, class_style, mute_text, severity_word, trend};
 use super::stack::{frame_name, place};
 use super::{Ctx, Handled, Pane};
 use crate::base::clock::human_ns;
@@ -9,6 +10,7 @@ use crate::base::text::printable_str;
 use crate::base::{GoroutineId, LoadAddr};
 use crate::command::{Action, Do, Ui};
 use crate::model::{CycleStep, Finding, FindingClass, Location};
+use crate::session::goroutines::Row;
 use crate::session::report::{cycle_text, object_name, object_text};
 use crate::session::{Interest, Session};
 use crate::tui::look::thousands;
@@ -38,7 +40,7 @@ const LABELS: usize = 7;
 fn entries(f: &Finding) -> Vec<Entry<To>> {
     let mut v: Vec<Entry<To>> = Vec::new();
     let mut put = |label: &str, text: String, style: &'static str, to: To| {
-        v.push(Entry { label: label.into(), indent: 0, text: printable_str(&text, 2_000), style, to });
+        v.push(Entry { label: label.into(), indent: 0, text: printable_str(&brief(&text), 2_000), style, to });
     };
     let (word, style) = severity_word(f.severity);
     put(word, f.summary.clone(), style, To::Nothing);
@@ -97,7 +99,60 @@ fn entries(f: &Finding) -> Vec<Entry<To>> {
     v
 }
 
+/// Without findings: what there is to know of the goroutines under the other cursor.
+fn group_entries(s: &Session) -> Vec<Entry<To>> {
+    let mut v: Vec<Entry<To>> = Vec::new();
+    let Some(g) = s.list.sample() else { return v };
+    let mut put = |label: &str, text: String, style: &'static str, to: To| {
+        v.push(Entry { label: label.into(), indent: 0, text: printable_str(&text, 2_000), style, to });
+    };
+    let state = g.wait_reason.as_deref().unwrap_or(g.state.name());
+    let at = format!("{} {}", frame_name(&g.user), place(&g.user));
+    match s.list.selected() {
+        Some(Row::Group(group)) => {
+            let wait = match group.wait_ns {
+                Some((a, b)) if a != b => format!(", for {} to {}", human_ns(a), human_ns(b)),
+                Some((a, _)) => format!(", for {}", human_ns(a)),
+                None => String::new(),
+            };
+            put("Group", format!("{} in {state}{wait}: {at}", thousands(group.count)), "user", To::Goroutine(g.id));
+            let ids: Vec<String> = group.ids.iter().take(20).map(|g| format!("g{g}")).collect();
+            let more = if (ids.len() as u64) < group.count { " and more" } else { "" };
+            put("Who", format!("{}{more}", ids.join(" ")), "text", To::Goroutine(g.id));
+        }
+        _ => put("One", format!("g{} {state}: {at}", g.id), "user", To::Goroutine(g.id)),
+    }
+    for w in &g.waits_on {
+        put("Waits", super::goroutines::wait_text(w), "text", w.addr.map_or(To::Nothing, To::Object));
+    }
+    if let Some(c) = &g.created_by {
+        let by = if c.goroutine.0 == 0 { String::new() } else { format!(" in g{}", c.goroutine) };
+        put("By", format!("{} {}{by}", frame_name(&c.at), place(&c.at)), "text", To::Nothing);
+    }
+    if let Some(e) = &g.entry {
+        put("Began", format!("{} {}", frame_name(e), place(e)), "text", To::Nothing);
+    }
+    if !g.labels.is_empty() {
+        let labels: Vec<String> = g.labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        put("Labels", labels.join(" "), "text", To::Nothing);
+    }
+    v
+}
+
+fn lines(s: &Session) -> Vec<Entry<To>> {
+    s.triage.finding().map_or_else(|| group_entries(s), entries)
+}
+
 impl DetailPane {
+    fn group(&self, s: &Session, ui: &Ui) -> Handled {
+        match (ui, group_entries(s).into_iter().nth(self.lines.at).map(|e| e.to)) {
+            (Ui::Enter, Some(To::Goroutine(g))) => Handled::Then(Do::Session(Action::Goroutine(Some(g)))),
+            (Ui::Enter | Ui::RefsSelected, Some(To::Object(a))) => {
+                Handled::Then(Do::Session(Action::Refs(a.to_string())))
+            }
+            _ => Handled::No,
+        }
+    }
     fn under<'a>(&self, s: &'a Session) -> Option<(&'a Finding, To)> {
         let f = s.triage.finding()?;
         let to = entries(f).into_iter().nth(self.lines.at).map_or(To::Nothing, |e| e.to);
@@ -109,6 +164,7 @@ impl Pane for DetailPane {
     fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
         match s.triage.finding() {
             Some(f) => (format!("Detail: {} #{}", f.kind.name(), s.triage.at() + 1), f.class.name().into()),
+            None if s.list.sample().is_some() => ("Detail: goroutines".into(), String::new()),
             None => ("Detail".into(), String::new()),
         }
     }
@@ -117,23 +173,18 @@ impl Pane for DetailPane {
     }
     fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer) {
         let look = ctx.look;
-        let Some(f) = s.triage.finding() else {
-            let text = if s.triage.asked.data().is_some() { "no finding is selected" } else { "" };
-            crate::tui::look::Pen::new(buf, area, 0, look.style("dim"), look).put(text, Default::default());
-            return;
-        };
-        if self.shown != Some(f.key) {
-            self.shown = Some(f.key);
+        let key = s.triage.finding().map_or_else(|| s.list.cursor, |f| f.key);
+        if self.shown != Some(key) {
+            self.shown = Some(key);
             self.lines = Entries::default();
         }
-        self.lines.draw(&entries(f), LABELS, ctx.focused, look.style("text"), look, (area, buf));
+        self.lines.draw(&lines(s), LABELS, ctx.focused, look.style("text"), look, (area, buf));
     }
     fn act(&mut self, s: &mut Session, _ctx: &Ctx, ui: &Ui) -> Handled {
-        let len = s.triage.finding().map_or(0, |f| entries(f).len());
-        if self.lines.act(ui, len) {
+        if self.lines.act(ui, lines(s).len()) {
             return Handled::Yes;
         }
-        let Some((f, to)) = self.under(s) else { return Handled::No };
+        let Some((f, to)) = self.under(s) else { return self.group(s, ui) };
         match ui {
             Ui::Enter => match to {
                 To::Goroutine(g) => Handled::Then(Do::Session(Action::Goroutine(Some(g)))),

@@ -171,6 +171,11 @@ pub fn mute_text(f: &Finding) -> String {
     if f.at.function.is_empty() { f.summary.clone() } else { f.at.function.clone() }
 }
 
+/// As frames are written: `(*Store).mu`, not `(*main.Store).mu`.
+pub fn brief(text: &str) -> String {
+    text.replace("(*main.", "(*")
+}
+
 /// `HIGH`.
 pub fn severity_word(s: Severity) -> (&'static str, &'static str) {
     match s {
@@ -234,7 +239,8 @@ fn instead(s: &Session) -> Vec<Entry<()>> {
     };
     let mut v = vec![line(format!("no known pattern; {groups} to look at by hand"), "text")];
     if d.muted > 0 {
-        v.push(line(format!("{} findings are muted (:mutes)", thousands(d.muted)), "warn"));
+        let what = if d.muted == 1 { "finding is" } else { "findings are" };
+        v.push(line(format!("{} {what} muted (:mutes)", thousands(d.muted)), "warn"));
     }
     let ran: Vec<&str> = d.detectors.iter().filter(|r| r.ran).map(|r| r.kind.name()).collect();
     if !ran.is_empty() {
@@ -288,7 +294,7 @@ impl Widths {
         let class = if self.class > 1 { f.class.name().to_string() } else { f.class.name()[..1].to_uppercase() };
         pen.column(&class, self.class, look.style(class_style(f.class)));
         pen.right(&thousands(f.count), 6, look.style("text"));
-        pen.column(&printable_str(&f.summary, 400), self.what, look.style("text"));
+        pen.column(&printable_str(&brief(&f.summary), 400), self.what, look.style("text"));
         if self.oldest > 0 {
             pen.right(&f.oldest_ns.map_or("-".into(), human_ns), self.oldest, look.style("text"));
         }

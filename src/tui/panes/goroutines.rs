@@ -300,7 +300,7 @@ impl Widths {
 }
 
 /// `recv main.q chan int 0/8`.
-fn wait_text(w: &WaitOn) -> String {
+pub fn wait_text(w: &WaitOn) -> String {
     let mut t = format!("{:?}", w.op).to_lowercase();
     match (&w.name, &w.type_name) {
         (Some(n), _) => t.push_str(&format!(" {n}")),

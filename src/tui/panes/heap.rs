@@ -28,7 +28,7 @@ impl Pane for HeapPane {
             HeapBy::Site => "what keeps it alive",
         };
         let t = match s.heap.sums.data() {
-            Some(h) => format!("Heap {} by {by}", human_bytes(h.live.1)),
+            Some(h) => format!("Heap {} by {by}, {} garbage", human_bytes(h.live.1), human_bytes(h.garbage.1)),
             None => format!("Heap by {by}"),
         };
         let note = match s.heap.sums.data() {

@@ -257,7 +257,7 @@ fn note(s: &Session, q: &WaitQuery) -> Option<(String, &'static str)> {
     if s.waits.asked.question() != Some(q) {
         return if s.waits.rows().is_empty() { say("looking who waits for whom") } else { None };
     }
-    if let Some(a) = q.around.filter(|a| !s.waits.has(*a)) {
+    if let Some(a) = q.around.filter(|a| q.scope == WaitScope::All && !s.waits.has(*a)) {
         let rest = if s.waits.rows().is_empty() { "" } else { "; others:" };
         return Some((format!("nothing blocks on g{a}, and it waits for nothing{rest}"), "dim"));
     }

@@ -64,10 +64,10 @@ impl Choice {
     }
     /// A snapshot: what it costs the program.
     pub fn snapshot(last: Option<String>, file: Option<String>) -> Choice {
-        let mut text = vec!["The whole program stands for one short stop while it is copied;".to_string()];
+        let mut text = vec!["The whole program stands for one short stop while it is copied.".to_string()];
         text.push(match last {
-            Some(l) => format!("the last one took {l}. Then it runs on, and the copy is looked at."),
-            None => "the time is measured and shown. Then it runs on, and the copy is looked at.".to_string(),
+            Some(l) => format!("The last one took {l}. Then it runs on; the copy is shown."),
+            None => "The time is measured and shown. It then runs on; the copy is shown.".to_string(),
         });
         if let Some(f) = file {
             text.push(format!("The copy is written to {f}."));
