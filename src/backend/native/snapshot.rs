@@ -4,12 +4,15 @@ use super::inspect::Inspector;
 use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::StopEpoch;
-use crate::engine::Loaded;
 use crate::engine::snapshot::Copy;
+use crate::engine::{EngineError, Loaded};
 use crate::target::core::CoreFile;
+use crate::target::linux::copy::Plan;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 /// What a file is made of.
 enum Source {
@@ -39,21 +42,53 @@ impl Host {
             let reply = Reply::Snapshot { epoch: self.state().epoch, pause_us: 0, bytes: 0, file_bytes: 0 };
             return Ok((reply, Source::Core(Box::new(loaded), core)));
         }
-        let (copied, at) = match &mut self.engine {
-            None => (loaded.copy(), None),
-            Some(e) if e.is_gone() => return Err(Failure::new(FailureKind::Gone, "the process is gone")),
-            Some(e) => {
+        let failed = |e: EngineError| from_engine(&e);
+        let mut before = None;
+        let (copied, at) = match self.engine {
+            None => (loaded.copy().map_err(failed)?, None),
+            Some(_) => {
+                let pid = loaded.pid;
+                let plan = self.beside(move || Plan::prepare(pid))?.map_err(|e| failed(e.into()))?;
+                let e = self.engine()?;
                 let at = e.state();
-                (e.copy(), at.stopped.then_some(at.thread))
+                before = Some(at.epoch);
+                let taken = e.copy(plan).map_err(failed)?;
+                let copied = self.beside(move || taken.finish())?;
+                (copied.map_err(|e| failed(e.into()))?, at.stopped.then_some(at.thread))
             }
         };
-        let copied = copied.map_err(|e| from_engine(&e))?;
-        let copy = loaded.of_copy(copied, self.new_epoch(), at);
+        // It stopped while the copy was put in order: then the stop is what is looked at.
+        let overtaken = before.is_some() && self.engine.as_ref().map(|e| e.state().epoch) != before;
+        let epoch = if overtaken { self.state().epoch } else { self.new_epoch() };
+        let copy = loaded.of_copy(copied, epoch, at);
         let (epoch, pause_us) = (copy.state.epoch, copy.state.pause_us);
         let reply = Reply::Snapshot { epoch, pause_us, bytes: copy.bytes, file_bytes: 0 };
-        self.copy = Some(Arc::new(copy.state.clone()));
-        self.inspector = Some(Inspector::start(copy.loaded.clone()));
+        if !overtaken {
+            self.copy = Some(Arc::new(copy.state.clone()));
+            self.inspector = Some(Inspector::start(copy.loaded.clone()));
+        }
         Ok((reply, Source::Copy(Box::new(copy))))
+    }
+
+    /// Work on another thread while this one goes on serving the target: its breakpoints do not wait.
+    fn beside<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+        let (tx, rx) = channel();
+        let run = move || drop(tx.send(work()));
+        let no_thread =
+            |e: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, format!("no thread for the copy: {e}"));
+        std::thread::Builder::new().name("copy".into()).spawn(run).map_err(|e| no_thread(&e))?;
+        loop {
+            match rx.recv_timeout(Duration::from_millis(1)) {
+                Ok(done) => return Ok(done),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(e) = self.pump() {
+                        self.trouble(&e);
+                        return Err(from_engine(&e));
+                    }
+                }
+                Err(e) => return Err(no_thread(&e)),
+            }
+        }
     }
 
     /// Writing takes as long as the disk does: on a thread of its own, so that no breakpoint waits for it.

@@ -139,6 +139,25 @@ impl Plan {
     }
 }
 
+/// All that had to be taken while the process stood.
+pub struct Taken {
+    /// Memory.
+    pub raw: Raw,
+    /// Registers of its threads.
+    pub registers: Vec<(Tid, Registers)>,
+    /// How long it stood for it.
+    pub pause: Duration,
+}
+
+impl Taken {
+    /// Puts the copy in order; nobody waits for that.
+    pub fn finish(self) -> Result<Copied, CopyError> {
+        let clock_ns = self.raw.clock_ns;
+        let (memory, maps, bytes) = self.raw.finish()?;
+        Ok(Copied { memory, maps, registers: self.registers, pause: self.pause, bytes, clock_ns })
+    }
+}
+
 impl Raw {
     /// Puts the copy in order; the process runs again. Bytes copied, too.
     fn finish(self) -> Result<(Builder, Vec<Mapping>, u64), CopyError> {
@@ -168,13 +187,6 @@ impl Raw {
         }
         Ok((out, self.maps, total(&self.runs) - bad))
     }
-
-    /// The copy of a process that was stopped and let go in `pause`.
-    pub fn into_copied(self, registers: Vec<(Tid, Registers)>, pause: Duration) -> Result<Copied, CopyError> {
-        let clock_ns = self.clock_ns;
-        let (memory, maps, bytes) = self.finish()?;
-        Ok(Copied { memory, maps, registers, pause, bytes, clock_ns })
-    }
 }
 
 /// Copies a process that nobody controls: attached to, stopped, copied, let go. All by this thread, but the copying.
@@ -202,7 +214,7 @@ pub fn take(pid: i32, mem: &ProcessMemory) -> Result<Copied, CopyError> {
         None => (registers(&tracer), plan.copy(mem)),
     };
     tracer.let_go();
-    raw?.into_copied(registers, t0.elapsed())
+    Taken { raw: raw?, registers, pause: t0.elapsed() }.finish()
 }
 
 /// Registers of all threads that stand.
@@ -352,7 +364,8 @@ mod tests {
         let at = own.as_ptr() as u64;
         let plan = Plan::prepare(pid).expect("a plan");
         let raw = plan.copy(&ProcessMemory::open(pid).expect("ourselves")).expect("copied");
-        let copied = raw.into_copied(Vec::new(), Duration::ZERO).expect("in order");
+        let taken = Taken { raw, registers: Vec::new(), pause: Duration::ZERO };
+        let copied = taken.finish().expect("in order");
         own[10] = 7;
         let m = copied.memory.finish();
         let byte = |off: u64| m.read_u8(LoadAddr(at + off)).ok();
