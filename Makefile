@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build go check safety agreement bench layouts clean
+.PHONY: demo test build go check safety agreement bench layouts dumps clean
 
 # One static file: musl where that target is installed, else glibc linked statically.
 build:
@@ -53,6 +53,20 @@ layouts: go
 	  GOTOOLCHAIN=go$${r%%:*} GOEXPERIMENT=$$x GOFLAGS= GOWORK=off "$$go" build -o "$$dir/$$r" . || exit 1; \
 	done && cd ../../.. && cargo run --quiet --example layouts -- src/goruntime/layout "$$dir"/* && \
 	rustfmt --edition 2024 src/goruntime/layout/table.rs src/goruntime/layout/waitreasons.rs
+
+# The goroutine dumps of tests/dumps: every form, of every release.
+DUMP_RELEASES := 1.21.13 1.22.10 1.23.9 1.24.11 1.25.5 1.26.6 1.27.3
+dumps: go
+	@go=$$(.ci/setup-go 2>/dev/null) && dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && out=$$PWD/tests/dumps && \
+	cd tests/programs/dumps && for v in $(DUMP_RELEASES); do \
+	  export GOTOOLCHAIN=go$$v && root=$$("$$go" env GOROOT) && "$$go" build -o "$$dir/stuck" . || exit 1; \
+	  for f in all quit debug1 debug2; do \
+	    case $$f in all) run=panic;; *) run=$$f;; esac; \
+	    (GOTRACEBACK=all GODEBUG=tracebacklabels=1 "$$dir/stuck" $$run 2>&1 || true) | \
+	      sed -e "s#$$root#/usr/local/go#g" -e "s#$$PWD#/srv/stuck#g" > "$$out/$$v-$$f.txt"; \
+	  done; \
+	done; (ulimit -c 0; GOTRACEBACK=crash "$$dir/stuck" quit 2>&1 || true) | \
+	  sed -e "s#$$root#/usr/local/go#g" -e "s#$$PWD#/srv/stuck#g" > "$$out/$$v-crash.txt"
 
 clean:
 	cargo clean

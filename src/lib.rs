@@ -10,6 +10,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod diagnose;
+pub mod dumps;
 pub mod engine;
 pub mod eval;
 pub mod goruntime;

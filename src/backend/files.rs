@@ -1,6 +1,7 @@
 //! Which kind of file a target is, by its content: what can be opened, and a clear word on what cannot.
 
 use super::protocol::{Failure, FailureKind};
+use crate::dumps::{MAX_DUMP, is_dump};
 use crate::target::core::is_core;
 use std::fs::File;
 use std::io::Read;
@@ -8,12 +9,15 @@ use std::path::Path;
 
 /// Bytes looked at.
 const HEAD: u64 = 64 << 10;
+const NOTHING: &str = "not recognised";
 
 /// Files that can be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// An ELF core; our snapshots are some, too.
     Core,
+    /// A goroutine dump in text, log lines around it or not.
+    Dump,
 }
 
 /// What a file is. One line when it is nothing that can be opened here.
@@ -31,8 +35,18 @@ pub fn recognise(path: &Path) -> Result<FileKind, Failure> {
         return Err(Failure::new(FailureKind::BadRequest, format!("{shown} is not a regular file")));
     }
     let mut head = Vec::new();
-    file.take(HEAD).read_to_end(&mut head).map_err(fail)?;
-    of_content(&head).map_err(|mut f| {
+    let mut file = file.take(HEAD);
+    file.read_to_end(&mut head).map_err(fail)?;
+    let found = of_content(&head);
+    // A dump may be at the end of a long log.
+    if found.as_ref().is_err_and(|f| f.message.starts_with(NOTHING)) && !head.contains(&0) {
+        file.set_limit(MAX_DUMP - HEAD);
+        file.read_to_end(&mut head).map_err(fail)?;
+        if is_dump(&head) {
+            return Ok(FileKind::Dump);
+        }
+    }
+    found.map_err(|mut f| {
         f.message = format!("{shown}: {}", f.message);
         f
     })
@@ -59,12 +73,15 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
             Failure::new(FailureKind::BadRequest, "a compressed file").fix("unpack it first (zstd -d, xz -d, lz4 -d)")
         );
     }
+    if is_dump(head) {
+        return Ok(FileKind::Dump);
+    }
     if head.is_empty() {
         return Err(Failure::new(FailureKind::BadRequest, "an empty file"));
     }
     Err(Failure::new(
         FailureKind::BadRequest,
-        "not recognised: looked for an ELF core, a snapshot of adit, a goroutine dump, a trace and a profile",
+        format!("{NOTHING}: looked for an ELF core, a snapshot of adit, a goroutine dump, a trace and a profile"),
     ))
 }
 

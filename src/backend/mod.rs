@@ -4,6 +4,7 @@
 //! recorded conversation is not its business.
 
 pub mod client;
+pub mod dump;
 pub mod files;
 pub mod host;
 pub mod native;

@@ -2,12 +2,13 @@
 
 use super::open::Loaded;
 use super::{Engine, EngineError, Origin, StopState};
+use crate::arch::Registers;
 use crate::base::{GoroutineId, LoadAddr, StopEpoch, Tid};
 use crate::symbols::build_id::BuildIds;
 use crate::target::core::notes::{FileMapping, Notes};
 use crate::target::core::write::{self, Contents, Region};
 use crate::target::core::{Capture, CoreFile};
-use crate::target::linux::copy::{self, Copied, Plan};
+use crate::target::linux::copy::{self, Copied, Plan, Taken};
 use crate::target::linux::procfs::{self, Mapping};
 use crate::target::pieces::PieceMemory;
 use std::io;
@@ -29,9 +30,8 @@ pub struct Copy {
 }
 
 impl Engine {
-    /// Copies the process; if it runs it stands only for that.
-    pub fn copy(&mut self) -> Result<Copied, EngineError> {
-        let plan = Plan::prepare(self.pid())?;
+    /// Copies the process as planned; if it runs it stands only for that. What is left to do is [`Taken::finish`], beside it.
+    pub fn copy(&mut self, plan: Plan) -> Result<Taken, EngineError> {
         let ran = self.running;
         let t0 = Instant::now();
         if ran {
@@ -46,7 +46,7 @@ impl Engine {
             self.run_again()?;
         }
         let pause = if ran { t0.elapsed() } else { Duration::ZERO };
-        Ok(raw?.into_copied(registers, pause)?)
+        Ok(Taken { raw: raw?, registers, pause })
     }
 
     /// A new moment for readers, though nothing moved: what they had is old.
@@ -76,9 +76,8 @@ impl Loaded {
         }
         let origin = Origin { clock_ns: Some(c.clock_ns), taken_at: wall_clock(), ..Origin::default() };
         let mem = Arc::new(all.finish());
-        let runs = |r: &crate::arch::Registers| {
-            self.rt.current_g(&*mem, r.fs_base).filter(|g| g.goid != 0).map(|g| GoroutineId(g.goid))
-        };
+        let runs =
+            |r: &Registers| self.rt.current_g(&*mem, r.fs_base).filter(|g| g.goid != 0).map(|g| GoroutineId(g.goid));
         let busy = || c.registers.iter().find(|(_, r)| runs(r).is_some()).map(|t| t.0);
         let thread = at.or_else(busy).unwrap_or(Tid(self.pid));
         let registers: std::collections::HashMap<_, _> = c.registers.into_iter().map(|(t, r)| (t.0, r)).collect();

@@ -5,18 +5,17 @@ use super::g::G;
 use super::goroutines::read_many;
 use crate::base::{LoadAddr, Memory};
 
-/// `runtime.schedt.lastpoll`: behind `goidgen`, in all releases so far (1.21 to 1.27).
-const SCHED_LASTPOLL: u64 = 8;
 /// Structures read at once.
 const CHUNK: usize = 4096;
 
 impl GoRuntime {
     /// The newest time that the runtime noted, nanoseconds of CLOCK_MONOTONIC; 0 when there is none: the time of the copy is later.
     pub fn newest_time(&self, mem: &dyn Memory) -> u64 {
-        let polled = self.symbols().elf_symbols(&["runtime.sched"]).first().copied().flatten();
-        let polled = polled.and_then(|a| mem.read_u64(self.bias().to_load(a).add(SCHED_LASTPOLL)).ok()).unwrap_or(0);
+        let word = |at: Option<LoadAddr>, off: Option<u64>| mem.read_u64(at?.add(off?)).ok();
+        let polled = word(self.globals().sched, self.layout().sched.map(|s| s.lastpoll));
+        let collected = word(self.globals().memstats, self.layout().gc.map(|g| g.last_gc_nanotime));
         let size = super::g::window(self.layout());
-        let mut newest = polled;
+        let mut newest = polled.max(collected).unwrap_or(0);
         for part in self.all_gs(mem).unwrap_or_default().chunks(CHUNK) {
             let mut buf = vec![0; size * part.len()];
             let Ok(ok) = read_many(mem, part, size, &mut buf) else { continue };

@@ -2,6 +2,7 @@
 
 use super::inspect::Inspector;
 use super::{Host, caps, from_engine, from_open};
+use crate::backend::dump::DumpTarget;
 use crate::backend::files::{FileKind, recognise};
 use crate::backend::protocol::*;
 use crate::engine::open::load_symbols;
@@ -21,7 +22,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Host {
     pub(super) fn open(&mut self, spec: TargetSpec) -> Result<Reply, Failure> {
-        if self.loaded.is_some() {
+        if self.loaded.is_some() || self.dump.is_some() {
             return Err(Failure::new(FailureKind::BadState, "a target is open already"));
         }
         match spec {
@@ -48,7 +49,7 @@ impl Host {
         }
     }
 
-    /// A core or a snapshot, told by content.
+    /// A core, a snapshot or a dump, told by content.
     fn open_file(&mut self, path: &Path, exe: Option<&Path>) -> Result<Reply, Failure> {
         match recognise(path)? {
             FileKind::Core => {
@@ -57,6 +58,7 @@ impl Host {
                 self.copy = Some(Arc::new(state));
                 Ok(self.opened(loaded, Vec::new(), stop))
             }
+            FileKind::Dump => Ok(self.dump.insert(DumpTarget::open(path)?).opened()),
         }
     }
 

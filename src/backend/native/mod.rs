@@ -11,6 +11,7 @@ mod snapshot;
 pub use failure::{from_engine, from_open};
 
 use super::client::HostEnd;
+use super::dump::DumpTarget;
 use super::protocol::*;
 use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::control::Go;
@@ -60,6 +61,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         launched: None,
         observe_epoch: StopEpoch(1),
         copy: None,
+        dump: None,
         finished: false,
     };
     host.run(requests, wake);
@@ -120,6 +122,8 @@ struct Host {
     observe_epoch: StopEpoch,
     /// The state of a copy, while reads go to one: a core or snapshot for ever, a copy of a process until it is refreshed.
     copy: Option<Arc<StopState>>,
+    /// The target, when it is a goroutine dump.
+    dump: Option<DumpTarget>,
     finished: bool,
 }
 
@@ -214,6 +218,11 @@ impl Host {
                 self.tell();
                 self.outbox.reply(id, result);
             }
+            Request::Snapshot { file } if self.dump.is_none() => self.snapshot(id, file),
+            r if self.dump.is_some() && !matches!(r, Request::Detach { .. }) => {
+                let result = self.dump.as_ref().map_or_else(|| Err(no_target()), |d| d.answer(r));
+                self.outbox.reply(id, result);
+            }
             r @ (Request::Goroutines(_)
             | Request::Groups(_)
             | Request::GroupMembers { .. }
@@ -285,7 +294,6 @@ impl Host {
     fn control(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
             Request::Refresh => self.refresh(),
-            Request::Snapshot { file } => return self.snapshot(file.as_deref()),
             Request::SetBreakpoint { spec, frame } => {
                 let here = self.here(frame);
                 let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;

@@ -4,43 +4,111 @@ use super::inspect::Inspector;
 use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::StopEpoch;
+use crate::engine::snapshot::Copy;
+use crate::engine::{EngineError, Loaded};
+use crate::target::core::CoreFile;
+use crate::target::linux::copy::Plan;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+/// What a file is made of.
+enum Source {
+    Copy(Box<Copy>),
+    Core(Box<Loaded>, Arc<CoreFile>),
+}
 
 impl Host {
     /// Copies the process (a core: packs it), writes the copy if asked to, and answers from it from now on.
-    pub(super) fn snapshot(&mut self, file: Option<&Path>) -> Result<Reply, Failure> {
+    pub(super) fn snapshot(&mut self, id: u64, file: Option<PathBuf>) {
+        let taken = self.take_copy(file.as_deref());
+        // A breakpoint may have been met on the way, in control mode.
+        self.tell();
+        match (taken, file) {
+            (Err(f), _) => self.outbox.reply(id, Err(f)),
+            (Ok((reply, _)), None) => self.outbox.reply(id, Ok(reply)),
+            (Ok((reply, source)), Some(path)) => self.write_later(id, reply, source, path),
+        }
+    }
+
+    fn take_copy(&mut self, file: Option<&Path>) -> Result<(Reply, Source), Failure> {
         let loaded = self.loaded.clone().ok_or_else(no_target)?;
         if let Some(path) = file.filter(|p| p.symlink_metadata().is_ok()) {
             return Err(cannot_write(path, &io::ErrorKind::AlreadyExists.into()));
         }
-        let write = |path: &Path, done: io::Result<u64>| done.map_err(|e| cannot_write(path, &e));
-        if let Some(core) = &loaded.origin.core {
-            let file_bytes = file.map(|p| write(p, loaded.pack(core, p))).transpose()?.unwrap_or(0);
-            return Ok(Reply::Snapshot { epoch: self.state().epoch, pause_us: 0, bytes: 0, file_bytes });
+        if let Some(core) = loaded.origin.core.clone() {
+            let reply = Reply::Snapshot { epoch: self.state().epoch, pause_us: 0, bytes: 0, file_bytes: 0 };
+            return Ok((reply, Source::Core(Box::new(loaded), core)));
         }
-        let (copied, at) = match &mut self.engine {
-            None => (loaded.copy(), None),
-            Some(e) if e.is_gone() => return Err(Failure::new(FailureKind::Gone, "the process is gone")),
-            Some(e) => {
+        let failed = |e: EngineError| from_engine(&e);
+        let mut before = None;
+        let (copied, at) = match self.engine {
+            None => (loaded.copy().map_err(failed)?, None),
+            Some(_) => {
+                let pid = loaded.pid;
+                let plan = self.beside(move || Plan::prepare(pid))?.map_err(|e| failed(e.into()))?;
+                let e = self.engine()?;
                 let at = e.state();
-                (e.copy(), at.stopped.then_some(at.thread))
+                before = Some(at.epoch);
+                let taken = e.copy(plan).map_err(failed)?;
+                let copied = self.beside(move || taken.finish())?;
+                (copied.map_err(|e| failed(e.into()))?, at.stopped.then_some(at.thread))
             }
         };
-        let copied = copied.map_err(|e| from_engine(&e));
-        // A breakpoint may have been met on the way, in control mode.
-        self.tell();
-        let copy = loaded.of_copy(copied?, self.new_epoch(), at);
-        let reply = Reply::Snapshot {
-            epoch: copy.state.epoch,
-            pause_us: copy.state.pause_us,
-            bytes: copy.bytes,
-            file_bytes: file.map(|p| write(p, copy.write(p))).transpose()?.unwrap_or(0),
+        // It stopped while the copy was put in order: then the stop is what is looked at.
+        let overtaken = before.is_some() && self.engine.as_ref().map(|e| e.state().epoch) != before;
+        let epoch = if overtaken { self.state().epoch } else { self.new_epoch() };
+        let copy = loaded.of_copy(copied, epoch, at);
+        let (epoch, pause_us) = (copy.state.epoch, copy.state.pause_us);
+        let reply = Reply::Snapshot { epoch, pause_us, bytes: copy.bytes, file_bytes: 0 };
+        if !overtaken {
+            self.copy = Some(Arc::new(copy.state.clone()));
+            self.inspector = Some(Inspector::start(copy.loaded.clone()));
+        }
+        Ok((reply, Source::Copy(Box::new(copy))))
+    }
+
+    /// Work on another thread while this one goes on serving the target: its breakpoints do not wait.
+    fn beside<T: Send + 'static>(&mut self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+        let (tx, rx) = channel();
+        let run = move || drop(tx.send(work()));
+        let no_thread =
+            |e: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, format!("no thread for the copy: {e}"));
+        std::thread::Builder::new().name("copy".into()).spawn(run).map_err(|e| no_thread(&e))?;
+        loop {
+            match rx.recv_timeout(Duration::from_millis(1)) {
+                Ok(done) => return Ok(done),
+                Err(RecvTimeoutError::Timeout) => {
+                    if let Err(e) = self.pump() {
+                        self.trouble(&e);
+                        return Err(from_engine(&e));
+                    }
+                }
+                Err(e) => return Err(no_thread(&e)),
+            }
+        }
+    }
+
+    /// Writing takes as long as the disk does: on a thread of its own, so that no breakpoint waits for it.
+    fn write_later(&mut self, id: u64, mut reply: Reply, source: Source, path: PathBuf) {
+        let out = self.outbox.out.clone();
+        let write = move || {
+            let done = match &source {
+                Source::Copy(copy) => copy.write(&path),
+                Source::Core(loaded, core) => loaded.pack(core, &path),
+            };
+            if let (Ok(n), Reply::Snapshot { file_bytes, .. }) = (&done, &mut reply) {
+                *file_bytes = *n;
+            }
+            let result = done.map(|_| reply).map_err(|e| cannot_write(&path, &e));
+            let _client_is_gone = out.blocking_send(FromHost::Reply { id, result });
         };
-        self.copy = Some(Arc::new(copy.state));
-        self.inspector = Some(Inspector::start(copy.loaded));
-        Ok(reply)
+        if let Err(e) = std::thread::Builder::new().name("snapshot".into()).spawn(write) {
+            let f = Failure::new(FailureKind::Internal, format!("no thread to write the file: {e}"));
+            self.outbox.reply(id, Err(f));
+        }
     }
 
     fn new_epoch(&mut self) -> StopEpoch {

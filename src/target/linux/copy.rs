@@ -14,6 +14,7 @@ use crate::base::{LoadAddr, Memory, ReadOp, Tid};
 use crate::target::TargetError;
 use crate::target::pieces::Builder;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -99,9 +100,18 @@ pub struct Raw {
 impl Plan {
     /// Finds out how much there is to copy and makes room. Nothing is stopped.
     pub fn prepare(pid: i32) -> Result<Plan, CopyError> {
+        Plan::within(pid, LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2))
+    }
+
+    fn within(pid: i32, limit: u64) -> Result<Plan, CopyError> {
         let path = format!("/proc/{pid}/pagemap");
-        let pagemap = File::open(&path).map_err(|e| TargetError::os(format!("open {path}"), e))?;
-        let limit = LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2);
+        let pagemap = File::open(&path).map_err(|e| match e.kind() {
+            ErrorKind::PermissionDenied => {
+                TargetError::Denied { pid, what: "copy", why: super::doctor::why_denied(pid) }
+            }
+            ErrorKind::NotFound => TargetError::NoProcess(pid),
+            _ => TargetError::os(format!("open {path}"), e),
+        })?;
         let resident = total(&resident(&pagemap, &procfs::maps(pid)?)?);
         if resident > limit {
             return Err(CopyError::TooLarge { resident, limit });
@@ -126,6 +136,25 @@ impl Plan {
         let runs = split_at(runs, buffers[0].len() as u64);
         let failed = copy_runs(mem, &runs, &mut buffers);
         Ok(Raw { runs, maps, buffers, failed, clock_ns })
+    }
+}
+
+/// All that had to be taken while the process stood.
+pub struct Taken {
+    /// Memory.
+    pub raw: Raw,
+    /// Registers of its threads.
+    pub registers: Vec<(Tid, Registers)>,
+    /// How long it stood for it.
+    pub pause: Duration,
+}
+
+impl Taken {
+    /// Puts the copy in order; nobody waits for that.
+    pub fn finish(self) -> Result<Copied, CopyError> {
+        let clock_ns = self.raw.clock_ns;
+        let (memory, maps, bytes) = self.raw.finish()?;
+        Ok(Copied { memory, maps, registers: self.registers, pause: self.pause, bytes, clock_ns })
     }
 }
 
@@ -158,13 +187,6 @@ impl Raw {
         }
         Ok((out, self.maps, total(&self.runs) - bad))
     }
-
-    /// The copy of a process that was stopped and let go in `pause`.
-    pub fn into_copied(self, registers: Vec<(Tid, Registers)>, pause: Duration) -> Result<Copied, CopyError> {
-        let clock_ns = self.clock_ns;
-        let (memory, maps, bytes) = self.finish()?;
-        Ok(Copied { memory, maps, registers, pause, bytes, clock_ns })
-    }
 }
 
 /// Copies a process that nobody controls: attached to, stopped, copied, let go. All by this thread, but the copying.
@@ -192,7 +214,7 @@ pub fn take(pid: i32, mem: &ProcessMemory) -> Result<Copied, CopyError> {
         None => (registers(&tracer), plan.copy(mem)),
     };
     tracer.let_go();
-    raw?.into_copied(registers, t0.elapsed())
+    Taken { raw: raw?, registers, pause: t0.elapsed() }.finish()
 }
 
 /// Registers of all threads that stand.
@@ -324,6 +346,15 @@ mod tests {
     }
 
     #[test]
+    fn too_much_is_refused_before_anything_is_stopped() {
+        let ours = vec![1u8; 8 << 20];
+        let e = Plan::within(std::process::id() as i32, 1 << 20).err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(e.contains("are resident") && e.contains("may take 1 MiB"), "{e}");
+        assert_eq!(ours.iter().map(|b| u64::from(*b)).sum::<u64>(), 8 << 20);
+        assert!(matches!(Plan::within(0x3fff_fff0, 1 << 20), Err(CopyError::Target(TargetError::NoProcess(_)))));
+    }
+
+    #[test]
     fn our_own_memory_is_copied() {
         // A page that was written, one that was not, and both again behind them.
         let pid = std::process::id() as i32;
@@ -333,7 +364,8 @@ mod tests {
         let at = own.as_ptr() as u64;
         let plan = Plan::prepare(pid).expect("a plan");
         let raw = plan.copy(&ProcessMemory::open(pid).expect("ourselves")).expect("copied");
-        let copied = raw.into_copied(Vec::new(), Duration::ZERO).expect("in order");
+        let taken = Taken { raw, registers: Vec::new(), pause: Duration::ZERO };
+        let copied = taken.finish().expect("in order");
         own[10] = 7;
         let m = copied.memory.finish();
         let byte = |off: u64| m.read_u8(LoadAddr(at + off)).ok();
