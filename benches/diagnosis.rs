@@ -1,0 +1,184 @@
+//! Diagnosis, measured: a gigabyte of heap and 100,000 goroutines; what looking costs the target; a million goroutines; a core to
+//! triage. `ADIT_BENCH=name` runs one measure. See benches/README.md.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+#[path = "../tests/common/mod.rs"]
+#[allow(dead_code)]
+mod common;
+
+use adit::diagnose::graph::Graph;
+use adit::diagnose::look::Look;
+use adit::diagnose::reach::Reach;
+use adit::engine::Loaded;
+use adit::goruntime::ListOptions;
+use adit::heap::{Heap, HeapOptions};
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn build(name: &str) -> PathBuf {
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}"));
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/targets").join(name);
+    let mut c = common::go();
+    c.current_dir(dir).arg("build").arg("-o").arg(&out).arg(".");
+    assert!(c.status().expect("go runs").success(), "go build {name}");
+    out
+}
+
+/// A target that runs for the time of a measure, killed by pid at its end.
+struct Target(Child);
+
+impl Target {
+    fn start(exe: &Path, args: &[&str]) -> Target {
+        let mut child = Command::new(exe).args(args).stdout(Stdio::piped()).spawn().expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("ready");
+        Target(child)
+    }
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+fn adit() -> PathBuf {
+    PathBuf::from(std::env::var_os("ADIT_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_adit").into()))
+}
+
+/// Wall time and largest resident size of a one-shot.
+fn timed(args: &[&str]) -> (Duration, u64) {
+    let t0 = Instant::now();
+    let mut child = Command::new(adit()).args(args).stdout(Stdio::null()).spawn().expect("adit runs");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("waited").is_none() {
+        if let Ok(s) = std::fs::read_to_string(&status) {
+            let kib = s.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse::<u64>().ok());
+            peak = peak.max(kib.unwrap_or(0));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    (t0.elapsed(), peak >> 10)
+}
+
+fn median(mut v: Vec<Duration>) -> Duration {
+    v.sort_unstable();
+    v[v.len() / 2]
+}
+
+fn several(n: usize, args: &[&str]) -> (Duration, u64) {
+    let all: Vec<(Duration, u64)> = (0..n).map(|_| timed(args)).collect();
+    (median(all.iter().map(|a| a.0).collect()), all.iter().map(|a| a.1).max().unwrap_or(0))
+}
+
+/// 100,000 goroutines and a gigabyte: the whole, and its parts.
+fn gigabyte() {
+    let t = Target::start(&build("bigheap"), &["100000", "1000", "300"]);
+    let (time, peak) = several(5, &["diagnose", &t.pid(), "--json"]);
+    println!("diagnose, 100,000 goroutines, 1 GB: {time:?}, {peak} MB");
+    let l = Loaded::open(t.0.id() as i32, None).expect("opened");
+    let mem = &*l.mem;
+    let t0 = Instant::now();
+    let mut part = |what: &str, since: Instant| println!("  {what}: {:?}", since.elapsed());
+    let list = l.rt.list(mem, &HashMap::new(), l.now_ns(), ListOptions::default()).expect("listed");
+    part("list", t0);
+    let t0 = Instant::now();
+    let heap = Heap::read(&l.rt, mem, HeapOptions::default()).expect("read");
+    part("read the heap", t0);
+    let t0 = Instant::now();
+    let look = Look::read(&l.rt, mem, &list, &HashMap::new(), false, Some(&heap)).expect("looked");
+    part("look at goroutines", t0);
+    let t0 = Instant::now();
+    let reach = Reach::find(&look, &heap);
+    part("mark", t0);
+    println!("    {} objects, {} MB reached", reach.live.0, reach.live.1 >> 20);
+    let t0 = Instant::now();
+    let graph = Graph::build(&look, Some((&reach, &heap)));
+    part("graph", t0);
+    println!("    {} objects waited for", graph.objects.len());
+}
+
+/// Longest gap and late ticks of a 100 µs heartbeat, with and without 10 looks a second.
+fn pause() {
+    let exe = build("parked");
+    let seconds: u64 = std::env::var("ADIT_BENCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
+    for n in ["10000", "100000"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("beat");
+        let t = Target::start(&exe, &[n, "600", &path.display().to_string(), "100"]);
+        let beat = File::options().read(true).write(true).open(&path).expect("the heartbeat");
+        let word = |at: u64| {
+            let mut b = [0; 8];
+            beat.read_exact_at(&mut b, at).expect("read");
+            u64::from_le_bytes(b)
+        };
+        let measure = |looks: bool| {
+            beat.write_all_at(&[1], 16).expect("written");
+            std::thread::sleep(Duration::from_millis(50));
+            let from = word(0);
+            let end = Instant::now() + Duration::from_secs(seconds);
+            let mut done = 0u64;
+            let l = Loaded::open(t.0.id() as i32, None).expect("opened");
+            while Instant::now() < end {
+                let next = Instant::now() + Duration::from_millis(100);
+                if looks {
+                    let list = l.rt.list(&*l.mem, &HashMap::new(), l.now_ns(), ListOptions::default()).expect("listed");
+                    assert!(list.len() > 1000);
+                    done += 1;
+                }
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+            let ticks = word(0) - from;
+            println!(
+                "  {n} goroutines, {seconds} s, {:>4.1} looks a second: longest gap {:?}, {} late of {ticks} ticks",
+                done as f64 / seconds as f64,
+                Duration::from_nanos(word(8)),
+                word(24)
+            );
+        };
+        for looks in [false, true, false, true] {
+            measure(looks);
+        }
+    }
+}
+
+/// A file of 100,000 goroutines to triage: groups and findings.
+fn core() {
+    let t = Target::start(&build("parked"), &["100000", "600"]);
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("snapshot").display().to_string();
+    assert!(Command::new(adit()).args(["snapshot", &t.pid(), "-o", &file]).status().expect("run").success());
+    drop(t);
+    let (list, _) = several(5, &["goroutines", &file, "--group", "user"]);
+    let (diagnosis, peak) = several(5, &["diagnose", &file]);
+    println!("file of 100,000 goroutines: groups {list:?}, diagnosis {diagnosis:?}, {peak} MB");
+}
+
+fn million() {
+    let t = Target::start(&build("parked"), &["1000000", "600"]);
+    let (time, peak) = several(3, &["goroutines", &t.pid(), "--group", "user"]);
+    println!("1,000,000 goroutines listed and grouped: {time:?}, {peak} MB");
+    let (time, peak) = several(1, &["diagnose", &t.pid()]);
+    println!("1,000,000 goroutines diagnosed: {time:?}, {peak} MB");
+}
+
+fn main() {
+    let only = std::env::var("ADIT_BENCH").unwrap_or_default();
+    let all: [(&str, fn()); 4] = [("gigabyte", gigabyte), ("pause", pause), ("core", core), ("million", million)];
+    for (name, run) in all {
+        if name.contains(&only) {
+            println!("\n== {name}");
+            run();
+        }
+    }
+}
