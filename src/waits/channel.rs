@@ -100,12 +100,14 @@ fn describe(p: &Parked<'_>, chan: LoadAddr, kind: WaitKind, op: WaitOp) -> WaitO
     let word = |o: u64| mem.read_u64(chan.add(o)).ok();
     let elem = word(l.elemtype).and_then(|t| p.rt().runtime_type(mem, LoadAddr(t)));
     let timer = l.timer.and_then(word).filter(|t| *t != 0);
+    let of_time = elem.as_ref().is_some_and(|t| t.name == "time.Time");
     let due = || {
-        if let Some(when) = p.cx.due_of(chan) {
-            return Some(format!("timer due {}", p.due(when)));
-        }
-        let when = mem.read_u64(LoadAddr(timer?).add(p.rt().layout().timer?.when)).ok().filter(|w| *w != 0)?;
-        Some(format!("timer due {}", p.due(when)))
+        let when = match timer {
+            Some(t) => mem.read_u64(LoadAddr(t).add(p.rt().layout().timer?.when)).ok(),
+            None if of_time => p.cx.due_of(chan),
+            None => None,
+        };
+        Some(format!("timer due {}", p.due(when.filter(|w| *w != 0)?)))
     };
     let closed = mem.read_u32(chan.add(l.closed)).is_ok_and(|c| c != 0);
     WaitOn {

@@ -18,7 +18,7 @@ mod at {
     pub const ITAB_TYPE: u64 = 8;
 }
 /// Words of the waiting frames looked through for the descriptor's structure.
-const MAX_WORDS: u64 = 96;
+const MAX_WORDS: u64 = 512;
 const MAX_TEXT: u64 = 256;
 
 fn text(mem: &dyn Memory, at: LoadAddr) -> Option<String> {
@@ -58,6 +58,23 @@ fn addr(p: &Parked<'_>, at: LoadAddr) -> Option<String> {
     }
 }
 
+/// The poll descriptor and what is waited for: `pollDesc.rg` or `wg` is the goroutine itself. It is the first argument of
+/// `runtime_pollWait`, in its spill slot or somewhere in the frames around.
+fn poll_descriptor(p: &Parked<'_>) -> Option<(LoadAddr, WaitOp)> {
+    let l = p.rt().layout().poll?;
+    let waits = |pd: LoadAddr| {
+        let is = |o: u64| p.mem().read_ptr(pd.add(o)) == Ok(p.g.addr);
+        match pd.0 > 4096 {
+            true if is(l.rg) => Some((pd, WaitOp::Read)),
+            true if is(l.wg) => Some((pd, WaitOp::Write)),
+            _ => None,
+        }
+    };
+    let f = p.frame_of(|f| f == "internal/poll.runtime_pollWait")?;
+    let word = |at: LoadAddr| p.mem().read_ptr(at).ok();
+    word(f.cfa).and_then(waits).or_else(|| (0..MAX_WORDS).find_map(|i| waits(word(f.sp.add(i * 8))?)))
+}
+
 /// The `poll.FD` whose poll descriptor this is: among the words of the frames that wait.
 fn descriptor(p: &Parked<'_>, pd: LoadAddr) -> Option<LoadAddr> {
     let inner = p.frame_of(|f| f == "internal/poll.runtime_pollWait")?.cfa;
@@ -66,10 +83,14 @@ fn descriptor(p: &Parked<'_>, pd: LoadAddr) -> Option<LoadAddr> {
         f.cfa > inner && !f.info.frames.iter().any(|l| user(&l.at.function))
     });
     let end = outer.map_or(inner.add(MAX_WORDS * 8), |f| f.cfa);
-    let words = (end.since(inner) / 8).min(MAX_WORDS);
-    (0..words).find_map(|i| {
-        let fd = p.mem().read_ptr(inner.add(i * 8)).ok().filter(|a| a.0 > 4096)?;
-        (p.mem().read_ptr(fd.add(at::FD_RUNTIME_CTX)).ok()? == pd).then_some(fd)
+    let leads = |fd: LoadAddr| fd.0 > 4096 && p.mem().read_ptr(fd.add(at::FD_RUNTIME_CTX)) == Ok(pd);
+    // Where the methods of FD keep their receiver, if they kept it; else anywhere in these frames.
+    let methods =
+        p.frames().iter().filter(|f| f.info.frames.iter().any(|l| l.at.function.starts_with("internal/poll.(*FD).")));
+    let kept = methods.filter_map(|f| p.mem().read_ptr(f.cfa).ok()).find(|fd| leads(*fd));
+    kept.or_else(|| {
+        let words = (end.since(inner) / 8).min(MAX_WORDS);
+        (0..words).filter_map(|i| p.mem().read_ptr(inner.add(i * 8)).ok()).find(|fd| leads(*fd))
     })
 }
 
@@ -79,12 +100,7 @@ pub(super) const IO: Primitive = Primitive {
     applies: |p| p.reason() == "IO wait",
     find: |p| {
         let mem = p.mem();
-        let Some(f) = p.frame_of(|f| f == "internal/poll.runtime_pollWait") else { return Found::default() };
-        let Ok(pd) = mem.read_ptr(f.cfa) else { return Found::default() };
-        let op = match mem.read_u64(f.cfa.add(8)).map(|m| m as u8) {
-            Ok(b'w') => WaitOp::Write,
-            _ => WaitOp::Read,
-        };
+        let Some((pd, op)) = poll_descriptor(p) else { return Found::default() };
         let fd = p.rt().layout().poll.and_then(|l| mem.read_u64(pd.add(l.fd)).ok()).filter(|n| *n < 1 << 31);
         let mut words: Vec<String> = fd.map(|n| format!("fd {n}")).into_iter().collect();
         let owner = descriptor(p, pd);

@@ -91,7 +91,6 @@ impl<'a> Waits<'a> {
         if !self.rt.layout().facts.waiting_has_semaphores {
             self.sems();
         }
-        self.due_of(LoadAddr(0));
     }
 
     /// The same, reading through another view of the memory (a cache of one worker).
@@ -117,11 +116,8 @@ impl<'a> Waits<'a> {
         found.unwrap_or_default()
     }
 
-    /// When the timer of a channel is due, for releases whose channels do not know their timer.
+    /// When the timer of a channel is due, for channels that do not know their timer.
     fn due_of(&self, chan: LoadAddr) -> Option<u64> {
-        if self.rt.layout().hchan.timer.is_some() {
-            return None;
-        }
         self.timers.get_or_init(|| timer::by_channel(self.rt, self.mem)).get(&chan).copied()
     }
 

@@ -9,18 +9,20 @@ use rustc_hash::FxHashMap;
 /// Timers of one P.
 const MAX_TIMERS: u64 = 1 << 20;
 
-/// Channels of timers and when they are due, for releases whose channels do not lead to their timer (up to 1.22): from the Ps' heaps
-/// of timers, each with its channel as argument.
+/// Channels of timers and when they are due, for those that do not lead to their timer (all up to 1.22; later, in modules of an older
+/// language version): from the Ps' heaps of timers, each with its channel as argument.
 pub(super) fn by_channel(rt: &GoRuntime, mem: &dyn Memory) -> FxHashMap<LoadAddr, u64> {
     let mut out = FxHashMap::default();
     let read = |out: &mut FxHashMap<LoadAddr, u64>| -> Option<()> {
         let (l, allp) = (rt.layout().timer?, rt.globals().allp?);
         let (first, n) = (mem.read_ptr(allp).ok()?, mem.read_u64(allp.add(8)).ok()?.min(4096));
         for i in 0..n {
-            let heap = mem.read_ptr(first.add(i * 8)).ok()?.add(l.p_timers);
+            let heap = mem.read_ptr(first.add(i * 8)).ok()?.add(l.p_timers + l.heap.unwrap_or(0));
             let (at, len) = (mem.read_ptr(heap).ok()?, mem.read_u64(heap.add(8)).ok()?.min(MAX_TIMERS));
+            // Pairs of pointer and time, or pointers.
+            let stride = if rt.layout().facts.timers_are_pairs { 16 } else { 8 };
             for k in 0..len {
-                let t = mem.read_ptr(at.add(k * 8)).ok()?;
+                let t = mem.read_ptr(at.add(k * stride)).ok()?;
                 if let (Ok(chan), Ok(when)) = (mem.read_ptr(t.add(l.arg + 8)), mem.read_u64(t.add(l.when))) {
                     out.insert(chan, when);
                 }

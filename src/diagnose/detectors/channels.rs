@@ -186,49 +186,61 @@ pub(super) fn context_leak(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     Ok(by_place(c, c.causes(FindingKind::ContextLeak)).iter().map(|g| leak(c, FindingKind::ContextLeak, g)).collect())
 }
 
-/// Reachable, yet no goroutine has the channel in a frame, for long, at one place, by the dozen: what the runtime's own leak
-/// profile cannot say.
+/// Reachable, yet not served: either no other goroutine has the channel in a frame, or many wait in one channel's queue and the
+/// first of them has waited for long (queues are first in, first out: nobody has served it since). What the runtime's own leak profile
+/// cannot say.
 fn suspicious(c: &Case<'_>) -> Vec<Finding> {
     let Some((reach, heap)) = c.a.reach.as_ref().zip(c.a.heap.as_ref().ok()) else { return Vec::new() };
-    let mut places: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-    for (i, s) in c.a.look.seen.iter().enumerate() {
-        let plain = s.stable && !s.system && !reach.leaked[i] && s.found.on.len() == 1;
-        let Some(on) = s.found.on.first().filter(|o| plain && o.kind == WaitKind::Chan && o.detail.is_none()) else {
-            continue;
+    // (place, why): members.
+    let mut places: FxHashMap<(u64, bool), Vec<u32>> = FxHashMap::default();
+    for o in c.a.graph.objects.iter().filter(|o| o.on.kind == WaitKind::Chan && o.on.detail.is_none()) {
+        let Some(addr) = o.on.addr else { continue };
+        let waits = |w: &&(u32, WaitOp)| {
+            let s = &c.a.look.seen[w.0 as usize];
+            s.stable && s.found.on.len() == 1 && !reach.leaked[w.0 as usize]
         };
-        let alone = on.addr.is_some_and(|a| {
-            heap.find(a.0).is_some()
-                && reach
-                    .referrers_of(heap, a)
-                    .iter()
-                    .all(|(who, _)| c.a.look.seen[*who as usize].found.on.first().and_then(|o| o.addr) == Some(a))
-        });
-        if alone
-            && c.waited(i as u32).is_some_and(|ns| ns >= PATIENCE)
-            && let Some(key) = c.target.list.place_key(s.row)
-        {
-            places.entry(key).or_default().push(i as u32);
+        let waiters: Vec<u32> = o.waiters.iter().filter(waits).map(|w| w.0).collect();
+        let oldest = waiters.iter().filter_map(|w| c.waited(*w)).max().unwrap_or(0);
+        if oldest < PATIENCE {
+            continue;
+        }
+        let on_heap = heap.find(addr.0).is_some();
+        let alone =
+            on_heap && reach.referrers_of(heap, addr).iter().all(|(who, _)| o.waiters.iter().any(|w| w.0 == *who));
+        let queue = waiters.len() >= SUSPICIOUS && o.on.op == WaitOp::Send;
+        if !alone && !queue {
+            continue;
+        }
+        for w in waiters {
+            if let Some(key) = c.target.list.place_key(c.a.look.seen[w as usize].row) {
+                places.entry((key, queue)).or_default().push(w);
+            }
         }
     }
     let mut out = Vec::new();
-    for members in places.into_values().filter(|m| m.len() >= SUSPICIOUS) {
+    for ((_, queue), mut members) in places.into_iter().filter(|(_, m)| m.len() >= SUSPICIOUS) {
+        members.sort_unstable();
         let first = members[0];
         let on = &c.a.look.seen[first as usize].found.on[0];
+        let reason = match queue {
+            true => {
+                "a channel's queue is first in, first out: the first of them has waited for more than 30 s, so nobody has served it since"
+            }
+            false => "the channels can be reached from live data, but no other goroutine has one of them in a frame",
+        };
         out.push(c.finding(Draft {
             kind: FindingKind::ChannelLeak,
             class: FindingClass::Likely,
             severity: Severity::Medium,
-            summary: format!("chan {} {}: reachable, but nobody at work has it", op_text(on.op), c.place_text(first)),
+            summary: format!("chan {} {}: reachable, but nobody serves it", op_text(on.op), c.place_text(first)),
             object: Some(c.object(on, Some(first))),
-            why: vec![
-                "the channels can be reached from live data, but no other goroutine has one of them in a frame".into(),
-                "all have waited for more than 30 s".into(),
-            ],
-            next: vec!["see what keeps the channels (refs), and who should serve them".into()],
+            why: vec![reason.into()],
+            next: vec!["see what keeps the channel (refs), and who should be at its other end".into()],
             cycle: Vec::new(),
             members,
             victims: Vec::new(),
         }));
     }
+    out.sort_by_key(|f| f.key);
     out
 }

@@ -19,9 +19,66 @@ const MAX_TIMERS: u64 = 1 << 20;
 /// Bytes that the heap's spans must have grown by.
 const HEAP: u64 = 64 << 20;
 
+/// Goroutines at one place whose ages are spread evenly: a steady leak, seen in one look.
+const STEADY: usize = 200;
+/// Age of the oldest of them, nanoseconds.
+const STEADY_AGE: u64 = 60_000_000_000;
+/// Parts of that age of which most must have their share.
+const PARTS: usize = 10;
+
+/// Places whose goroutines have come at an even rate and never gone.
+fn steady(c: &Case<'_>) -> Vec<Finding> {
+    let mut places: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+    for (i, s) in c.a.look.seen.iter().enumerate().filter(|(_, s)| !s.system && s.g.waits()) {
+        let waits = s.found.on.first().is_some_and(|o| super::super::reach::depends(o.kind));
+        if waits && let Some(key) = c.target.list.place_key(s.row) {
+            places.entry(key).or_default().push(i as u32);
+        }
+    }
+    let mut out = Vec::new();
+    for members in places.into_values().filter(|m| m.len() >= STEADY) {
+        let ages: Vec<u64> = members.iter().filter_map(|m| c.waited(*m)).collect();
+        let oldest = ages.iter().copied().max().unwrap_or(0);
+        if oldest < STEADY_AGE {
+            continue;
+        }
+        let mut parts = [0usize; PARTS];
+        for a in &ages {
+            parts[((a * PARTS as u64 / (oldest + 1)) as usize).min(PARTS - 1)] += 1;
+        }
+        let share = ages.len() / PARTS / 3;
+        if parts.iter().filter(|n| **n > share).count() < PARTS * 7 / 10 {
+            continue;
+        }
+        let first = members[0];
+        out.push(c.finding(Draft {
+            kind: FindingKind::GoroutineGrowth,
+            class: FindingClass::Likely,
+            severity: Severity::Medium,
+            summary: format!(
+                "{} goroutines have come at an even rate and stayed, {}",
+                members.len(),
+                c.place_text(first)
+            ),
+            why: vec![format!(
+                "their waits began evenly over the last {}: about {:.1} a second",
+                crate::base::clock::human_ns(oldest),
+                ages.len() as f64 / (oldest as f64 / 1e9)
+            )],
+            next: vec!["see who starts them, and what each waits for".into()],
+            object: None,
+            cycle: Vec::new(),
+            members,
+            victims: Vec::new(),
+        }));
+    }
+    out
+}
+
 pub(super) fn goroutines(c: &Case<'_>) -> Result<Vec<Finding>, String> {
-    if c.target.offline {
-        return Err("growth needs two looks at a running process".into());
+    let steady = steady(c);
+    if c.target.offline || !steady.is_empty() {
+        return Ok(steady);
     }
     let (Some(before), Some(now)) = (c.history.before(SPAN), c.history.looks().back()) else {
         return Ok(Vec::new()); // not long enough yet

@@ -2,11 +2,11 @@
 
 use super::{Message, Worker};
 use crate::backend::protocol::*;
-use crate::base::LoadAddr;
+use crate::base::{LoadAddr, MemoryError};
 use crate::diagnose::picture::{PictureOptions, picture};
 use crate::diagnose::{Analysis, Case, History, Options, Target, diagnose};
 use crate::engine::StopState;
-use crate::goruntime::ListOptions;
+use crate::goruntime::{ListOptions, RuntimeError};
 use crate::heap::{Heap, HeapOptions, HeapWalk};
 use crate::model::ReadInfo;
 use std::sync::Arc;
@@ -43,11 +43,10 @@ impl Deep {
         let t0 = Instant::now();
         let loaded = self.worker.loaded.clone();
         let (rt, mem) = (&*loaded.rt, &*loaded.mem);
-        let failed = |e: &dyn std::fmt::Display| {
-            Failure::new(FailureKind::Unavailable, format!("cannot read the goroutines: {e}"))
-        };
+        let failed = |e: MemoryError| super::goroutines::failed(&RuntimeError::Memory(e));
         let options = ListOptions { stopped: state.stopped };
-        let list = rt.list(mem, &state.registers, loaded.now_ns(), options).map_err(|e| failed(&e))?;
+        let list =
+            rt.list(mem, &state.registers, loaded.now_ns(), options).map_err(|e| super::goroutines::failed(&e))?;
         let target = Target {
             rt,
             mem,
@@ -61,12 +60,12 @@ impl Deep {
         match request {
             Request::Diagnose(q) => {
                 let options = Options { listed: q.listed as usize, mutes: q.mutes, no_heap: q.no_heap, heap_limit: 0 };
-                let diagnosis = diagnose(&target, &mut self.history, &options).map_err(|e| failed(&e))?;
+                let diagnosis = diagnose(&target, &mut self.history, &options).map_err(failed)?;
                 let diagnosis = Box::new(diagnosis);
                 Ok(Reply::Diagnosis { epoch: state.epoch, read: read(list.retries), diagnosis })
             }
             Request::Waits(q) => {
-                let analysis = Analysis::make(&target, q.no_heap, 0).map_err(|e| failed(&e))?;
+                let analysis = Analysis::make(&target, q.no_heap, 0).map_err(failed)?;
                 let case = Case { target: &target, a: &analysis, history: &self.history, listed: 16 };
                 let options =
                     PictureOptions { around: q.around, scope: q.scope, fold: q.fold, limit: q.limit as usize };

@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::backend::protocol::*;
 use crate::base::pages::PagedMemory;
-use crate::base::{GoroutineId, LoadAddr, StopEpoch};
+use crate::base::{GoroutineId, LoadAddr, MemoryError, StopEpoch};
 use crate::engine::StopState;
 use crate::goruntime::{GoroutineList, ListOptions, RuntimeError, StackStart, WalkedStack};
 use crate::model::{Goroutine, GoroutineFilter, GoroutineState, GroupBy, ReadInfo, Stack};
@@ -44,7 +44,10 @@ impl Lists {
     }
 }
 
-fn failed(e: &RuntimeError) -> Failure {
+pub(super) fn failed(e: &RuntimeError) -> Failure {
+    if matches!(e, RuntimeError::Memory(MemoryError::Gone)) {
+        return Failure::new(FailureKind::Gone, "the process is gone");
+    }
     Failure::new(FailureKind::Unavailable, format!("cannot read the goroutines: {e}"))
 }
 
