@@ -165,7 +165,8 @@ impl Graph {
             if lock && o.held.iter().any(|h| h.mode.is_some()) {
                 continue;
             }
-            let waits = |who: u32| o.waiters.iter().any(|w| w.0 == who);
+            // In the order of the look.
+            let waits = |who: u32| o.waiters.binary_search_by_key(&who, |w| w.0).is_ok();
             let leaked = o.waiters.iter().all(|w| reach.leaked[w.0 as usize]);
             let mut outside: Vec<(u32, u8)> = reach
                 .referrers_of(heap, addr)
