@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
 #[path = "../tests/common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 use adit::diagnose::graph::Graph;
@@ -89,7 +88,7 @@ fn gigabyte() {
     let l = Loaded::open(t.0.id() as i32, None).expect("opened");
     let mem = &*l.mem;
     let t0 = Instant::now();
-    let mut part = |what: &str, since: Instant| println!("  {what}: {:?}", since.elapsed());
+    let part = |what: &str, since: Instant| println!("  {what}: {:?}", since.elapsed());
     let list = l.rt.list(mem, &HashMap::new(), l.now_ns(), ListOptions::default()).expect("listed");
     part("list", t0);
     let t0 = Instant::now();

@@ -2,6 +2,7 @@
 
 use super::protocol::*;
 use crate::base::{GoroutineId, StopEpoch};
+use crate::diagnose::{Options, text::diagnose_text};
 use crate::dumps::{Dump, MAX_DUMP, Parsed};
 use crate::model::*;
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
@@ -92,7 +93,16 @@ impl DumpTarget {
                 let rows = page(&all, start, count).iter().map(|p| row(p, 0)).collect();
                 Ok(Reply::Goroutines { epoch: EPOCH, read, total: all.len() as u64, rows })
             }
+            Request::GoroutinesById { ids } => {
+                let rows: Vec<Goroutine> = ids.iter().filter_map(|id| self.dump.get(*id)).map(|p| row(&p, 0)).collect();
+                Ok(Reply::Goroutines { epoch: EPOCH, read, total: rows.len() as u64, rows })
+            }
             Request::Stack { goroutine, depth, .. } => self.stack(goroutine, depth),
+            Request::Diagnose(q) => {
+                let options = Options { listed: q.listed as usize, mutes: q.mutes, ..Options::default() };
+                let diagnosis = Box::new(diagnose_text(&self.dump.goroutines(), &options));
+                Ok(Reply::Diagnosis { epoch: EPOCH, read, diagnosis })
+            }
             Request::Source { file } => self.source(file),
             Request::CodeLines { file } => Ok(Reply::CodeLines { file, lines: Vec::new() }),
             Request::Breakpoints => Ok(Reply::Breakpoints(Vec::new())),

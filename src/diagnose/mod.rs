@@ -14,6 +14,7 @@ pub mod picture;
 pub mod reach;
 pub mod shown;
 pub mod stuck;
+pub mod text;
 
 pub use case::{Analysis, Case, Target};
 pub use detectors::{DETECTORS, Detector};
