@@ -13,6 +13,7 @@ use crate::goruntime::{GoRuntime, GoroutineList};
 use crate::heap::{Heap, HeapOptions, ObjectId};
 use crate::model::{CycleStep, Evidence, Finding, FindingClass, FindingKind, Location, Severity, WaitObject, WaitOn};
 use rustc_hash::FxHasher;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -138,6 +139,8 @@ pub struct Case<'a> {
     pub history: &'a History,
     /// Goroutine ids listed in a finding, at most.
     pub listed: usize,
+    /// Names of objects.
+    names: OnceCell<Option<Names<'a>>>,
 }
 
 /// A finding being written.
@@ -164,7 +167,11 @@ pub struct Draft {
     pub next: Vec<String>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// For detectors to look at.
+    pub fn new(target: &'a Target<'a>, a: &'a Analysis<'a>, history: &'a History, listed: usize) -> Case<'a> {
+        Case { target, a, history, listed, names: OnceCell::new() }
+    }
     /// The causes of one kind.
     pub fn causes(&self, kind: FindingKind) -> impl Iterator<Item = &Cause> {
         self.a.causes.iter().filter(move |c| c.kind == kind)
@@ -189,7 +196,7 @@ impl Case<'_> {
     }
     /// An object as it is shown, named with the help of a goroutine that waits for it.
     pub fn object(&self, on: &WaitOn, waiter: Option<u32>) -> WaitObject {
-        let names = Names::new(self.target.rt, self.target.mem);
+        let names = self.names.get_or_init(|| Names::new(self.target.rt, self.target.mem));
         let s = waiter.map(|w| &self.a.look.seen[w as usize]);
         super::shown::object(on, names.as_ref().and_then(|n| n.of(on.addr?, s.map(|s| s.g.addr))))
     }

@@ -66,7 +66,7 @@ impl Deep {
             }
             Request::Waits(q) => {
                 let analysis = Analysis::make(&target, q.no_heap, 0).map_err(failed)?;
-                let case = Case { target: &target, a: &analysis, history: &self.history, listed: 16 };
+                let case = Case::new(&target, &analysis, &self.history, 16);
                 let options =
                     PictureOptions { around: q.around, scope: q.scope, fold: q.fold, limit: q.limit as usize };
                 let graph = Box::new(picture(&case, options));
@@ -100,18 +100,22 @@ impl Deep {
         frame: FrameRef,
         count: usize,
     ) -> Result<Reply, Failure> {
-        let at = match object.strip_prefix("0x").map(|h| u64::from_str_radix(h, 16)) {
-            Some(Ok(a)) => LoadAddr(a),
+        let (at, ty) = match object.strip_prefix("0x").map(|h| u64::from_str_radix(h, 16)) {
+            Some(Ok(a)) => (LoadAddr(a), None),
             Some(Err(_)) => {
                 return Err(Failure::new(FailureKind::BadRequest, format!("{object} is not an address")));
             }
             None => self.worker.address_of(state, frame, object)?,
         };
         let walk = self.walk(t)?;
-        let references = walk.references(at, count).ok_or_else(|| {
+        let mut references = walk.references(at, count).ok_or_else(|| {
             Failure::new(FailureKind::BadRequest, format!("{object}: there is no heap object at {at}"))
                 .fix("give the address of a heap object, or an expression that points to one")
         })?;
+        // The expression's type, where no path told it.
+        if references.object.type_name.is_none() && references.object.addr == at {
+            references.object.type_name = ty;
+        }
         Ok(Reply::Refs { epoch: state.epoch, references: Box::new(references) })
     }
 }
