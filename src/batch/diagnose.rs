@@ -4,7 +4,7 @@ use super::goroutines::head;
 use super::{Style, exit, json, text, unexpected, write_failure};
 use crate::backend::client::Client;
 use crate::backend::protocol::{DiagnoseQuery, Failure, Reply, Request};
-use crate::model::{CycleStep, DetectorRun, Finding, FindingClass, Severity, TargetInfo, WaitObject};
+use crate::model::{CycleStep, DetectorRun, Finding, FindingClass, ReadMode, Severity, TargetInfo, WaitObject};
 use std::io::Write;
 
 /// What to say, and how.
@@ -64,10 +64,10 @@ pub fn diagnose(client: &mut Client, target: &TargetInfo, args: &Diagnose, out: 
                 d.findings.len(),
                 if d.muted > 0 { format!(" ({} muted)", d.muted) } else { String::new() },
                 read.took_us as f64 / 1e6,
-                if read.pause_us > 0 {
-                    format!(", paused {:.1} ms", read.pause_us as f64 / 1e3)
-                } else {
-                    ", nothing stopped".into()
+                match read.mode {
+                    ReadMode::Offline if read.pause_us == 0 => ", from a file".into(),
+                    ReadMode::Observed => ", nothing stopped".into(),
+                    _ => format!(", the process stood for {:.1} ms", read.pause_us as f64 / 1e3),
                 },
             ),
         );
