@@ -7,6 +7,7 @@ use crate::base::{Cursor, LoadAddr, Memory};
 use crate::model::Defer;
 use crate::symbols::Function;
 use crate::symbols::pclntab::funcdata;
+use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, OpAccess, Register};
 
 /// Records taken from one goroutine's list; more means a damaged list.
 const MAX_RECORDS: usize = 10_000;
@@ -155,16 +156,43 @@ impl GoRuntime {
         super::entry::first_call(code, f.entry, is_recover).is_some()
     }
 
-    /// Captured variables of a func value as texts: names and types from DWARF where they are, else the words that follow the code
-    /// pointer up to the end of what the wrapper is known to hold.
+    /// Captured variables of a func value as texts: by DWARF where the compiler says where they are, else the words that the function
+    /// loads from its closure.
     fn capture_texts(&self, mem: &dyn Memory, func: LoadAddr) -> Vec<(String, String)> {
-        let Some(r) = super::value::Reader::new(self, mem) else { return Vec::new() };
-        r.captures_at(func)
-            .into_iter()
-            .map(|c| {
-                let v = r.variable(&c, super::value::Limits::default());
-                (c.name, v.value)
-            })
-            .collect()
+        if let Some(r) = super::value::Reader::new(self, mem) {
+            let named = r.captures_at(func);
+            if !named.is_empty() {
+                let text = |c: &super::value::ValueRef| r.variable(c, super::value::Limits::default()).value;
+                return named.iter().map(|c| (c.name.clone(), text(c))).collect();
+            }
+        }
+        let words = self.closure_words(mem, func).unwrap_or_default();
+        let text = |off: &u64| Some(format!("{:#x}", mem.read_u64(func.add(*off)).ok()?));
+        words.iter().enumerate().filter_map(|(i, off)| Some((format!("arg{i}"), text(off)?))).collect()
+    }
+
+    /// Offsets that a closure's code loads from its context register (DX) before it is used for something else.
+    fn closure_words(&self, mem: &dyn Memory, func: LoadAddr) -> Option<Vec<u64>> {
+        const MAX_OFFSET: u64 = 256;
+        let s = self.symbols();
+        let f = s.function_at(self.bias().to_file(mem.read_ptr(func).ok()?))?;
+        let code = s.text(f.entry, f.end.since(f.entry) as usize)?;
+        let mut words = Vec::new();
+        let mut info = InstructionInfoFactory::new();
+        for i in Decoder::with_ip(64, code, f.entry.0, DecoderOptions::NONE).iter() {
+            let off = i.memory_displacement64();
+            if i.memory_base() == Register::RDX && (8..=MAX_OFFSET).contains(&off) && !words.contains(&off) {
+                words.push(off);
+            }
+            let writes = |u: &iced_x86::UsedRegister| {
+                let w = matches!(u.access(), OpAccess::Write | OpAccess::ReadWrite | OpAccess::CondWrite);
+                w && u.register().full_register() == Register::RDX
+            };
+            if i.flow_control() == FlowControl::Call || info.info(&i).used_registers().iter().any(writes) {
+                break;
+            }
+        }
+        words.sort_unstable();
+        Some(words)
     }
 }
