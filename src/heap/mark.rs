@@ -41,6 +41,8 @@ pub struct Marker<'h, 'a> {
     /// Objects whose referrers are wanted.
     interest: FxHashSet<ObjectId>,
     met: Vec<Met>,
+    /// Weak pointers whose handle was not reached yet: handle, object.
+    weak: Vec<(u64, u64)>,
     /// All references from objects marked since recording began, if it did.
     recorded: Option<Vec<(ObjectId, ObjectId)>>,
     marked: u64,
@@ -58,6 +60,7 @@ impl<'h, 'a> Marker<'h, 'a> {
             tiny: FxHashMap::default(),
             interest: FxHashSet::default(),
             met: Vec::new(),
+            weak: heap.weak(),
             recorded: None,
             marked: 0,
             bytes: 0,
@@ -170,10 +173,23 @@ impl<'h, 'a> Marker<'h, 'a> {
         });
     }
 
-    /// Follows all that was added.
+    /// Follows all that was added, through weak pointers too: who has one can make a strong one of it.
     pub fn drain(&mut self) {
-        while let Some(o) = self.work.pop() {
-            self.look_into(o);
+        loop {
+            while let Some(o) = self.work.pop() {
+                self.look_into(o);
+            }
+            let weak = std::mem::take(&mut self.weak);
+            let before = weak.len();
+            for (handle, object) in weak {
+                match self.object(handle).is_none_or(|h| self.is_marked(h)) {
+                    true => self.add(object),
+                    false => self.weak.push((handle, object)),
+                }
+            }
+            if self.weak.len() == before {
+                return;
+            }
         }
     }
 }
