@@ -33,7 +33,7 @@ fn run() -> Result<(), String> {
     if releases.is_empty() {
         return Err("no programs".into());
     }
-    for n in Release::unknown(&releases, &names) {
+    if let Some(n) = Release::unknown(&releases, &names).into_iter().next() {
         return Err(format!("{n} is in none of these releases: misspelt?"));
     }
     let write = |name: &str, text: String| {

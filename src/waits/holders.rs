@@ -70,12 +70,12 @@ impl<'a> Holders<'a> {
         for p in self.rt.pending_defers(self.mem, g, frames) {
             let frame = p.defer.frame;
             let mut add = |lock: LoadAddr, mode| {
+                let let_go = |l| freed.iter().any(|f| f.0 < frame && lets_go(&[f.1], mode, Some(l)));
                 if let Some(same) =
                     holds.iter_mut().find(|h| h.lock == Some(lock) && h.mode == mode && h.frame == frame)
                 {
                     same.evidence = Evidence::Defer;
-                } else if !(Some(lock) == wanted && frame == waiting)
-                    && !freed.iter().any(|f| f.0 < frame && lets_go(&[f.1], mode, Some(lock)))
+                } else if !(let_go(lock) || Some(lock) == wanted && frame == waiting)
                     && self.may_hold(frames, frame, mode, lock)
                 {
                     // Not when it may have been deferred before locking.
