@@ -17,6 +17,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A target at a moment.
 pub struct Target<'a> {
@@ -54,28 +55,47 @@ pub struct Analysis<'a> {
 
 /// Passes over a target that runs: a reference that moves while the heap is walked can be missed once, hardly twice.
 const PASSES: usize = 2;
+/// Between passes, and before the last look at those that are said to be stuck: who is not has moved by then.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl<'a> Analysis<'a> {
     /// Looks, walks the heap, builds the graph, finds causes.
     pub fn make(t: &Target<'a>, no_heap: bool, heap_limit: u64) -> Result<Analysis<'a>, MemoryError> {
         let mut a = Self::pass(t, no_heap, heap_limit)?;
+        a.conclude();
         for _ in 1..PASSES {
-            let doubt = !a.look.still && a.reach.as_ref().is_some_and(|r| r.leaked.contains(&true));
-            if !doubt {
+            if a.look.still || a.causes.is_empty() {
                 break;
             }
             // What was found must be found again, in goroutines that have not moved since.
+            std::thread::sleep(PAUSE);
             let again = Self::pass(t, no_heap, heap_limit)?;
-            a.confirm(&again);
+            match again.look.still {
+                true => a = again,
+                false => a.confirm(&again),
+            }
+            a.conclude();
         }
-        a.graph = Graph::build(&a.look, a.reach.as_ref().zip(a.heap.as_ref().ok()));
+        // Proof without stillness rests on the members alone.
+        let proven = |c: &Cause| c.class == FindingClass::Proof && !c.cycle.is_empty();
+        if !a.look.still && a.causes.iter().any(proven) {
+            std::thread::sleep(PAUSE);
+            let mut causes = std::mem::take(&mut a.causes);
+            causes.retain(|c| !proven(c) || c.cycle.iter().all(|s| a.look.unmoved(s.0)));
+            a.causes = causes;
+        }
+        Ok(a)
+    }
+
+    /// Graph and causes of what was seen.
+    fn conclude(&mut self) {
+        self.graph = Graph::build(&self.look, self.reach.as_ref().zip(self.heap.as_ref().ok()));
         let alone = |who: u32, object: u32| {
-            let (Some(reach), Ok(heap)) = (&a.reach, &a.heap) else { return false };
-            let addr = a.graph.objects[object as usize].on.addr;
+            let (Some(reach), Ok(heap)) = (&self.reach, &self.heap) else { return false };
+            let addr = self.graph.objects[object as usize].on.addr;
             addr.is_some_and(|at| reach.referrers_of(heap, at).iter().all(|r| r.0 == who))
         };
-        a.causes = causes(&a.look, &a.graph, a.reach.as_ref(), a.look.still, &alone);
-        Ok(a)
+        self.causes = causes(&self.look, &self.graph, self.reach.as_ref(), self.look.still, &alone);
     }
 
     fn pass(t: &Target<'a>, no_heap: bool, limit: u64) -> Result<Analysis<'a>, MemoryError> {
@@ -118,13 +138,15 @@ impl<'a> Analysis<'a> {
 
     /// Keeps of what was found what a second pass found, too.
     fn confirm(&mut self, again: &Analysis<'_>) {
-        let Some(reach) = &mut self.reach else { return };
+        let mut reach = self.reach.as_mut();
         for (i, s) in self.look.seen.iter_mut().enumerate() {
             let j = again.look.seen.binary_search_by_key(&s.g.goid, |x| x.g.goid).ok();
             let other = j.map(|j| &again.look.seen[j]);
-            s.stable &= other.is_some_and(|o| o.stable && o.g.same_wait(&s.g) && o.found.sudogs == s.found.sudogs);
-            let leaked_again = j.is_some_and(|j| again.reach.as_ref().is_some_and(|r| r.leaked[j]));
-            reach.leaked[i] &= s.stable && leaked_again;
+            s.stable &= other.is_some_and(|o| o.stable && o.same(s));
+            if let Some(reach) = &mut reach {
+                let leaked_again = j.is_some_and(|j| again.reach.as_ref().is_some_and(|r| r.leaked[j]));
+                reach.leaked[i] &= s.stable && leaked_again;
+            }
         }
     }
 }

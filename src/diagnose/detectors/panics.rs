@@ -2,6 +2,7 @@
 
 use super::super::case::{Case, Draft};
 use super::super::shown::object_name;
+use super::channels::PATIENCE;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
 
 pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
@@ -22,10 +23,18 @@ pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         let mut why = vec![format!("{what} runs deferred calls, and one of them waits: {}", s.reason)];
         why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds the lock at {l}")));
         let i = i as u32;
+        // A deferred call that waits for a while is nothing yet: its wait must be one that cannot end, or last.
+        let cause = c.a.causes.iter().find(|x| x.members.contains(&i) || x.victims.contains(&i));
+        let class = match cause {
+            Some(x) => x.class,
+            None if c.waited(i).is_some_and(|ns| ns >= PATIENCE) => FindingClass::Likely,
+            None => continue,
+        };
+        let severity = if held.is_empty() || cause.is_none() { Severity::Medium } else { Severity::High };
         out.push(c.finding(Draft {
             kind: FindingKind::PanicInFlight,
-            class: FindingClass::Proof,
-            severity: if held.is_empty() { Severity::Medium } else { Severity::High },
+            class,
+            severity,
             summary: format!("{what} is stuck in a deferred call, {}", c.place_text(i)),
             object: s.found.on.first().map(|o| c.object(o, Some(i))),
             why: {

@@ -167,6 +167,8 @@ pub(super) const ROWS: &[Row] = &[
     ("runtime.special.next", &[(21, 0, 0)]),
     ("runtime.special.offset", &[(21, 0, 8)]),
     ("runtime.special.kind", &[(21, 0, 10), (24, 0, 16)]),
+    ("runtime.cleanupQueue.all", &[(21, 0, -1), (25, 0, 128)]),
+    ("runtime.p.limiterEvent.stamp", &[(21, 0, 4648), (22, 0, 4680), (23, 0, 4656), (26, 0, 4664)]),
     ("runtime.specialfinalizer.fn", &[(21, 0, 16), (24, 0, 24)]),
     ("runtime.workType.cycles", &[(21, 0, 400), (23, 0, 392), (23, 4, 424), (25, 0, 512), (26, 0, 648)]),
     ("runtime.workType.mode", &[(21, 0, 336), (23, 0, 328), (25, 0, 392), (26, 0, 528)]),
