@@ -53,8 +53,9 @@ pub struct Analysis<'a> {
     pub collector: Option<Collector>,
 }
 
-/// Passes over a target that runs: a reference that moves while the heap is walked can be missed once, hardly twice.
-const PASSES: usize = 2;
+/// Passes over a target that runs: a reference that moves while the heap is walked can be missed once, seldom twice (five times in
+/// ten thousand looks at a program in constant motion), hardly three times.
+const PASSES: usize = 3;
 /// Between passes, and before the last look at those that are said to be stuck: who is not has moved by then.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -298,7 +299,9 @@ impl<'a> Case<'a> {
             (FindingClass::Proof, false) => {
                 "nothing that can run reaches it: precise walk of the heap, during which nothing ran".into()
             }
-            _ => "nothing that can run was seen to reach it, in two walks of the heap while the program ran (a snapshot proves it)".into(),
+            _ => format!(
+                "nothing that can run was seen to reach it, in {PASSES} walks of the heap while the program ran (a snapshot proves it)"
+            ),
         }
     }
 }

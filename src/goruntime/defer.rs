@@ -82,7 +82,8 @@ impl GoRuntime {
             };
             let flag = |o: Option<u64>| o.and_then(|o| b.get(o as usize)).is_some_and(|v| *v != 0);
             // During a panic 1.21 makes records for open-coded frames; those are read from the frame.
-            if !flag(l.open_defer) {
+            // And what a panic has begun to run stays in its list until it is done.
+            if !flag(l.open_defer) && !flag(l.started) {
                 let head = l.head.filter(|_| flag(l.rangefunc)).and_then(|o| mem.read_ptr(LoadAddr(w(o))).ok());
                 out.push(Record { sp: LoadAddr(w(l.sp)), pc: LoadAddr(w(l.pc)), func: LoadAddr(w(l.func)), head });
             }
@@ -139,11 +140,19 @@ impl GoRuntime {
         let outer = info.frames.last()?;
         let inner = self.unwrap(info.function);
         let captures = inner.is_some() || outer.at.function.ends_with("-fm");
-        let receiver = if captures { mem.read_ptr(func.add(8)).ok() } else { None };
-        let at = inner.unwrap_or_else(|| outer.at.clone());
+        let mut receiver = if captures { mem.read_ptr(func.add(8)).ok() } else { None };
+        let mut at = inner.unwrap_or_else(|| outer.at.clone());
+        if !captures
+            && self.is_wrapper(info.function)
+            && let Some((target, first)) = super::wrapper::called(self, mem, info.function, func)
+        {
+            (at, receiver) = (self.entry_of(target)?, first);
+        }
         let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
         let function = at.function.strip_suffix("-fm").unwrap_or(&at.function).to_string();
-        let recovers = self.calls_recover(info.function);
+        // Behind a wrapper it is the function that it calls.
+        let called = self.symbols().function_at(self.bias().to_file(at.pc)).unwrap_or(info.function);
+        let recovers = self.calls_recover(info.function) || self.calls_recover(called);
         let defer = Defer { function, at, statement, receiver, open_coded, recovers, ..Defer::default() };
         Some(PendingDefer { defer, func })
     }

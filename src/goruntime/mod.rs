@@ -20,6 +20,7 @@ pub mod sched;
 pub mod stack;
 pub mod unwind;
 pub mod value;
+mod wrapper;
 
 pub use g::{CurrentG, G};
 pub use goroutines::{GoroutineList, ListOptions};

@@ -86,7 +86,7 @@ impl<'a> Holders<'a> {
                 ("sync.(*Mutex).Unlock" | "sync.(*RWMutex).Unlock" | "internal/sync.(*Mutex).Unlock", Some(m)) => {
                     add(m, Mode::Write);
                 }
-                ("sync.(*RWMutex).RUnlock", Some(m)) => add(m, Mode::Read),
+                ("sync.(*RWMutex).RUnlock" | "sync.(*rlocker).Unlock", Some(m)) => add(m, Mode::Read),
                 ("sync.(*WaitGroup).Done", Some(w)) => will.push(WillDo { object: w, frame }),
                 (name, _) if name.contains(".deferwrap") => {
                     if let Some((lock, mode)) = self.through_interface(p.func) {

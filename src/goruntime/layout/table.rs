@@ -80,6 +80,7 @@ pub(super) const ROWS: &[Row] = &[
     ("runtime._defer.rangefunc", &[(21, 0, -1), (22, 0, 1)]),
     ("runtime._defer.openDefer", &[(21, 0, 2), (22, 0, -1)]),
     ("runtime._defer.started", &[(21, 0, 0), (22, 0, -1)]),
+    ("runtime._defer.started", &[(21, 0, 0), (22, 0, -1)]),
     ("runtime._defer.sp", &[(21, 0, 8)]),
     ("runtime._defer.pc", &[(21, 0, 16)]),
     ("runtime._defer.fn", &[(21, 0, 24)]),
