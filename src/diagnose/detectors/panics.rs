@@ -20,13 +20,15 @@ pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         };
         let held = &c.a.graph.holds[i];
         let mut why = vec![format!("{what} runs deferred calls, and one of them waits: {}", s.reason)];
-        why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds the lock at {l}")));
         let i = i as u32;
+        why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds {}", c.lock_name(l, i))));
+        let leaked = c.a.reach.as_ref().is_some_and(|r| r.leaked[i as usize]);
+        let state = if leaked { "is stuck" } else { "waits" };
         out.push(c.finding(Draft {
             kind: FindingKind::PanicInFlight,
             class: FindingClass::Proof,
             severity: if held.is_empty() { Severity::Medium } else { Severity::High },
-            summary: format!("{what} is stuck in a deferred call, {}", c.place_text(i)),
+            summary: format!("{what} {state} in a deferred call, {}", c.place_text(i)),
             object: s.found.on.first().map(|o| c.object(o, Some(i))),
             why: {
                 why.extend(s.found.on.first().map(|o| format!("it waits for {}", object_name(&c.object(o, Some(i))))));
