@@ -7,11 +7,13 @@ use super::reach::Reach;
 use super::shown::Names;
 use super::stuck::{Cause, causes};
 use crate::arch::Registers;
-use crate::base::{GoroutineId, Memory, MemoryError};
+use crate::base::{GoroutineId, LoadAddr, Memory, MemoryError};
 use crate::goruntime::sched::{Collector, Scheduler};
 use crate::goruntime::{GoRuntime, GoroutineList};
 use crate::heap::{Heap, HeapOptions, ObjectId};
-use crate::model::{CycleStep, Evidence, Finding, FindingClass, FindingKind, Location, Severity, WaitObject, WaitOn};
+use crate::model::{
+    CycleStep, Evidence, Finding, FindingClass, FindingKind, Location, Severity, WaitKind, WaitObject, WaitOn,
+};
 use rustc_hash::FxHasher;
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -33,6 +35,8 @@ pub struct Target<'a> {
     pub stopped: bool,
     /// It is a file: nothing will ever change.
     pub offline: bool,
+    /// The process, if it is one.
+    pub pid: Option<i32>,
 }
 
 /// One look, analysed.
@@ -97,6 +101,7 @@ impl<'a> Analysis<'a> {
             addr.is_some_and(|at| reach.referrers_of(heap, at).iter().all(|r| r.0 == who))
         };
         self.causes = causes(&self.look, &self.graph, self.reach.as_ref(), self.look.still, &alone);
+        super::context::name_causes(&self.look, &mut self.causes);
     }
 
     fn pass(t: &Target<'a>, no_heap: bool, limit: u64) -> Result<Analysis<'a>, MemoryError> {
@@ -201,8 +206,19 @@ impl<'a> Case<'a> {
     }
     /// The user's place of a goroutine.
     pub fn place(&self, i: u32) -> Arc<Location> {
-        let row = self.a.look.seen[i as usize].row;
-        self.target.list.row(row).map(|r| r.user).unwrap_or_default()
+        let s = &self.a.look.seen[i as usize];
+        let user = self.target.list.row(s.row).map(|r| r.user).unwrap_or_default();
+        // Who called the standard library says more than where in it: its files are beside those of the runtime.
+        let library = s.frames.last().and_then(|f| f.info.frames.last()).and_then(|l| {
+            let file = &l.at.file;
+            file.rfind("/runtime/").filter(|_| l.at.function.starts_with("runtime.")).map(|n| file[..=n].to_string())
+        });
+        let Some(library) = library.filter(|l| user.file.starts_with(l.as_str())) else { return user };
+        let frames = s.frames.iter().flat_map(|f| &f.info.frames);
+        let own = |l: &&crate::goruntime::pcinfo::LogicalFrame| {
+            !l.internal && !l.plumbing && !l.at.file.is_empty() && !l.at.file.starts_with(&library)
+        };
+        frames.into_iter().find(own).map_or(user, |l| l.at.clone())
     }
     /// `g88 main.(*Store).Get store.go:118`.
     pub fn goroutine(&self, i: u32) -> String {
@@ -227,6 +243,25 @@ impl<'a> Case<'a> {
     pub fn graph_object(&self, n: u32) -> WaitObject {
         let o = &self.a.graph.objects[n as usize];
         self.object(&o.on, o.waiters.first().map(|w| w.0))
+    }
+    /// The name of a lock, as a goroutine that holds it knows it.
+    pub fn lock_name(&self, lock: LoadAddr, holder: u32) -> String {
+        let names = Names::new(self.target.rt, self.target.mem);
+        let g = self.a.look.seen[holder as usize].g.addr;
+        let name = names.as_ref().and_then(|n| n.of(lock, Some(g)));
+        name.map_or_else(|| format!("the lock at {lock}"), |n| format!("{n} ({lock})"))
+    }
+    /// Names of objects of the graph; with addresses where different ones have the same name.
+    pub fn names(&self, objects: &[u32]) -> Vec<String> {
+        let shown: Vec<WaitObject> = objects.iter().map(|n| self.graph_object(*n)).collect();
+        let names: Vec<String> = shown.iter().map(super::shown::object_name).collect();
+        let twin = |i: usize| (0..names.len()).any(|j| names[j] == names[i] && objects[j] != objects[i]);
+        (0..names.len())
+            .map(|i| match shown[i].addr.filter(|_| twin(i)) {
+                Some(a) => format!("{} {a}", names[i]),
+                None => names[i].clone(),
+            })
+            .collect()
     }
     /// Objects that refer to what is at an address.
     pub fn referrer_objects(&self, to: ObjectId) -> usize {
@@ -270,22 +305,31 @@ impl<'a> Case<'a> {
     /// A cycle of a cause as steps and as lines of evidence.
     pub fn cycle(&self, c: &Cause) -> (Vec<CycleStep>, Vec<String>) {
         let (mut steps, mut why) = (Vec::new(), Vec::new());
+        let names = self.names(&c.cycle.iter().map(|s| s.1).collect::<Vec<_>>());
         for (n, (who, object, evidence)) in c.cycle.iter().enumerate() {
             let o = self.graph_object(*object);
-            let holder = c.cycle[(n + 1) % c.cycle.len()].0;
-            let name = super::shown::object_name(&o);
-            let how = match (evidence, super::graph::is_lock(o.kind)) {
-                (Evidence::Defer, _) => "a pending deferred call unlocks it",
-                (Evidence::Frame, _) => "it stands between Lock and Unlock",
-                (Evidence::Runtime, _) => "its writer is queued, which keeps new readers out",
-                (Evidence::Exclusion, true) if *who == holder => {
-                    "no other goroutine refers to it: it was locked here before, or by a goroutine that has ended"
+            let next = c.cycle[(n + 1) % c.cycle.len()].0;
+            let holder = self.a.look.seen[next as usize].g.goid;
+            let name = &names[n];
+            let lock = super::graph::is_lock(o.kind);
+            let how = match evidence {
+                Evidence::Runtime => format!("is kept by g{holder}: a queued writer keeps new readers out"),
+                _ if !lock && *evidence == Evidence::Defer => {
+                    format!("waits for g{holder}: a pending deferred call of it would call Done")
                 }
-                (Evidence::Exclusion, true) => "no other goroutine outside its queue refers to it",
-                (Evidence::Exclusion, false) => "of the goroutines that refer to it, it could serve it",
+                _ if !lock => format!("could be served by g{holder}, which refers to it and waits itself"),
+                _ if o.kind == WaitKind::Once => format!("is being run by g{holder}"),
+                Evidence::Defer => format!("is held by g{holder}: a pending deferred call unlocks it"),
+                Evidence::Frame => format!("is held by g{holder}: it stands between Lock and Unlock"),
+                Evidence::Exclusion if *who == next => {
+                    format!("is held by g{holder}, or by a goroutine that has ended: no other goroutine refers to it")
+                }
+                Evidence::Exclusion => {
+                    format!("is held by g{holder}: no other goroutine outside its queue refers to it")
+                }
             };
             why.push(format!("{} waits for {name}", self.goroutine(*who)));
-            why.push(format!("{name} is held by g{}: {how}", self.a.look.seen[holder as usize].g.goid));
+            why.push(format!("{name} {how}"));
             steps.push(CycleStep::Goroutine(self.a.look.seen[*who as usize].id()));
             steps.push(CycleStep::Object(o));
         }

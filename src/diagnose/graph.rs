@@ -99,7 +99,9 @@ impl Graph {
     fn add_holders(&mut self, look: &Look<'_>) {
         self.holds = vec![Vec::new(); look.seen.len()];
         let kinds = |k: WaitKind| is_lock(k) || k == WaitKind::Waitgroup;
-        if !self.objects.iter().any(|o| kinds(o.on.kind)) {
+        // Of those that panic it is told which locks they hold.
+        let panics = look.seen.iter().any(|s| !s.system && !s.g.panics.is_nil());
+        if !panics && !self.objects.iter().any(|o| kinds(o.on.kind)) {
             return;
         }
         let holders = Holders::new(look.rt, look.mem);

@@ -3,6 +3,7 @@
 use super::case::{Analysis, Target};
 use crate::goruntime::g::status;
 use crate::model::Finding;
+use crate::target::linux::procfs;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -32,8 +33,8 @@ pub struct Past {
 #[derive(Default)]
 pub struct History {
     looks: VecDeque<Past>,
-    /// Goroutines in system calls: since when, with which stack pointer.
-    calls: FxHashMap<u64, (u64, Instant)>,
+    /// Goroutines in system calls: with which stack pointer, how often their thread had run, since when.
+    calls: FxHashMap<u64, (u64, Option<u64>, Instant)>,
 }
 
 impl History {
@@ -48,7 +49,7 @@ impl History {
     }
     /// How long a goroutine has been seen in one system call.
     pub fn in_call(&self, goid: u64) -> Option<Duration> {
-        Some(self.looks.back()?.at.duration_since(self.calls.get(&goid)?.1))
+        Some(self.looks.back()?.at.duration_since(self.calls.get(&goid)?.2))
     }
 
     pub(super) fn add(&mut self, target: &Target<'_>, a: &Analysis<'_>) {
@@ -64,8 +65,12 @@ impl History {
             }
             runnable += u64::from(s.g.status == status::RUNNABLE);
             if s.g.status == status::SYSCALL {
-                let was = self.calls.get(&s.g.goid).filter(|c| c.0 == s.g.syscall_sp).map_or(at, |c| c.1);
-                calls.insert(s.g.goid, (s.g.syscall_sp, was));
+                // The same place may be another call: a thread that has run since is not in the same one.
+                let tid = target.list.row(s.row).and_then(|r| r.thread);
+                let runs = target.pid.zip(tid).and_then(|(pid, tid)| procfs::switches(pid, tid));
+                let same = |c: &&(u64, Option<u64>, Instant)| c.0 == s.g.syscall_sp && c.1 == runs;
+                let was = self.calls.get(&s.g.goid).filter(same).map_or(at, |c| c.2);
+                calls.insert(s.g.goid, (s.g.syscall_sp, runs, was));
             }
         }
         self.calls = calls;

@@ -71,6 +71,13 @@ impl<'a> Names<'a> {
     }
 
     fn path(&self, ty: &GoType, off: u64, depth: u32) -> Option<String> {
+        if let TypeKind::Array { elem, .. } = ty.kind
+            && depth < DEPTH
+        {
+            let t = self.reader.dwarf.go_type(elem);
+            let n = off / t.size.max(1);
+            return Some(format!("[{n}]{}", self.path(&t, off - n * t.size, depth + 1)?));
+        }
         if depth < DEPTH && !ty.name.starts_with("sync.") {
             for f in ty.fields() {
                 let t = self.reader.dwarf.go_type(f.ty);
@@ -150,6 +157,8 @@ impl<'a> Names<'a> {
             let TypeKind::Pointer { elem: Some(e) } = v.ty.kind else { return Some(format!("{}{path}", v.name)) };
             let t = self.reader.dwarf.go_type(e);
             let short = t.name.rsplit('/').next().unwrap_or(&t.name);
+            // The program's own package goes without saying.
+            let short = short.strip_prefix("main.").unwrap_or(short);
             return Some(if short.contains('{') { format!("{}{path}", v.name) } else { format!("(*{short}){path}") });
         }
         None

@@ -167,7 +167,7 @@ fn leak(c: &Case<'_>, kind: FindingKind, group: &[&Cause]) -> Finding {
 }
 
 pub(super) fn channel_leak(c: &Case<'_>) -> Result<Vec<Finding>, String> {
-    let not_pool = |x: &&Cause| !super::pools::is_pool(c, x);
+    let not_pool = |x: &&Cause| !super::pools::is_pool(c, x) && !super::sql::about(c, x);
     let mut out: Vec<Finding> = by_place(c, c.causes(FindingKind::ChannelLeak).filter(not_pool))
         .iter()
         .map(|g| leak(c, FindingKind::ChannelLeak, g))
@@ -183,12 +183,15 @@ pub(super) fn context_leak(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     if c.a.reach.is_none() {
         return Err(c.a.heap.as_ref().err().cloned().unwrap_or_default());
     }
-    Ok(by_place(c, c.causes(FindingKind::ContextLeak)).iter().map(|g| leak(c, FindingKind::ContextLeak, g)).collect())
+    Ok(by_place(c, c.causes(FindingKind::ContextLeak).filter(|x| !super::sql::about(c, x)))
+        .iter()
+        .map(|g| leak(c, FindingKind::ContextLeak, g))
+        .collect())
 }
 
-/// Reachable, yet not served: either no other goroutine has the channel in a frame, or many wait in one channel's queue and the
-/// first of them has waited for long (queues are first in, first out: nobody has served it since). What the runtime's own leak profile
-/// cannot say.
+/// Senders on channels that are reachable, yet not served: either no other goroutine has the channel in a frame, or many wait in one
+/// channel's queue and the first of them has waited for long (queues are first in, first out: nobody has served it since). What the
+/// runtime's own leak profile cannot say. Receivers may wait for long with nothing wrong: idle clients, idle workers.
 fn suspicious(c: &Case<'_>) -> Vec<Finding> {
     let Some((reach, heap)) = c.a.reach.as_ref().zip(c.a.heap.as_ref().ok()) else { return Vec::new() };
     // (place, why): members.
@@ -207,8 +210,8 @@ fn suspicious(c: &Case<'_>) -> Vec<Finding> {
         let on_heap = heap.find(addr.0).is_some();
         let alone =
             on_heap && reach.referrers_of(heap, addr).iter().all(|(who, _)| o.waiters.iter().any(|w| w.0 == *who));
-        let queue = waiters.len() >= SUSPICIOUS && o.on.op == WaitOp::Send;
-        if !alone && !queue {
+        let queue = waiters.len() >= SUSPICIOUS;
+        if o.on.op != WaitOp::Send || !alone && !queue {
             continue;
         }
         for w in waiters {

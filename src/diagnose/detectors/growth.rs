@@ -118,13 +118,20 @@ pub(super) fn goroutines(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         .collect())
 }
 
-/// Timers by (function, period).
-fn timers_by_kind(c: &Case<'_>) -> Option<FxHashMap<(u64, u64), usize>> {
+/// A periodic timer.
+struct Ticker {
+    period: u64,
+    /// Its channel; for a function something else.
+    arg: LoadAddr,
+}
+
+/// All periodic timers that run.
+fn tickers(c: &Case<'_>) -> Option<Vec<Ticker>> {
     let (rt, mem) = (c.target.rt, c.target.mem);
     let (l, allp) = (rt.layout().timer?, rt.globals().allp?);
     let pairs = rt.layout().facts.timers_are_pairs;
     let (first, n) = (mem.read_ptr(allp).ok()?, mem.read_u64(allp.add(8)).ok()?.min(4096));
-    let mut out: FxHashMap<(u64, u64), usize> = FxHashMap::default();
+    let mut out = Vec::new();
     for i in 0..n {
         let p = mem.read_ptr(first.add(i * 8)).ok()?;
         let heap = p.add(l.p_timers + l.heap.unwrap_or(0));
@@ -133,29 +140,60 @@ fn timers_by_kind(c: &Case<'_>) -> Option<FxHashMap<(u64, u64), usize>> {
         let Ok(bytes) = mem.read_vec(at, (len * stride) as usize) else { continue };
         for e in bytes.chunks_exact(stride as usize) {
             let t = LoadAddr(u64::from_le_bytes(e[..8].try_into().ok()?));
-            let (Ok(f), Ok(period)) = (mem.read_ptr(t.add(l.func)), mem.read_u64(t.add(l.period))) else { continue };
-            let code = mem.read_u64(f).unwrap_or(0);
-            *out.entry((code, period)).or_default() += 1;
+            let (Ok(arg), Ok(period)) = (mem.read_ptr(t.add(l.arg + 8)), mem.read_u64(t.add(l.period))) else {
+                continue;
+            };
+            if period > 0 {
+                out.push(Ticker { period, arg });
+            }
         }
     }
     Some(out)
 }
 
+/// Tickers that nobody waits for, and those whose goroutine waits for nothing else, so that it cannot be told to end. One of many cases of
+/// a select is how connections keep themselves alive: as many as there are of them.
 pub(super) fn timers(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     let mut out = Vec::new();
-    let Some(kinds) = timers_by_kind(c) else { return Err("the timers were not found".into()) };
-    let tickers: usize = kinds.iter().filter(|(k, _)| k.1 > 0).map(|(_, n)| n).sum();
-    if tickers >= TICKERS {
-        let most = kinds.iter().filter(|(k, _)| k.1 > 0).max_by_key(|(_, n)| **n);
-        let period = most.map_or(0, |(k, _)| k.1);
+    let Some(tickers) = tickers(c) else { return Err("the timers were not found".into()) };
+    let mut waiters: FxHashMap<LoadAddr, (u32, bool)> = FxHashMap::default();
+    for (i, s) in c.a.look.seen.iter().enumerate().filter(|(_, s)| !s.system) {
+        for a in s.found.on.iter().filter_map(|o| o.addr) {
+            waiters.insert(a, (i as u32, s.found.on.len() == 1));
+        }
+    }
+    let (mut idle, mut periods, mut members) = (0usize, FxHashMap::<u64, usize>::default(), Vec::new());
+    for t in &tickers {
+        match waiters.get(&t.arg) {
+            None => idle += 1,
+            Some((who, true)) => members.push(*who),
+            Some((_, false)) => continue,
+        }
+        *periods.entry(t.period).or_default() += 1;
+    }
+    let many = idle + members.len();
+    if many >= TICKERS {
+        let period = periods.iter().max_by_key(|p| p.1).map_or(0, |p| *p.0);
+        let mut why = Vec::new();
+        if idle > 0 {
+            why.push(format!("{idle} of them tick while no goroutine waits for them"));
+        }
+        members.sort_unstable();
+        if let Some(first) = members.first() {
+            why.push(format!(
+                "{} goroutines wait for a ticker and nothing else, first {}: nothing tells them to end",
+                members.len(),
+                c.goroutine(*first)
+            ));
+        }
         out.push(c.finding(Draft {
             kind: FindingKind::TimerLeak,
             class: FindingClass::Likely,
             severity: Severity::Medium,
-            summary: format!("{tickers} tickers run, most every {}", crate::base::clock::human_ns(period)),
-            why: vec!["periodic timers in the processors' heaps".into()],
-            next: vec!["Stop each Ticker when its user ends".into()],
-            members: Vec::new(),
+            summary: format!("{many} tickers run, most every {}", crate::base::clock::human_ns(period)),
+            why,
+            next: vec!["Stop each Ticker when its user ends; wait for a context beside it".into()],
+            members,
             victims: Vec::new(),
             object: None,
             cycle: Vec::new(),

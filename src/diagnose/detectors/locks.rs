@@ -12,14 +12,19 @@ use std::collections::BTreeMap;
 /// Waiters from which on a slow holder is a convoy.
 const CONVOY: usize = 5;
 
+/// What cycles have in common that are one finding: class, places, evidence.
+type Alike = (FindingClass, Vec<u64>, Vec<Evidence>);
+
 /// Cycles at the same places are one finding: the first is drawn.
 fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> String, next: &str) -> Vec<Finding> {
-    let mut groups: BTreeMap<(FindingClass, Vec<u64>), Vec<&Cause>> = BTreeMap::new();
+    let mut groups: BTreeMap<Alike, Vec<&Cause>> = BTreeMap::new();
     for x in c.causes(kind).filter(|x| !x.cycle.is_empty()) {
         let place = |m: &u32| c.target.list.place_key(c.a.look.seen[*m as usize].row).unwrap_or(0);
         let mut places: Vec<u64> = x.members.iter().map(place).collect();
         places.sort_unstable();
-        groups.entry((x.class, places)).or_default().push(x);
+        let mut evidence: Vec<Evidence> = x.cycle.iter().map(|s| s.2).collect();
+        evidence.sort_unstable();
+        groups.entry((x.class, places, evidence)).or_default().push(x);
     }
     groups
         .into_values()
@@ -27,10 +32,14 @@ fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> 
             let x = group[0];
             let (members, victims) = everyone(&group);
             let (steps, mut why) = c.cycle(x);
-            let mut names: Vec<String> = x.objects.iter().map(|o| object_name(&c.graph_object(*o))).collect();
-            names.dedup();
+            let names = c.names(&x.objects);
             if x.class == FindingClass::Proof && x.cycle.iter().all(|s| s.2 != Evidence::Exclusion) {
-                why.push("none of them moved while it was looked at".into());
+                let how = if c.target.stopped {
+                    "they stood like that at the stop"
+                } else {
+                    "none of them moved while it was looked at"
+                };
+                why.push(how.into());
             } else {
                 why.push(c.unreachable(x.class));
             }
@@ -83,7 +92,10 @@ pub(super) fn rwr(c: &Case<'_>) -> Result<Vec<Finding>, String> {
 }
 
 pub(super) fn once(c: &Case<'_>) -> Result<Vec<Finding>, String> {
-    let words = |x: &Cause, _: &[String]| format!("sync.Once waits for itself, {}", ids(c, x));
+    let words = |x: &Cause, n: &[String]| match n.len() {
+        1 => format!("sync.Once {} waits for itself, {}", n[0], ids(c, x)),
+        _ => format!("sync.Once waits for another and that for it, {}  {}", n.join(" <-> "), ids(c, x)),
+    };
     let mut out = cycles(
         c,
         FindingKind::OnceDeadlock,

@@ -7,6 +7,7 @@ mod locks;
 mod panics;
 mod pools;
 mod runtime;
+mod sql;
 mod stuck;
 
 use super::Case;
@@ -48,7 +49,7 @@ pub const DETECTORS: &[Detector] = &[
     row(FindingKind::CondStuck, true, "Conds that nobody will signal", stuck::cond),
     row(FindingKind::ContextLeak, true, "contexts that nobody cancels", channels::context_leak),
     row(FindingKind::HttpBodyLeak, false, "HTTP response bodies not closed", libraries::http_body),
-    row(FindingKind::SqlPool, false, "exhausted database/sql pools", libraries::sql_pool),
+    row(FindingKind::SqlPool, false, "exhausted database/sql pools that do not move", sql::sql_pool),
     row(FindingKind::PoolExhausted, true, "semaphores and limits whose holders wait for them", pools::exhausted),
     row(FindingKind::Stall, true, "pipelines whose only consumer is blocked elsewhere", pools::stall),
     row(FindingKind::TimerLeak, false, "tickers and timers that pile up", growth::timers),

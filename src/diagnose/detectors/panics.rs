@@ -21,8 +21,8 @@ pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         };
         let held = &c.a.graph.holds[i];
         let mut why = vec![format!("{what} runs deferred calls, and one of them waits: {}", s.reason)];
-        why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds the lock at {l}")));
         let i = i as u32;
+        why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds {}", c.lock_name(l, i))));
         // A deferred call that waits for a while is nothing yet: its wait must be one that cannot end, or last.
         let cause = c.a.causes.iter().find(|x| x.members.contains(&i) || x.victims.contains(&i));
         let class = match cause {

@@ -8,21 +8,26 @@ use crate::model::{Finding, FindingClass, FindingKind, Severity, WaitKind, WaitO
 
 /// Senders from which on a blocked consumer is a stall.
 const SENDERS: usize = 3;
+/// How long the consumer must have been away, nanoseconds: slow ones are none.
+const PATIENCE: u64 = 30_000_000_000;
+
+/// What functions are called that take a place of a semaphore: `(*Group).Go` of errgroup and its kind, `Acquire`, `enter`.
+fn acquires(f: &str) -> bool {
+    let base = f.rsplit('.').next().unwrap_or(f).to_ascii_lowercase();
+    let named = base.starts_with("acquire") || ["enter", "take", "borrow", "checkout"].contains(&base.as_str());
+    named || f.ends_with("Group).Go") || f.contains("errgroup.(*Group).") || f.contains("semaphore.")
+}
 
 /// A channel used as a semaphore: full, of elements without size, and its waiters acquire (errgroup's limit, a semaphore's `Acquire`).
 pub(super) fn is_pool(c: &Case<'_>, x: &Cause) -> bool {
     x.members.iter().all(|m| {
         let s = &c.a.look.seen[*m as usize];
         let full = s.found.on.iter().any(|o| {
-            let empty = o.type_name.as_deref() == Some("chan struct {}")
-                || o.type_name.as_deref() == Some("chan errgroup.token");
+            let t = o.type_name.as_deref().unwrap_or("");
+            let empty = t == "chan struct {}" || t.starts_with("chan ") && t.ends_with(".token");
             o.op == WaitOp::Send && empty && o.buffer.is_some_and(|(n, cap)| cap > 1 && n == cap)
         });
-        let acquires = s.calls(|f| {
-            let base = f.rsplit('.').next().unwrap_or(f);
-            f.contains("errgroup.(*Group).") || base.eq_ignore_ascii_case("acquire") || f.contains("semaphore.")
-        });
-        full && acquires || s.calls(|f| f.contains("semaphore.(*Weighted).Acquire"))
+        full && s.calls(acquires) || s.calls(|f| f.contains("semaphore.(*Weighted).Acquire"))
     })
 }
 
@@ -67,6 +72,7 @@ pub(super) fn stall(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         let [only] = o.held.as_slice() else { continue };
         let consumer = &c.a.look.seen[only.who as usize];
         let Some(on) = consumer.found.on.first().filter(|_| consumer.stable) else { continue };
+        let Some(away) = c.waited(only.who).filter(|ns| *ns >= PATIENCE) else { continue };
         let what = match on.kind {
             WaitKind::Io => "the network or a file",
             WaitKind::Mutex | WaitKind::Rwmutex => "a lock",
@@ -88,7 +94,8 @@ pub(super) fn stall(c: &Case<'_>) -> Result<Vec<Finding>, String> {
             ),
             why: vec![
                 format!("{name}: {}", object.state),
-                format!("{} is the only other goroutine that refers to it", c.goroutine(only.who)),
+                format!("g{} is the only other goroutine that refers to it", consumer.g.goid),
+                format!("it has waited for {what} for {}", crate::base::clock::human_ns(away)),
             ],
             next: vec![format!("follow what g{} waits for", consumer.g.goid)],
             victims: senders,

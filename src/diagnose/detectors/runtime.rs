@@ -105,8 +105,11 @@ pub(super) fn gc_pressure(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         why.push(format!("{} goroutines help the collector instead of working", assists.len()));
         members = assists;
     }
-    if gc.limit < i64::MAX && gc.limit > 0 && gc.live as f64 > gc.limit as f64 * NEAR_LIMIT {
-        why.push(format!("{} MiB live of a memory limit of {} MiB", gc.live >> 20, gc.limit >> 20));
+    // What was allocated since the last collection counts as live for the runtime: near the limit by design where only the limit starts
+    // collections. What can be reached is what a collection would leave.
+    let live = c.a.reach.as_ref().map(|r| r.live.1).filter(|n| *n > 0).map_or(gc.live, |n| n.min(gc.live));
+    if gc.limit < i64::MAX && gc.limit > 0 && live as f64 > gc.limit as f64 * NEAR_LIMIT {
+        why.push(format!("{} MiB live of a memory limit of {} MiB", live >> 20, gc.limit >> 20));
     }
     if gc.cpu_fraction > GC_CPU && gc.cycles > 10 {
         why.push(format!("the collector has taken {:.0}% of the CPU so far", gc.cpu_fraction * 100.0));
@@ -117,8 +120,9 @@ pub(super) fn gc_pressure(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     if why.is_empty() {
         return Ok(Vec::new());
     }
+    why.push(format!("{} collections so far, {:.1}% of the CPU", gc.cycles, gc.cpu_fraction * 100.0));
     Ok(vec![c.finding(Draft {
-        summary: why[0].clone(),
+        summary: why.remove(0),
         next: vec!["take a heap profile; raise GOMEMLIMIT or GOGC if memory allows, allocate less if not".into()],
         why,
         members,

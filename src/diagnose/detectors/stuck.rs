@@ -99,16 +99,28 @@ pub(super) fn quiescent(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         return Ok(Vec::new()); // something ran
     }
     let mut members = Vec::new();
+    let (mut signals, mut listens) = (false, false);
     for (i, s) in look.seen.iter().enumerate().filter(|(_, s)| !s.system) {
+        // `os/signal.loop` waits for the outside, and can wake only who receives signals.
+        if s.calls(|f| f == "os/signal.loop" || f == "os/signal.signal_recv") {
+            signals = true;
+            continue;
+        }
         let waits = s.g.status == status::WAITING && !s.found.on.is_empty();
-        // `os/signal.loop` waits for the outside: the program may be meant to stand until a signal comes.
-        if !waits || s.calls(|f| f == "os/signal.loop" || f == "os/signal.signal_recv") {
+        if !waits {
             return Ok(Vec::new());
         }
+        listens |= s.found.on.iter().any(|o| {
+            let may = o.type_name.as_deref().is_none_or(|t| t.contains("os.Signal") || t.contains("syscall.Signal"));
+            matches!(o.kind, WaitKind::Chan | WaitKind::Select) && o.addr.is_some() && may
+        });
         if !s.found.on.iter().all(|o| depends(o.kind) && !timed(o)) {
             return Ok(Vec::new());
         }
         members.push(i as u32);
+    }
+    if signals && listens {
+        return Ok(Vec::new()); // meant to stand until a signal comes
     }
     let main = look.seen.iter().position(|s| s.g.goid == 1);
     let Some(main) = main.filter(|m| !look.seen[*m].reason.contains("no cases")) else { return Ok(Vec::new()) };
@@ -124,7 +136,8 @@ pub(super) fn quiescent(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         ),
         why: vec![
             "no goroutine runs, sleeps, waits for the network or is in a system call".into(),
-            "the runtime's deadlock detector does not fire: a cgo thread, a poller or a timer keeps it silent".into(),
+            "the runtime's deadlock detector does not fire: a signal handler, a cgo thread or a timer keeps it silent"
+                .into(),
         ],
         next: vec!["start at the goroutine that main waits for".into()],
         object: look.seen[main].found.on.first().map(|o| c.object(o, Some(main as u32))),

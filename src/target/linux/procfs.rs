@@ -15,6 +15,13 @@ pub fn tracer_of(pid: i32) -> i32 {
     status(pid).and_then(|s| s.get("TracerPid")?.parse().ok()).unwrap_or(0)
 }
 
+/// How often a thread has been taken off a processor: the same number again says that it has not run in between.
+pub fn switches(pid: i32, tid: Tid) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{}/status", tid.0)).ok()?;
+    let counts = text.lines().filter(|l| l.contains("voluntary_ctxt_switches:"));
+    counts.map(|l| l.rsplit(':').next()?.trim().parse::<u64>().ok()).sum()
+}
+
 /// `comm` of a process, or `?`.
 pub fn name(pid: i32) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).map_or_else(|_| "?".into(), |s| s.trim().to_string())

@@ -55,6 +55,7 @@ impl Deep {
             registers: &state.registers,
             stopped: state.stopped,
             offline: loaded.process.is_none(),
+            pid: loaded.process.is_some().then_some(loaded.pid),
         };
         let read =
             |retries: u64| ReadInfo { retries, took_us: t0.elapsed().as_micros() as u64, ..loaded.read_info(state) };
