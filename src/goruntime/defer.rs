@@ -13,6 +13,8 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, OpA
 const MAX_RECORDS: usize = 10_000;
 /// Bits of an open-coded function.
 const MAX_OPEN: u64 = 8;
+/// Name of a nil func.
+const NIL: &str = "nil";
 /// Value of a range-over-func list that takes no more.
 const CLOSED: u64 = 1;
 
@@ -40,7 +42,7 @@ impl GoRuntime {
         for p in self.pending_defers(mem, g, &out.raw) {
             let raw = p.defer.frame;
             let Some(shown) = out.origin.iter().rposition(|o| o.0 == raw) else { continue };
-            let captures = self.capture_texts(mem, p.func);
+            let captures = if p.func.is_nil() { Vec::new() } else { self.capture_texts(mem, p.func) };
             out.stack.frames[shown].defers.push(Defer { frame: shown as u32, captures, ..p.defer });
         }
     }
@@ -132,8 +134,11 @@ impl GoRuntime {
         pc: Option<LoadAddr>,
         open_coded: bool,
     ) -> Option<PendingDefer> {
+        let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
         if func.is_nil() {
-            return None;
+            // `defer f()` of a nil f: it panics when its turn comes.
+            let defer = Defer { function: NIL.into(), statement, open_coded, ..Defer::default() };
+            return Some(PendingDefer { defer, func });
         }
         let code = mem.read_ptr(func).ok()?;
         let info = self.pcs().get(code, true)?;
@@ -148,7 +153,6 @@ impl GoRuntime {
         {
             (at, receiver) = (self.entry_of(target)?, first);
         }
-        let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
         let function = at.function.strip_suffix("-fm").unwrap_or(&at.function).to_string();
         // Behind a wrapper it is the function that it calls.
         let called = self.symbols().function_at(self.bias().to_file(at.pc)).unwrap_or(info.function);
