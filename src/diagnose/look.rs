@@ -67,13 +67,26 @@ pub struct Look<'a> {
     pub contexts: rustc_hash::FxHashSet<LoadAddr>,
 }
 
-/// Scheduler counters that change when any goroutine is scheduled.
+/// Numbers of each P in [`ticks`].
+const PER_P: usize = 6;
+
+/// Scheduler counters that change when any goroutine is scheduled; and the next timer of each P, since a goroutine that a timer wakes on an
+/// idle P inherits its time slice, which is not counted.
 fn ticks(rt: &GoRuntime, mem: &dyn Memory) -> Option<Vec<u64>> {
     let (l, allp) = (rt.layout().sched?, rt.globals().allp?);
     let (at, n) = (mem.read_ptr(allp).ok()?, mem.read_u64(allp.add(8)).ok()?.min(4096));
-    let running = |p: LoadAddr| -> Option<[u64; 3]> {
+    let t = rt.layout().timer?;
+    let running = |p: LoadAddr| -> Option<[u64; PER_P]> {
         let w = |o| mem.read_u32(p.add(o)).ok().map(u64::from);
-        Some([w(l.p_schedtick)?, w(l.p_syscalltick)?, w(l.p_status)?])
+        let heap = p.add(t.p_timers + t.heap.unwrap_or(0));
+        let (first, timers) = (mem.read_ptr(heap).ok()?, mem.read_u64(heap.add(8)).ok()?);
+        let (mut next, mut when) = (LoadAddr(0), 0);
+        if timers > 0 {
+            next = mem.read_ptr(first).ok()?;
+            let at = if rt.layout().facts.timers_are_pairs { first.add(8) } else { next.add(t.when) };
+            when = mem.read_u64(at).ok()?;
+        }
+        Some([w(l.p_schedtick)?, w(l.p_syscalltick)?, w(l.p_status)?, timers, next.0, when])
     };
     let mut out = Vec::new();
     for i in 0..n {
@@ -94,7 +107,7 @@ impl Stillness {
     pub fn holds(&self, rt: &GoRuntime, mem: &dyn Memory) -> bool {
         const P_RUNNING: u64 = 1;
         let now = ticks(rt, mem);
-        now.is_some() && now == self.0 && now.is_some_and(|t| t.chunks(3).all(|p| p[2] != P_RUNNING))
+        now.is_some() && now == self.0 && now.is_some_and(|t| t.chunks(PER_P).all(|p| p[2] != P_RUNNING))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::super::case::{Case, Draft};
 use crate::goruntime::g::status;
+use crate::goruntime::sched::Scheduler;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ const READY: u64 = 8;
 const ASSISTS: usize = 10;
 /// Share of the memory limit that is used.
 const NEAR_LIMIT: f64 = 0.95;
+/// How long stopping the world may take.
+const STOPPING: Duration = Duration::from_millis(50);
 /// Share of the CPU that the collector takes.
 const GC_CPU: f64 = 0.25;
 
@@ -81,6 +84,15 @@ pub(super) fn starvation(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     })])
 }
 
+/// Does it take long to stop the world? Each collection does it, in microseconds.
+fn still_stopping(c: &Case<'_>, waits: impl Fn(&Scheduler) -> bool) -> bool {
+    const LOOKS: u32 = 5;
+    (0..LOOKS).all(|_| {
+        std::thread::sleep(STOPPING / LOOKS);
+        c.target.rt.scheduler(c.target.mem).as_ref().is_some_and(&waits)
+    })
+}
+
 pub(super) fn gc_pressure(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     let Some(gc) = c.a.collector else { return Err("the collector's state was not found".into()) };
     let mut why = Vec::new();
@@ -101,8 +113,9 @@ pub(super) fn gc_pressure(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     if gc.cpu_fraction > GC_CPU && gc.cycles > 10 {
         why.push(format!("the collector has taken {:.0}% of the CPU so far", gc.cpu_fraction * 100.0));
     }
-    if let Some(s) = c.a.scheduler.as_ref().filter(|s| s.stopping && s.stop_wait > 0 && !c.target.stopped) {
-        why.push(format!("someone waits for the world to stop: {} processors have not", s.stop_wait));
+    let waits = |s: &Scheduler| s.stopping && s.stop_wait > 0;
+    if !c.target.stopped && c.a.scheduler.as_ref().is_some_and(waits) && still_stopping(c, waits) {
+        why.push(format!("the world was to stop and had not after {} ms", STOPPING.as_millis()));
     }
     if why.is_empty() {
         return Ok(Vec::new());
