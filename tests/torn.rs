@@ -39,7 +39,15 @@ fn look(l: &Loaded, history: &mut History, n: u64, s: &mut Seen) {
         Ok(list) => list,
         Err(e) => return *s.failed.entry(e.to_string()).or_default() += 1,
     };
-    let t = Target { rt: &l.rt, mem: &*l.mem, list: &list, registers: &none, stopped: false, offline: false };
+    let t = Target {
+        rt: &l.rt,
+        mem: &*l.mem,
+        list: &list,
+        registers: &none,
+        stopped: false,
+        offline: false,
+        pid: Some(l.pid),
+    };
     let no_heap = n % 3 == 1;
     if n % 4 == 3 {
         match Analysis::make(&t, no_heap, 0) {
@@ -47,7 +55,7 @@ fn look(l: &Loaded, history: &mut History, n: u64, s: &mut Seen) {
                 s.still += u64::from(a.look.still);
                 s.without_heap += u64::from(a.heap.is_err());
                 s.goroutines += a.look.seen.len() as u64;
-                let case = Case { target: &t, a: &a, history, listed: 16 };
+                let case = Case::new(&t, &a, history, 16);
                 let options = PictureOptions { limit: 500, ..PictureOptions::default() };
                 s.edges += picture(&case, options).edges.len() as u64;
                 for c in a.causes.iter().filter(|c| c.class == FindingClass::Proof) {

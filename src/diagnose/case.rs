@@ -213,12 +213,17 @@ impl<'a> Case<'a> {
             let file = &l.at.file;
             file.rfind("/runtime/").filter(|_| l.at.function.starts_with("runtime.")).map(|n| file[..=n].to_string())
         });
-        let Some(library) = library.filter(|l| user.file.starts_with(l.as_str())) else { return user };
-        let frames = s.frames.iter().flat_map(|f| &f.info.frames);
-        let own = |l: &&crate::goruntime::pcinfo::LogicalFrame| {
-            !l.internal && !l.plumbing && !l.at.file.is_empty() && !l.at.file.starts_with(&library)
+        let Some(library) = library else { return user };
+        // Nor do wrappers that the compiler and cgo write.
+        let written = |at: &Location| {
+            let made = at.file.starts_with('<') || at.file.starts_with("_cgo_") || at.function.contains("._Cfunc_");
+            !made && !at.file.is_empty() && !at.file.starts_with(&library)
         };
-        frames.into_iter().find(own).map_or(user, |l| l.at.clone())
+        if written(&user) {
+            return user;
+        }
+        let mut frames = s.frames.iter().flat_map(|f| &f.info.frames);
+        frames.find(|l| !l.internal && !l.plumbing && written(&l.at)).map_or(user, |l| l.at.clone())
     }
     /// `g88 main.(*Store).Get store.go:118`.
     pub fn goroutine(&self, i: u32) -> String {

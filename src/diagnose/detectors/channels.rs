@@ -231,14 +231,18 @@ fn suspicious(c: &Case<'_>) -> Vec<Finding> {
             }
             false => "the channels can be reached from live data, but no other goroutine has one of them in a frame",
         };
+        let object = c.object(on, Some(first));
+        let (name, state) = (super::super::shown::object_name(&object), object.state.as_str());
+        let many = if queue { "" } else { "one of the channels, " };
+        let what = format!("{many}{name}: {}", if state.is_empty() { "no state" } else { state });
         out.push(c.finding(Draft {
             kind: FindingKind::ChannelLeak,
             class: FindingClass::Likely,
             severity: Severity::Medium,
             summary: format!("chan {} {}: reachable, but nobody serves it", op_text(on.op), c.place_text(first)),
-            object: Some(c.object(on, Some(first))),
-            why: vec![reason.into()],
+            why: vec![what, reason.into()],
             next: vec!["see what keeps the channel (refs), and who should be at its other end".into()],
+            object: Some(object),
             cycle: Vec::new(),
             members,
             victims: Vec::new(),

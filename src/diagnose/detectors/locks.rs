@@ -93,8 +93,8 @@ pub(super) fn rwr(c: &Case<'_>) -> Result<Vec<Finding>, String> {
 
 pub(super) fn once(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     let words = |x: &Cause, n: &[String]| match n.len() {
-        1 => format!("sync.Once {} waits for itself, {}", n[0], ids(c, x)),
-        _ => format!("sync.Once waits for another and that for it, {}  {}", n.join(" <-> "), ids(c, x)),
+        1 => format!("{} waits for itself, {}", n[0], ids(c, x)),
+        _ => format!("{} wait for each other, {}", n.join(" and "), ids(c, x)),
     };
     let mut out = cycles(
         c,

@@ -23,19 +23,21 @@ pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         let mut why = vec![format!("{what} runs deferred calls, and one of them waits: {}", s.reason)];
         let i = i as u32;
         why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds {}", c.lock_name(l, i))));
-        // A deferred call that waits for a while is nothing yet: its wait must be one that cannot end, or last.
+        // A deferred call that waits for a while is nothing yet: its wait must be one that cannot end, or last, or keep a lock.
         let cause = c.a.causes.iter().find(|x| x.members.contains(&i) || x.victims.contains(&i));
-        let class = match cause {
-            Some(x) => x.class,
-            None if c.waited(i).is_some_and(|ns| ns >= PATIENCE) => FindingClass::Likely,
+        let (class, severity, state) = match cause {
+            Some(x) if held.is_empty() => (x.class, Severity::Medium, "is stuck"),
+            Some(x) => (x.class, Severity::High, "is stuck"),
+            None if !held.is_empty() || c.waited(i).is_some_and(|ns| ns >= PATIENCE) => {
+                (FindingClass::Likely, Severity::Medium, "waits")
+            }
             None => continue,
         };
-        let severity = if held.is_empty() || cause.is_none() { Severity::Medium } else { Severity::High };
         out.push(c.finding(Draft {
             kind: FindingKind::PanicInFlight,
             class,
             severity,
-            summary: format!("{what} is stuck in a deferred call, {}", c.place_text(i)),
+            summary: format!("{what} {state} in a deferred call, {}", c.place_text(i)),
             object: s.found.on.first().map(|o| c.object(o, Some(i))),
             why: {
                 why.extend(s.found.on.first().map(|o| format!("it waits for {}", object_name(&c.object(o, Some(i))))));

@@ -78,7 +78,7 @@ pub(super) fn sql_pool(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     if oldest >= PATIENCE {
         why.push(format!("the first has waited for {}", crate::base::clock::human_ns(oldest)));
     }
-    why.extend(holders.iter().take(NAMED).map(|h| format!("{} has {}", c.goroutine(h.who), h.what)));
+    why.extend(holders.iter().take(NAMED).map(|h| format!("{} has {}", user(c, h.who), h.what)));
     if let Some(more) = holders.len().checked_sub(NAMED).filter(|n| *n > 0) {
         why.push(format!("{more} more have one"));
     }
@@ -110,6 +110,17 @@ pub(super) fn sql_pool(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         members,
         victims,
     })])
+}
+
+/// Who called the package: `g7 main.list users.go:30`.
+fn user(c: &Case<'_>, who: u32) -> String {
+    let s = &c.a.look.seen[who as usize];
+    let frames: Vec<_> = s.frames.iter().flat_map(|f| &f.info.frames).collect();
+    let inside = frames.iter().rposition(|l| l.at.function.starts_with("database/sql."));
+    match inside.and_then(|n| frames.get(n + 1)).filter(|l| !l.at.function.starts_with("runtime.")) {
+        Some(l) => format!("g{} {} {}:{}", s.g.goid, l.at.short_function(), l.at.base_file(), l.at.line),
+        None => c.goroutine(who),
+    }
 }
 
 /// The pool that a goroutine waits for, and `numOpen` and `maxOpen` of it; needs DWARF.
@@ -148,7 +159,9 @@ fn holders(c: &Case<'_>, pool: &Pool) -> Vec<Holder> {
                 in_use(&r, mem, &t, at, pool).then(|| what_text(&t.name))
             })
         });
-        if let Some(what) = what {
+        // Only if it stands where it stood when its wait was read.
+        let stands = || rt.read_g(mem, s.g.addr).is_ok_and(|g| g.goid == s.g.goid && g.same_wait(&s.g));
+        if let Some(what) = what.filter(|_| stands()) {
             let nested = waits(c, i as u32);
             let inside = s.calls(|f| f.starts_with("database/sql."));
             let away = !inside && s.found.on.first().is_some_and(|o| depends(o.kind));

@@ -14,7 +14,7 @@ type store struct {
 	n    int
 }
 
-func later() { time.Sleep(50 * time.Millisecond) }
+func later() { time.Sleep(200 * time.Millisecond) }
 
 //go:noinline
 func (s *store) get() int {

@@ -66,7 +66,7 @@ func me(role string) {
 
 // Everything has had time to come to rest.
 func ready() {
-	time.Sleep(400 * time.Millisecond)
+	time.Sleep(time.Second)
 	fmt.Println("READY")
 }
 

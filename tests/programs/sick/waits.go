@@ -248,6 +248,7 @@ func quiescentFine() {
 type account struct {
 	mu      sync.Mutex
 	changes chan int
+	locked  chan int
 	wg      sync.WaitGroup
 }
 
@@ -256,6 +257,7 @@ func (a *account) deposit() {
 	me("holder")
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	close(a.locked)
 	later()
 	a.changes <- 1
 }
@@ -271,11 +273,11 @@ func (a *account) audit() {
 }
 
 func mixedChannel() {
-	a := &account{changes: make(chan int)}
+	a := &account{changes: make(chan int), locked: make(chan int)}
 	say("mu", &a.mu)
 	say("chan", a.changes)
 	go a.deposit()
-	time.Sleep(10 * time.Millisecond)
+	<-a.locked
 	go a.audit()
 }
 
