@@ -14,7 +14,9 @@ const CONVOY: usize = 5;
 
 /// Cycles at the same places are one finding: the first is drawn.
 fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> String, next: &str) -> Vec<Finding> {
-    let mut groups: BTreeMap<(FindingClass, Vec<u64>, Vec<Evidence>), Vec<&Cause>> = BTreeMap::new();
+    // By class, places, and how the holds are known.
+    type Key = (FindingClass, Vec<u64>, Vec<Evidence>);
+    let mut groups: BTreeMap<Key, Vec<&Cause>> = BTreeMap::new();
     for x in c.causes(kind).filter(|x| !x.cycle.is_empty()) {
         let place = |m: &u32| c.target.list.place_key(c.a.look.seen[*m as usize].row).unwrap_or(0);
         let mut places: Vec<u64> = x.members.iter().map(place).collect();
@@ -169,7 +171,12 @@ pub(super) fn convoy(c: &Case<'_>) -> Result<Vec<Finding>, String> {
             victims: o.waiters.iter().map(|w| w.0).collect(),
             summary: format!("{name} is held across {slow}, {} wait: {}", o.waiters.len(), c.goroutine(h.who)),
             why: vec![
-                format!("{} holds {name} ({})", c.goroutine(h.who), h.evidence.name()),
+                match o.on.addr.and_then(|a| c.held_in(h.who, a)) {
+                    Some(place) => {
+                        format!("g{} holds {name} in {place} (known by: {})", holder.g.goid, h.evidence.name())
+                    }
+                    None => format!("g{} holds {name} (known by: {})", holder.g.goid, h.evidence.name()),
+                },
                 format!("it waits for {slow}"),
             ],
             next: vec!["do the slow part outside the lock, or give it a deadline".into()],
