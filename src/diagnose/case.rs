@@ -249,6 +249,13 @@ impl<'a> Case<'a> {
         let o = &self.a.graph.objects[n as usize];
         self.object(&o.on, o.waiters.first().map(|w| w.0))
     }
+    /// The frame in which a goroutine holds a lock: `main.(*Store).Get store.go:118`.
+    pub fn held_in(&self, holder: u32, lock: LoadAddr) -> Option<String> {
+        let hold = self.a.graph.holds.get(holder as usize)?.iter().find(|h| h.lock == Some(lock))?;
+        let frame = self.a.look.seen[holder as usize].frames.get(hold.frame as usize)?;
+        let at = &frame.info.frames.last()?.at;
+        Some(format!("{} {}:{}", at.short_function(), at.base_file(), at.line))
+    }
     /// The name of a lock, as a goroutine that holds it knows it.
     pub fn lock_name(&self, lock: LoadAddr, holder: u32) -> String {
         let names = Names::new(self.target.rt, self.target.mem);
@@ -334,7 +341,8 @@ impl<'a> Case<'a> {
                 }
             };
             why.push(format!("{} waits for {name}", self.goroutine(*who)));
-            why.push(format!("{name} {how}"));
+            let place = o.addr.and_then(|a| self.held_in(next, a)).map(|p| format!(", in {p}")).unwrap_or_default();
+            why.push(format!("{name} {how}{place}"));
             steps.push(CycleStep::Goroutine(self.a.look.seen[*who as usize].id()));
             steps.push(CycleStep::Object(o));
         }

@@ -120,6 +120,11 @@ fn leak(c: &Case<'_>, kind: FindingKind, group: &[&Cause]) -> Finding {
     let object = on.map(|o| c.object(o, Some(first)));
     let op = on.map_or("wait", |o| if o.kind == WaitKind::Select { "select" } else { op_text(o.op) });
     let mut why = vec![c.unreachable(group[0].class)];
+    if kind == FindingKind::ContextLeak {
+        why.push(
+            "it waits for a context's Done; neither a timer nor a cancel function that can be reached ends it".into(),
+        );
+    }
     if let Some(o) = &object {
         let one = members.len() == 1 || c.a.graph.by_addr.len() == 1;
         why.push(format!(

@@ -177,7 +177,12 @@ pub(super) fn convoy(c: &Case<'_>) -> Result<Vec<Finding>, String> {
             victims: o.waiters.iter().map(|w| w.0).collect(),
             summary: format!("{name} is held across {slow}, {} wait: {}", o.waiters.len(), c.goroutine(h.who)),
             why: vec![
-                format!("{} holds {name} ({})", c.goroutine(h.who), h.evidence.name()),
+                match o.on.addr.and_then(|a| c.held_in(h.who, a)) {
+                    Some(place) => {
+                        format!("g{} holds {name} in {place} (known by: {})", holder.g.goid, h.evidence.name())
+                    }
+                    None => format!("g{} holds {name} (known by: {})", holder.g.goid, h.evidence.name()),
+                },
                 format!("it waits for {slow}"),
             ],
             next: vec!["do the slow part outside the lock, or give it a deadline".into()],

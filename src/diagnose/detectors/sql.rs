@@ -75,6 +75,9 @@ pub(super) fn sql_pool(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     } else if never {
         why.push(c.unreachable(FindingClass::Strong));
     }
+    if away && !nested {
+        why.push("all who have one wait for something else".into());
+    }
     if oldest >= PATIENCE {
         why.push(format!("the first has waited for {}", crate::base::clock::human_ns(oldest)));
     }
