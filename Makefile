@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build go check safety agreement bench layouts dumps clean
+.PHONY: demo test build go check safety agreement goker bench layouts dumps clean
 
 # One static file: musl where that target is installed, else glibc linked statically.
 build:
@@ -37,10 +37,14 @@ agreement: go
 	@go=$$(.ci/setup-go 2>/dev/null) && dlv=$$(.ci/setup-dlv "$$go") && \
 	ADIT_GO="$$go" ADIT_DLV="$$dlv" cargo test --test agreement -- --nocapture
 
+# Leaks and deadlocks of the Go distribution's own collection, 20 runs each, against the runtime's leak profile.
+goker: go
+	@go=$$(.ci/setup-go 2>/dev/null) && ADIT_GO="$$go" ADIT_GOKER_RUNS=20 cargo test --test goker -- --nocapture --test-threads 1
+
 # Speed against Delve in the same run; see benches/README.md.
 bench: go build
 	@go=$$(.ci/setup-go 2>/dev/null) && dlv=$$(.ci/setup-dlv "$$go") && \
-	ADIT_GO="$$go" ADIT_DLV="$$dlv" ADIT_BIN=$(TARGET_DIR)/static/adit cargo bench --bench speed
+	ADIT_GO="$$go" ADIT_DLV="$$dlv" ADIT_BIN=$(TARGET_DIR)/static/adit cargo bench --bench speed --bench diagnosis
 
 # Tables of the Go runtime's structures, for stripped programs: one program built by each release, its DWARF read. A new release is
 # one more name here, a new field one more row (with any offset) in the table.

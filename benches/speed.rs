@@ -221,7 +221,14 @@ impl Bench {
         call(Request::Open(TargetSpec::Attach { pid, exe: None, control: true }));
         let filter = GoroutineFilter::default();
         call(Request::Groups(GroupQuery { filter: filter.clone(), by: GroupBy::User, start: 0, count: 40 }));
-        call(Request::Goroutines(GoroutineQuery { filter, start: 0, count: 40, stack: 0, defers: false }));
+        call(Request::Goroutines(GoroutineQuery {
+            filter,
+            start: 0,
+            count: 40,
+            stack: 0,
+            defers: false,
+            names: false,
+        }));
         call(Request::Detach { kill: false });
     }
 

@@ -47,6 +47,7 @@ fn try_list(d: &mut Debuggee) -> Result<Vec<Goroutine>, Failure> {
         count: 1000,
         stack: 0,
         defers: false,
+        names: false,
     };
     match d.call(Request::Goroutines(q)) {
         Ok(Reply::Goroutines { rows, .. }) => Ok(rows),

@@ -15,6 +15,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The release whose tree the kernels are taken from; its leak profile needs no experiment.
@@ -313,8 +315,42 @@ fn score(k: &Kernel, profile: &str, goroutines: &Value, diagnosis: &Value, s: &m
     }
 }
 
+/// By way: kernel, sub-type, score.
+type Table = BTreeMap<&'static str, Vec<(String, String, Score)>>;
+
 fn runs() -> u32 {
     std::env::var("ADIT_GOKER_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
+/// All runs of one kernel, looked at in each way.
+fn kernel(exe: &Path, k: &Kernel, n: usize, many: bool, dir: &Path) -> BTreeMap<&'static str, Score> {
+    let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
+    for r in 0..runs() {
+        let run = run(exe, &k.name);
+        let pid = run.child.id().to_string();
+        let core = dir.join(&k.name);
+        let core = core.to_str().unwrap();
+        let ways: &[(&str, &[&str])] =
+            &[("observe", &[&pid]), ("snapshot", &[&pid, "--consistent"]), ("core", &[core])];
+        for (i, (way, target)) in ways.iter().enumerate() {
+            // In the short form each kernel is looked at in one of the ways.
+            if !many && i != (n + r as usize) % 3 {
+                continue;
+            }
+            if *way == "core" {
+                adit(&["snapshot", &pid, "-o", core, "--force", "--json"]);
+            }
+            let goroutines = adit(&[&["goroutines"], *target, &["--json", "--stack", "60"]].concat());
+            let diagnosis = adit(&[&["diagnose"], *target, &["--json"]].concat());
+            score(k, &run.profile, &goroutines, &diagnosis, scores.entry(way).or_default());
+            // The parent of all waits asleep: nothing else may be said to be stuck.
+            let findings = diagnosis["findings"].as_array().unwrap();
+            let main = findings.iter().any(|f| f["goroutines"].as_array().unwrap().iter().any(|g| g == 1));
+            assert!(!main, "{}: main is said to be stuck", k.name);
+        }
+        let _not_written = std::fs::remove_file(core);
+    }
+    scores
 }
 
 #[test]
@@ -327,38 +363,27 @@ fn recall_and_kinds() {
     let all = kernels(&root);
     assert!(all.len() > 75, "{} kernels", all.len());
     let dir = tempfile::tempdir().unwrap();
-    let mut table: BTreeMap<&str, Vec<(String, String, Score)>> = BTreeMap::new();
+    let table: Mutex<Table> = Mutex::default();
+    let next = AtomicUsize::new(0);
     let many = runs() > 1;
-    for (n, k) in all.iter().enumerate() {
-        let mut scores: BTreeMap<&str, Score> = BTreeMap::new();
-        for r in 0..runs() {
-            let run = run(&exe, &k.name);
-            let pid = run.child.id().to_string();
-            let core = dir.path().join("core");
-            let core = core.to_str().unwrap();
-            adit(&["snapshot", &pid, "-o", core, "--force", "--json"]);
-            let ways: &[(&str, &[&str])] =
-                &[("observe", &[&pid]), ("snapshot", &[&pid, "--consistent"]), ("core", &[core])];
-            for (i, (way, target)) in ways.iter().enumerate() {
-                // In the short form each kernel is looked at in one of the ways.
-                if !many && i != (n + r as usize) % 3 {
-                    continue;
+    // They mostly rest: several at a time.
+    std::thread::scope(|t| {
+        for _ in 0..4 {
+            t.spawn(|| {
+                while let Some((n, k)) = {
+                    let n = next.fetch_add(1, Ordering::Relaxed);
+                    all.get(n).map(|k| (n, k))
+                } {
+                    for (way, s) in kernel(&exe, k, n, many, dir.path()) {
+                        table.lock().unwrap().entry(way).or_default().push((k.name.clone(), k.sub_type.clone(), s));
+                    }
                 }
-                let goroutines = adit(&[&["goroutines"], *target, &["--json", "--stack", "60"]].concat());
-                let diagnosis = adit(&[&["diagnose"], *target, &["--json"]].concat());
-                score(k, &run.profile, &goroutines, &diagnosis, scores.entry(way).or_default());
-                // The parent of all waits asleep: nothing else may be said to be stuck.
-                let main = diagnosis["findings"]
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .any(|f| f["goroutines"].as_array().unwrap().iter().any(|g| g == 1));
-                assert!(!main, "{}: main is said to be stuck", k.name);
-            }
+            });
         }
-        for (way, s) in scores {
-            table.entry(way).or_default().push((k.name.clone(), k.sub_type.clone(), s));
-        }
+    });
+    let mut table = table.into_inner().unwrap();
+    for rows in table.values_mut() {
+        rows.sort_by(|a, b| a.0.cmp(&b.0));
     }
     for (way, rows) in &table {
         let shown: Vec<&(String, String, Score)> = rows.iter().filter(|r| r.2.runs > 0).collect();

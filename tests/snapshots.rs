@@ -126,7 +126,8 @@ fn observed_then_copied_then_observed() {
     let pid = p.child.as_ref().unwrap().id() as i32;
     let mut d = Debuggee::open(TargetSpec::Attach { pid, exe: None, control: false }).unwrap();
     let list = |d: &mut Debuggee| {
-        let q = GoroutineQuery { filter: Default::default(), start: 0, count: 100, stack: 30, defers: false };
+        let q =
+            GoroutineQuery { filter: Default::default(), start: 0, count: 100, stack: 30, defers: false, names: false };
         match d.call(Request::Goroutines(q)) {
             Ok(Reply::Goroutines { epoch, read, rows, .. }) => (epoch, read, rows),
             other => panic!("{other:?}"),
@@ -193,7 +194,7 @@ fn copies_under_control() {
     // Going on ends the copy.
     d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).unwrap();
     assert!(heart.beats_on(10));
-    let q = GoroutineQuery { filter: Default::default(), start: 0, count: 1, stack: 0, defers: false };
+    let q = GoroutineQuery { filter: Default::default(), start: 0, count: 1, stack: 0, defers: false, names: false };
     assert!(
         matches!(d.call(Request::Goroutines(q)), Ok(Reply::Goroutines { read, .. }) if read.mode == ReadMode::Observed)
     );

@@ -134,3 +134,35 @@ fn every_primitive_on_every_release() {
         }
     }
 }
+
+/// Libraries that are built on primitives are told by their frames; system calls and coroutines have no object.
+#[test]
+fn libraries_and_system_calls() {
+    for tool in ["", "go1.23.9", "go1.27.3"] {
+        let p = start(&common::build_with("libs", common::DEFAULT, tool));
+        let all = adit(&["goroutines", &p.0.id().to_string(), "--json", "--stack", "40"]);
+        let list = all["goroutines"].as_array().unwrap();
+        let waits = |f: &str, kind: &str| {
+            let mut all = list.iter().filter(|g| has_frame(g, f)).map(|g| g["waits_on"][0].clone());
+            let found = all.find(|w| w["kind"] == kind);
+            found.unwrap_or_else(|| panic!("{tool} {f}: no {kind} among {list:#?}"))
+        };
+        let detail = |w: &Value| w["detail"].as_str().unwrap_or("").to_string();
+        assert!(detail(&waits("main.waitGroup", "waitgroup")).contains("counter 1, errgroup"), "{tool}");
+        assert!(detail(&waits("main.waitFlight", "waitgroup")).contains("counter 1, singleflight"), "{tool}");
+        let limit = waits("main.waitLimit", "chan");
+        assert_eq!(
+            (limit["op"].as_str(), limit["len"].as_u64(), limit["cap"].as_u64()),
+            (Some("send"), Some(1), Some(1)),
+            "{tool}"
+        );
+        let weighted = list.iter().find(|g| has_frame(g, "main.waitWeighted")).unwrap();
+        assert!(
+            weighted["waits_on"].as_array().unwrap().iter().all(|w| w["kind"] == "chan" || w["kind"] == "select"),
+            "{tool}"
+        );
+        let call = waits("main.waitSyscall", "syscall");
+        assert!(call["name"].as_str().unwrap_or("").contains("read"), "{tool}: {call}");
+        assert!(detail(&waits("main.waitPull", "other")).contains("iterator"), "{tool}");
+    }
+}

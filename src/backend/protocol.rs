@@ -128,6 +128,8 @@ pub struct GoroutineQuery {
     pub stack: u32,
     /// Fetch pending defers too.
     pub defers: bool,
+    /// Wait for type information, so that objects have names, too; else they have them once it is there.
+    pub names: bool,
 }
 
 /// Order of groups.

@@ -4,7 +4,7 @@ use super::goroutines::head;
 use super::{Style, exit, json, text, unexpected, write_failure};
 use crate::backend::client::Client;
 use crate::backend::protocol::{DiagnoseQuery, Failure, Reply, Request};
-use crate::model::{CycleStep, Finding, FindingClass, Severity, TargetInfo, WaitObject};
+use crate::model::{CycleStep, DetectorRun, Finding, FindingClass, ReadMode, Severity, TargetInfo, WaitObject};
 use std::io::Write;
 
 /// What to say, and how.
@@ -64,21 +64,33 @@ pub fn diagnose(client: &mut Client, target: &TargetInfo, args: &Diagnose, out: 
                 d.findings.len(),
                 if d.muted > 0 { format!(" ({} muted)", d.muted) } else { String::new() },
                 read.took_us as f64 / 1e6,
-                if read.pause_us > 0 {
-                    format!(", paused {:.1} ms", read.pause_us as f64 / 1e3)
-                } else {
-                    ", nothing stopped".into()
+                match read.mode {
+                    ReadMode::Offline if read.pause_us == 0 => ", from a file".into(),
+                    ReadMode::Observed => ", nothing stopped".into(),
+                    _ => format!(", the process stood for {:.1} ms", read.pause_us as f64 / 1e3),
                 },
             ),
         );
-        for r in d.detectors.iter().filter(|r| !r.ran || !r.reason.is_empty()) {
-            let how = if r.ran { "limited" } else { "could not run" };
-            text::line(&mut b, &format!("{} {how}: {}", r.kind.name(), r.reason));
-        }
+        silent_text(&mut b, &d.detectors);
     }
     out.write_all(&b).and_then(|()| out.flush()).map_err(write_failure)?;
     let found = d.findings.iter().any(|f| f.class >= args.min);
     Ok(if found { exit::FINDINGS } else { exit::DONE })
+}
+
+/// Detectors that could not look, or saw less: those with one reason together.
+fn silent_text(b: &mut Vec<u8>, detectors: &[DetectorRun]) {
+    let mut reasons: Vec<(bool, &str, Vec<&str>)> = Vec::new();
+    for r in detectors.iter().filter(|r| !r.ran || !r.reason.is_empty()) {
+        match reasons.iter_mut().find(|x| (x.0, x.1) == (r.ran, r.reason.as_str())) {
+            Some(x) => x.2.push(r.kind.name()),
+            None => reasons.push((r.ran, &r.reason, vec![r.kind.name()])),
+        }
+    }
+    for (ran, reason, kinds) in reasons {
+        let how = if ran { "limited" } else { "could not look" };
+        text::line(b, &format!("{how} ({reason}): {}", kinds.join(" ")));
+    }
 }
 
 pub(super) fn object_json(b: &mut Vec<u8>, o: &WaitObject) {

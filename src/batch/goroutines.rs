@@ -49,7 +49,14 @@ fn page(
 ) -> Result<(ReadInfo, u64, Vec<Goroutine>), Failure> {
     // Rows with stacks are larger: fewer of them at once.
     let count = PAGE / u64::from(args.stack / 8 + 1);
-    let query = GoroutineQuery { filter: filter.clone(), start, count, stack: args.stack, defers: args.defers };
+    let query = GoroutineQuery {
+        filter: filter.clone(),
+        start,
+        count,
+        stack: args.stack,
+        defers: args.defers,
+        names: args.style.json,
+    };
     match client.call(Request::Goroutines(query))? {
         Reply::Goroutines { read, total, rows, .. } => Ok((read, total, rows)),
         other => Err(unexpected(&other)),

@@ -270,6 +270,28 @@ impl Rows {
             if let Some(s) = &d.statement {
                 self.braced(out, ",\"statement\":", s);
             }
+            if !d.captures.is_empty() {
+                out.extend_from_slice(b",\"captures\":[");
+                for (i, (name, value)) in d.captures.iter().enumerate() {
+                    comma(out, i);
+                    out.extend_from_slice(b"{\"name\":");
+                    string(out, name);
+                    out.extend_from_slice(b",\"value\":");
+                    string(out, value);
+                    out.push(b'}');
+                }
+                out.push(b']');
+            }
+            let kind = if d.range_func {
+                "range-func"
+            } else if d.open_coded {
+                "open-coded"
+            } else {
+                "record"
+            };
+            out.extend_from_slice(b",\"kind\":");
+            string(out, kind);
+            boolean(out, ",\"recovers\":", d.recovers);
             out.push(b'}');
         }
         out.push(b']');
@@ -285,6 +307,11 @@ pub fn panics(out: &mut Vec<u8>, panics: &[PanicRecord]) {
         string(out, &p.value);
         boolean(out, ",\"recovered\":", p.recovered);
         boolean(out, ",\"goexit\":", p.goexit);
+        if let Some(at) = &p.recovered_by {
+            out.extend_from_slice(b",\"recovered_by\":{");
+            place(out, at);
+            out.push(b'}');
+        }
         out.push(b'}');
     }
     out.push(b']');

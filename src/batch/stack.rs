@@ -23,7 +23,8 @@ fn row(client: &mut Client, id: GoroutineId) -> Result<Option<(ReadInfo, Gorouti
     let filter = GoroutineFilter { system: true, text: id.0.to_string(), inverse: false };
     let mut start = 0;
     loop {
-        let query = GoroutineQuery { filter: filter.clone(), start, count: super::PAGE, stack: 0, defers: false };
+        let query =
+            GoroutineQuery { filter: filter.clone(), start, count: super::PAGE, stack: 0, defers: false, names: false };
         let (read, total, rows) = match client.call(Request::Goroutines(query))? {
             Reply::Goroutines { read, total, rows, .. } => (read, total, rows),
             other => return Err(unexpected(&other)),

@@ -79,6 +79,10 @@ pub fn defers<'a>(out: &mut Vec<u8>, defers: impl Iterator<Item = &'a Defer>, in
         let at = d.statement.as_ref().unwrap_or(&d.at);
         let on = d.receiver.map_or(String::new(), |r| format!(" on {r}"));
         let name = printable_str(&d.function, 300);
+        let with: Vec<String> = d.captures.iter().map(|(n, v)| format!("{n} = {v}")).collect();
+        let with =
+            if d.receiver.is_some() || with.is_empty() { String::new() } else { format!(" ({})", with.join(", ")) };
+        let on = printable_str(&(on + &with), 200);
         let _vec = writeln!(out, "{:indent$}defer {name}{on}  {}:{}", "", printable_str(at.base_file(), 200), at.line);
     }
 }

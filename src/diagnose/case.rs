@@ -15,9 +15,11 @@ use crate::model::{
     CycleStep, Evidence, Finding, FindingClass, FindingKind, Location, Severity, WaitKind, WaitObject, WaitOn,
 };
 use rustc_hash::FxHasher;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A target at a moment.
 pub struct Target<'a> {
@@ -55,31 +57,51 @@ pub struct Analysis<'a> {
     pub collector: Option<Collector>,
 }
 
-/// Passes over a target that runs: a reference that moves while the heap is walked can be missed once, hardly twice.
-const PASSES: usize = 2;
+/// Passes over a target that runs: a reference that moves while the heap is walked can be missed once, seldom twice (five times in
+/// ten thousand looks at a program in constant motion), hardly three times.
+const PASSES: usize = 3;
+/// Between passes, and before the last look at those that are said to be stuck: who is not has moved by then.
+const PAUSE: Duration = Duration::from_millis(5);
 
 impl<'a> Analysis<'a> {
     /// Looks, walks the heap, builds the graph, finds causes.
     pub fn make(t: &Target<'a>, no_heap: bool, heap_limit: u64) -> Result<Analysis<'a>, MemoryError> {
         let mut a = Self::pass(t, no_heap, heap_limit)?;
+        a.conclude();
         for _ in 1..PASSES {
-            let doubt = !a.look.still && a.reach.as_ref().is_some_and(|r| r.leaked.contains(&true));
-            if !doubt {
+            if a.look.still || a.causes.is_empty() {
                 break;
             }
             // What was found must be found again, in goroutines that have not moved since.
+            std::thread::sleep(PAUSE);
             let again = Self::pass(t, no_heap, heap_limit)?;
-            a.confirm(&again);
+            match again.look.still {
+                true => a = again,
+                false => a.confirm(&again),
+            }
+            a.conclude();
         }
-        a.graph = Graph::build(&a.look, a.reach.as_ref().zip(a.heap.as_ref().ok()));
+        // Proof without stillness rests on the members alone.
+        let proven = |c: &Cause| c.class == FindingClass::Proof && !c.cycle.is_empty();
+        if !a.look.still && a.causes.iter().any(proven) {
+            std::thread::sleep(PAUSE);
+            let mut causes = std::mem::take(&mut a.causes);
+            causes.retain(|c| !proven(c) || c.cycle.iter().all(|s| a.look.unmoved(s.0)));
+            a.causes = causes;
+        }
+        Ok(a)
+    }
+
+    /// Graph and causes of what was seen.
+    fn conclude(&mut self) {
+        self.graph = Graph::build(&self.look, self.reach.as_ref().zip(self.heap.as_ref().ok()));
         let alone = |who: u32, object: u32| {
-            let (Some(reach), Ok(heap)) = (&a.reach, &a.heap) else { return false };
-            let addr = a.graph.objects[object as usize].on.addr;
+            let (Some(reach), Ok(heap)) = (&self.reach, &self.heap) else { return false };
+            let addr = self.graph.objects[object as usize].on.addr;
             addr.is_some_and(|at| reach.referrers_of(heap, at).iter().all(|r| r.0 == who))
         };
-        a.causes = causes(&a.look, &a.graph, a.reach.as_ref(), a.look.still, &alone);
-        super::context::name_causes(&a.look, &mut a.causes);
-        Ok(a)
+        self.causes = causes(&self.look, &self.graph, self.reach.as_ref(), self.look.still, &alone);
+        super::context::name_causes(&self.look, &mut self.causes);
     }
 
     fn pass(t: &Target<'a>, no_heap: bool, limit: u64) -> Result<Analysis<'a>, MemoryError> {
@@ -122,13 +144,15 @@ impl<'a> Analysis<'a> {
 
     /// Keeps of what was found what a second pass found, too.
     fn confirm(&mut self, again: &Analysis<'_>) {
-        let Some(reach) = &mut self.reach else { return };
+        let mut reach = self.reach.as_mut();
         for (i, s) in self.look.seen.iter_mut().enumerate() {
             let j = again.look.seen.binary_search_by_key(&s.g.goid, |x| x.g.goid).ok();
             let other = j.map(|j| &again.look.seen[j]);
-            s.stable &= other.is_some_and(|o| o.stable && o.g.same_wait(&s.g) && o.found.sudogs == s.found.sudogs);
-            let leaked_again = j.is_some_and(|j| again.reach.as_ref().is_some_and(|r| r.leaked[j]));
-            reach.leaked[i] &= s.stable && leaked_again;
+            s.stable &= other.is_some_and(|o| o.stable && o.same(s));
+            if let Some(reach) = &mut reach {
+                let leaked_again = j.is_some_and(|j| again.reach.as_ref().is_some_and(|r| r.leaked[j]));
+                reach.leaked[i] &= s.stable && leaked_again;
+            }
         }
     }
 }
@@ -143,6 +167,8 @@ pub struct Case<'a> {
     pub history: &'a History,
     /// Goroutine ids listed in a finding, at most.
     pub listed: usize,
+    /// Names of objects.
+    names: OnceCell<Option<Names<'a>>>,
 }
 
 /// A finding being written.
@@ -169,7 +195,11 @@ pub struct Draft {
     pub next: Vec<String>,
 }
 
-impl Case<'_> {
+impl<'a> Case<'a> {
+    /// For detectors to look at.
+    pub fn new(target: &'a Target<'a>, a: &'a Analysis<'a>, history: &'a History, listed: usize) -> Case<'a> {
+        Case { target, a, history, listed, names: OnceCell::new() }
+    }
     /// The causes of one kind.
     pub fn causes(&self, kind: FindingKind) -> impl Iterator<Item = &Cause> {
         self.a.causes.iter().filter(move |c| c.kind == kind)
@@ -210,7 +240,7 @@ impl Case<'_> {
     }
     /// An object as it is shown, named with the help of a goroutine that waits for it.
     pub fn object(&self, on: &WaitOn, waiter: Option<u32>) -> WaitObject {
-        let names = Names::new(self.target.rt, self.target.mem);
+        let names = self.names.get_or_init(|| Names::new(self.target.rt, self.target.mem));
         let s = waiter.map(|w| &self.a.look.seen[w as usize]);
         super::shown::object(on, names.as_ref().and_then(|n| n.of(on.addr?, s.map(|s| s.g.addr))))
     }
@@ -326,7 +356,9 @@ impl Case<'_> {
             (FindingClass::Proof, false) => {
                 "nothing that can run reaches it: precise walk of the heap, during which nothing ran".into()
             }
-            _ => "nothing that can run was seen to reach it, in two walks of the heap while the program ran (a snapshot proves it)".into(),
+            _ => format!(
+                "nothing that can run was seen to reach it, in {PASSES} walks of the heap while the program ran (a snapshot proves it)"
+            ),
         }
     }
 }

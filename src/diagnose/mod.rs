@@ -47,7 +47,7 @@ pub fn diagnose(
     let heap = analysis.heap.as_ref();
     let walked = heap.ok().map(|h| analysis.reach.as_ref().map_or((u64::from(h.slots()), 0), |r| r.live));
     history.add(target, &analysis);
-    let case = Case { target, a: &analysis, history, listed: options.listed };
+    let case = Case::new(target, &analysis, history, options.listed);
     let mut findings: Vec<Finding> = Vec::new();
     let mut runs = Vec::new();
     for d in DETECTORS {

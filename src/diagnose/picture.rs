@@ -8,6 +8,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Ids named of a folded node.
 const IDS: usize = 16;
+/// Objects of a whole graph that get names.
+const NAMED: usize = 500;
 
 /// Which part, and how.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,8 +24,8 @@ pub struct PictureOptions {
     pub limit: usize,
 }
 
-struct Builder<'c> {
-    c: &'c Case<'c>,
+struct Builder<'c, 'a> {
+    c: &'c Case<'a>,
     options: PictureOptions,
     graph: WaitGraph,
     goroutines: FxHashMap<u32, u32>,
@@ -75,7 +77,7 @@ pub fn picture(c: &Case<'_>, options: PictureOptions) -> WaitGraph {
     b.graph
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     /// Objects that can be come to from a goroutine along edges, in any direction, a few steps far.
     fn connected(&self, id: GoroutineId) -> FxHashSet<u32> {
         const STEPS: usize = 6;
@@ -137,9 +139,9 @@ impl Builder<'_> {
         let node = self.graph.nodes.len() as u32;
         self.objects.insert(n, node);
         // Names cost time: only where somebody will look at them.
-        let shown = match self.options.limit {
-            0 => super::shown::object(&o.on, None),
-            _ => c.graph_object(n),
+        let shown = match self.options.limit == 0 && c.a.graph.objects.len() > NAMED {
+            true => super::shown::object(&o.on, None),
+            false => c.graph_object(n),
         };
         self.graph.nodes.push(WaitNode::Object(shown));
         let special =

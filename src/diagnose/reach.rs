@@ -6,7 +6,7 @@
 use super::look::{Look, Seen};
 use crate::base::LoadAddr;
 use crate::heap::{Heap, Marker, ObjectId};
-use crate::model::WaitKind;
+use crate::model::{WaitKind, WaitOn};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Is a wait one of those that only another goroutine can end?
@@ -15,9 +15,14 @@ pub fn depends(kind: WaitKind) -> bool {
     matches!(kind, Chan | Select | Mutex | Rwmutex | Waitgroup | Cond | Once)
 }
 
+/// Will a timer end the wait?
+pub fn timed(on: &WaitOn) -> bool {
+    on.detail.as_deref().is_some_and(|d| d.starts_with("timer"))
+}
+
 /// A goroutine whose wait only another goroutine can end, with the objects that would.
 pub fn candidate(s: &Seen) -> bool {
-    s.stable && !s.system && !s.found.on.is_empty() && s.found.on.iter().all(|o| depends(o.kind))
+    s.stable && !s.system && !s.found.on.is_empty() && s.found.on.iter().all(|o| depends(o.kind) && !timed(o))
 }
 
 /// What reachability says.
@@ -65,6 +70,10 @@ impl Reach {
         let mut leaked: Vec<bool> = look.seen.iter().map(candidate).collect();
         for (s, _) in look.seen.iter().zip(&leaked).filter(|(_, c)| !**c) {
             add(&mut m, s);
+        }
+        for o in &look.others {
+            m.add_contents(o.g.0);
+            o.words.iter().for_each(|w| m.add(*w));
         }
         m.drain();
         loop {

@@ -5,6 +5,8 @@ use crate::goruntime::value::{FrameScope, Reader, ValueRef};
 use crate::goruntime::{GoRuntime, StackStart};
 use crate::model::{WaitKind, WaitObject, WaitOn};
 use crate::symbols::dwarf::{GoType, TypeKind};
+use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 
 /// Frames whose variables are looked through.
 const FRAMES: usize = 12;
@@ -37,12 +39,13 @@ pub fn object_name(o: &WaitObject) -> String {
 /// Finds names; only with DWARF.
 pub struct Names<'a> {
     reader: Reader<'a>,
+    words: OnceCell<FxHashMap<u64, LoadAddr>>,
 }
 
 impl<'a> Names<'a> {
     /// For one program.
     pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory) -> Option<Names<'a>> {
-        Reader::new(rt, mem).map(|reader| Names { reader })
+        Reader::new(rt, mem).map(|reader| Names { reader, words: OnceCell::new() })
     }
 
     /// Name of what is at an address: a package variable (or a field of one), or what a variable in a frame of `g` leads to.
@@ -50,25 +53,15 @@ impl<'a> Names<'a> {
         self.global(addr).or_else(|| self.local(addr, g?))
     }
 
+    /// A package variable that it is inside of, or that leads to it.
     fn global(&self, addr: LoadAddr) -> Option<String> {
         let rt = self.reader.rt;
-        let file = rt.bias().to_file(addr);
-        let module = rt.symbols().moduledata()?;
-        let direct = module.is_data(file);
-        for (name, off) in self.reader.dwarf.variables() {
-            if name.starts_with("runtime.") {
-                continue;
-            }
-            let Some(v) = self.reader.global(name, off) else { continue };
-            if direct {
-                if let Some(path) = self.inside(&v.ty, v.place.addr, addr) {
-                    return Some(format!("{name}{path}"));
-                }
-            } else if let Some(path) = self.leads(&v, addr) {
-                return Some(format!("{name}{path}"));
-            }
+        if let Some((v, off)) = rt.package_variable_at(addr) {
+            return Some(format!("{}{}", v.name, self.path(&v.ty, off, 0)?)).filter(|n| !n.starts_with("runtime."));
         }
-        None
+        let words = self.words.get_or_init(|| rt.package_words(self.reader.mem));
+        let (v, off) = rt.package_variable_at(*words.get(&addr.0)?)?;
+        Some(format!("{}{}", v.name, self.path(&v.ty, off, 0)?)).filter(|n| !n.starts_with("runtime."))
     }
 
     /// Path of fields from a value at `base` to `addr`, if it is inside.

@@ -95,7 +95,7 @@ impl Engine {
         };
         let walked = walked.ok()?;
         let shown = walked.origin.iter().rposition(|o| o.0 == 0)?;
-        let first = walked.stack.frames.get(shown)?.defers.first()?;
+        let first = walked.stack.frames.get(shown)?.defers.iter().find(|d| !d.at.pc.is_nil())?;
         let f = self.sym.function_at(self.bias.to_file(first.at.pc))?;
         Some(self.bias.to_load(f.entry))
     }

@@ -7,11 +7,14 @@ use crate::base::{Cursor, LoadAddr, Memory};
 use crate::model::Defer;
 use crate::symbols::Function;
 use crate::symbols::pclntab::funcdata;
+use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, OpAccess, Register};
 
 /// Records taken from one goroutine's list; more means a damaged list.
 const MAX_RECORDS: usize = 10_000;
 /// Bits of an open-coded function.
 const MAX_OPEN: u64 = 8;
+/// Name of a nil func.
+const NIL: &str = "nil";
 /// Value of a range-over-func list that takes no more.
 const CLOSED: u64 = 1;
 
@@ -39,7 +42,7 @@ impl GoRuntime {
         for p in self.pending_defers(mem, g, &out.raw) {
             let raw = p.defer.frame;
             let Some(shown) = out.origin.iter().rposition(|o| o.0 == raw) else { continue };
-            let captures = self.capture_texts(mem, p.func);
+            let captures = if p.func.is_nil() { Vec::new() } else { self.capture_texts(mem, p.func) };
             out.stack.frames[shown].defers.push(Defer { frame: shown as u32, captures, ..p.defer });
         }
     }
@@ -81,7 +84,8 @@ impl GoRuntime {
             };
             let flag = |o: Option<u64>| o.and_then(|o| b.get(o as usize)).is_some_and(|v| *v != 0);
             // During a panic 1.21 makes records for open-coded frames; those are read from the frame.
-            if !flag(l.open_defer) {
+            // And what a panic has begun to run stays in its list until it is done.
+            if !flag(l.open_defer) && !flag(l.started) {
                 let head = l.head.filter(|_| flag(l.rangefunc)).and_then(|o| mem.read_ptr(LoadAddr(w(o))).ok());
                 out.push(Record { sp: LoadAddr(w(l.sp)), pc: LoadAddr(w(l.pc)), func: LoadAddr(w(l.func)), head });
             }
@@ -130,19 +134,29 @@ impl GoRuntime {
         pc: Option<LoadAddr>,
         open_coded: bool,
     ) -> Option<PendingDefer> {
+        let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
         if func.is_nil() {
-            return None;
+            // `defer f()` of a nil f: it panics when its turn comes.
+            let defer = Defer { function: NIL.into(), statement, open_coded, ..Defer::default() };
+            return Some(PendingDefer { defer, func });
         }
         let code = mem.read_ptr(func).ok()?;
         let info = self.pcs().get(code, true)?;
         let outer = info.frames.last()?;
         let inner = self.unwrap(info.function);
         let captures = inner.is_some() || outer.at.function.ends_with("-fm");
-        let receiver = if captures { mem.read_ptr(func.add(8)).ok() } else { None };
-        let at = inner.unwrap_or_else(|| outer.at.clone());
-        let statement = pc.and_then(|pc| Some(self.pcs().get(pc, false)?.frames.first()?.at.clone()));
+        let mut receiver = if captures { mem.read_ptr(func.add(8)).ok() } else { None };
+        let mut at = inner.unwrap_or_else(|| outer.at.clone());
+        if !captures
+            && self.is_wrapper(info.function)
+            && let Some((target, first)) = super::wrapper::called(self, mem, info.function, func)
+        {
+            (at, receiver) = (self.entry_of(target)?, first);
+        }
         let function = at.function.strip_suffix("-fm").unwrap_or(&at.function).to_string();
-        let recovers = self.calls_recover(info.function);
+        // Behind a wrapper it is the function that it calls.
+        let called = self.symbols().function_at(self.bias().to_file(at.pc)).unwrap_or(info.function);
+        let recovers = self.calls_recover(info.function) || self.calls_recover(called);
         let defer = Defer { function, at, statement, receiver, open_coded, recovers, ..Defer::default() };
         Some(PendingDefer { defer, func })
     }
@@ -155,16 +169,43 @@ impl GoRuntime {
         super::entry::first_call(code, f.entry, is_recover).is_some()
     }
 
-    /// Captured variables of a func value as texts: names and types from DWARF where they are, else the words that follow the code
-    /// pointer up to the end of what the wrapper is known to hold.
+    /// Captured variables of a func value as texts: by DWARF where the compiler says where they are, else the words that the function
+    /// loads from its closure.
     fn capture_texts(&self, mem: &dyn Memory, func: LoadAddr) -> Vec<(String, String)> {
-        let Some(r) = super::value::Reader::new(self, mem) else { return Vec::new() };
-        r.captures_at(func)
-            .into_iter()
-            .map(|c| {
-                let v = r.variable(&c, super::value::Limits::default());
-                (c.name, v.value)
-            })
-            .collect()
+        if let Some(r) = super::value::Reader::new(self, mem) {
+            let named = r.captures_at(func);
+            if !named.is_empty() {
+                let text = |c: &super::value::ValueRef| r.variable(c, super::value::Limits::default()).value;
+                return named.iter().map(|c| (c.name.clone(), text(c))).collect();
+            }
+        }
+        let words = self.closure_words(mem, func).unwrap_or_default();
+        let text = |off: &u64| Some(format!("{:#x}", mem.read_u64(func.add(*off)).ok()?));
+        words.iter().enumerate().filter_map(|(i, off)| Some((format!("arg{i}"), text(off)?))).collect()
+    }
+
+    /// Offsets that a closure's code loads from its context register (DX) before it is used for something else.
+    fn closure_words(&self, mem: &dyn Memory, func: LoadAddr) -> Option<Vec<u64>> {
+        const MAX_OFFSET: u64 = 256;
+        let s = self.symbols();
+        let f = s.function_at(self.bias().to_file(mem.read_ptr(func).ok()?))?;
+        let code = s.text(f.entry, f.end.since(f.entry) as usize)?;
+        let mut words = Vec::new();
+        let mut info = InstructionInfoFactory::new();
+        for i in Decoder::with_ip(64, code, f.entry.0, DecoderOptions::NONE).iter() {
+            let off = i.memory_displacement64();
+            if i.memory_base() == Register::RDX && (8..=MAX_OFFSET).contains(&off) && !words.contains(&off) {
+                words.push(off);
+            }
+            let writes = |u: &iced_x86::UsedRegister| {
+                let w = matches!(u.access(), OpAccess::Write | OpAccess::ReadWrite | OpAccess::CondWrite);
+                w && u.register().full_register() == Register::RDX
+            };
+            if i.flow_control() == FlowControl::Call || info.info(&i).used_registers().iter().any(writes) {
+                break;
+            }
+        }
+        words.sort_unstable();
+        Some(words)
     }
 }

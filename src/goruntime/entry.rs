@@ -48,14 +48,19 @@ impl GoRuntime {
         Some(Entry { at, system: name.starts_with("runtime.") && !user, sometimes_user: cleanup })
     }
 
+    /// Did the compiler make it around a `go` or `defer` statement's call?
+    pub(super) fn is_wrapper(&self, f: Function) -> bool {
+        let s = self.symbols();
+        let name = s.function_name(f);
+        name.contains(".gowrap")
+            || name.contains(".deferwrap")
+            || (s.function_flags(f).wrapper && name.rsplit('.').next().is_some_and(is_closure))
+    }
+
     /// The function inside a `gowrap` or `deferwrap`: the one inlined into it, or the one it calls.
     pub fn unwrap(&self, f: Function) -> Option<Arc<Location>> {
         let s = self.symbols();
-        let name = s.function_name(f);
-        let made_by_compiler = name.contains(".gowrap")
-            || name.contains(".deferwrap")
-            || (s.function_flags(f).wrapper && name.rsplit('.').next().is_some_and(|b| b.starts_with("func")));
-        if !made_by_compiler {
+        if !self.is_wrapper(f) {
             return None;
         }
         if let Some(call) = s.inlined_calls_of_table(f).into_iter().next() {
@@ -72,7 +77,12 @@ impl GoRuntime {
         let target = first_call(s.text(f.entry, f.end.since(f.entry) as usize)?, f.entry, |t| {
             s.function_at(t).is_some_and(|g| !s.function_name(g).starts_with("runtime.morestack"))
         })?;
-        let g = s.function_at(target)?;
+        self.entry_of(s.function_at(target)?)
+    }
+
+    /// Where a function begins.
+    pub(super) fn entry_of(&self, g: Function) -> Option<Arc<Location>> {
+        let s = self.symbols();
         let rec = s.pclntab().record(g)?;
         Some(Arc::new(Location {
             function: s.function_name(g).to_string(),
@@ -81,6 +91,11 @@ impl GoRuntime {
             pc: self.bias().to_load(g.entry),
         }))
     }
+}
+
+/// Is the last part of a name that of a closure: `func1`, or `1` inside another one?
+fn is_closure(part: &str) -> bool {
+    part.starts_with("func") || (!part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// Target of the first direct call (or tail jump out of the function) that `wanted` accepts.

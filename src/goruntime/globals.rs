@@ -32,6 +32,10 @@ pub struct Globals {
     pub gc_controller: Option<LoadAddr>,
     /// 0 off, 1 mark, 2 mark termination.
     pub gcphase: Option<LoadAddr>,
+    /// First of the blocks of finalizers that are due (`*finblock`).
+    pub allfin: Option<LoadAddr>,
+    /// Cleanups that are due (`cleanupQueue`, since 1.25).
+    pub cleanups: Option<LoadAddr>,
 }
 
 /// How an instruction refers to a variable.
@@ -58,6 +62,8 @@ impl Globals {
             "runtime.memstats",
             "runtime.gcController",
             "runtime.gcphase",
+            "runtime.allfin",
+            "runtime.gcCleanups",
         ];
         let found = symbols.elf_symbols(&names);
         // `less` is the offset of the field that the instruction refers to.
@@ -80,6 +86,8 @@ impl Globals {
             memstats: pick(9, "runtime.gcTrigger.test", Ref::Any, 0, gc.map(|g| g.enablegc)),
             gc_controller: pick(10, "runtime.gcTrigger.test", Ref::Any, 3, gc.map(|g| g.gc_percent)),
             gcphase: pick(11, "runtime.gcTrigger.test", Ref::Any, 2, Some(0)),
+            allfin: pick(12, "runtime.markroot", Ref::Load, 2, Some(0)),
+            cleanups: pick(13, "runtime.markroot", Ref::Load, 3, heap.and_then(|h| h.cleanup_blocks)),
         })
     }
 }

@@ -20,6 +20,7 @@ pub mod sched;
 pub mod stack;
 pub mod unwind;
 pub mod value;
+mod wrapper;
 
 pub use g::{CurrentG, G};
 pub use goroutines::{GoroutineList, ListOptions};
@@ -64,6 +65,7 @@ pub struct GoRuntime {
     entries: entry::EntryCache,
     /// Goroutines found otherwise, where the runtime's own list cannot be read.
     found: Option<Vec<u64>>,
+    packages: std::sync::OnceLock<Vec<value::packages::PackageVariable>>,
 }
 
 impl GoRuntime {
@@ -81,6 +83,7 @@ impl GoRuntime {
             cache,
             wait_reasons,
             entries: entry::EntryCache::default(),
+            packages: std::sync::OnceLock::new(),
             found: None,
         })
     }

@@ -69,9 +69,19 @@ impl<'a> StackScanner<'a> {
     /// Calls `f` for every live pointer word of a goroutine's stack. `regs`: of the thread that runs it, where they are known.
     /// Returns the frames that it walked.
     pub fn scan(&mut self, g: &G, regs: Option<&Registers>, f: &mut impl FnMut(StackWords)) -> Vec<RawFrame> {
+        self.scan_printed(g, regs, f).0
+    }
+
+    /// As [`StackScanner::scan`], with a hash of the stack that was read.
+    pub fn scan_printed(
+        &mut self,
+        g: &G,
+        regs: Option<&Registers>,
+        f: &mut impl FnMut(StackWords),
+    ) -> (Vec<RawFrame>, u64) {
         let len = g.stack_hi.saturating_sub(g.stack_lo);
         if len == 0 || len > MAX_STACK {
-            return Vec::new();
+            return Default::default();
         }
         let (start, from) = match (regs, g.parked_at()) {
             (Some(r), _) => {
@@ -85,18 +95,19 @@ impl<'a> StackScanner<'a> {
             // Running, and nobody knows where: all of the stack.
             (None, None) => (Start::default(), g.stack_lo),
         };
-        let Some(bytes) = self.stack_bytes(from, g.stack_hi) else { return Vec::new() };
+        let Some(bytes) = self.stack_bytes(from, g.stack_hi) else { return Default::default() };
+        let print = hash(&bytes);
         let stack = Bytes { base: from, bytes: &bytes };
         if start.pc.is_nil() || !g.panics.is_nil() {
             stack.all(from, g.stack_hi, 0, f);
             if start.pc.is_nil() {
-                return Vec::new();
+                return (Vec::new(), print);
             }
         }
         let walk = Unwinder::new(self.mem, self.rt.pcs(), self.rt.layout(), Some(*g), start);
         let raw = walk.with_window(LoadAddr(from), &bytes).run(MAX_FRAMES);
         if !g.panics.is_nil() {
-            return raw.frames; // all was read above: frames that a panic has left behind have no reliable maps
+            return (raw.frames, print); // all was read above: frames that a panic has left behind have no reliable maps
         }
         let mut objects: Vec<(u64, StackObject, u32)> = Vec::new();
         let mut on_stack: Vec<(u64, u32)> = Vec::new();
@@ -141,7 +152,7 @@ impl<'a> StackScanner<'a> {
             }
         }
         // The walk broke off: what is left may hold anything.
-        if raw.more || !raw.problems.is_empty() {
+        if raw.more || !raw.problems.is_empty() || !raw.frames.iter().any(|f| !f.system_stack) {
             stack.all(end, hi, raw.frames.len() as u32, &mut |w| tell(w, &mut on_stack));
         }
         // The defer records' closures are reached through g._defer; objects on the stack through pointers to them.
@@ -159,7 +170,7 @@ impl<'a> StackScanner<'a> {
                 None => stack.all(*at, at + o.ptr_bytes, *n, &mut |w| tell(w, &mut on_stack)),
             }
         }
-        raw.frames
+        (raw.frames, print)
     }
 
     fn stack_bytes(&self, from: u64, to: u64) -> Option<std::borrow::Cow<'a, [u8]>> {
@@ -242,6 +253,12 @@ impl<'a> StackScanner<'a> {
         let at = self.rt.bias().to_load(m.addr).add(l.module_rodata);
         Some(self.rt.bias().to_file(self.mem.read_ptr(at).ok()?))
     }
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut h = rustc_hash::FxHasher::default();
+    std::hash::Hasher::write(&mut h, bytes);
+    std::hash::Hasher::finish(&h)
 }
 
 /// One bitmap of a `stackmap` {n i32, nbit i32, bits}.

@@ -115,6 +115,8 @@ pub struct Marker<'h, 'a> {
     /// Objects whose referrers are wanted.
     interest: FxHashSet<ObjectId>,
     met: Vec<Met>,
+    /// Weak pointers whose handle was not reached yet: handle, object.
+    weak: Vec<(u64, u64)>,
     /// All references from objects marked since recording began, if it did.
     recorded: Option<Vec<(ObjectId, ObjectId)>>,
     marked: u64,
@@ -132,6 +134,7 @@ impl<'h, 'a> Marker<'h, 'a> {
             tiny: FxHashMap::default(),
             interest: FxHashSet::default(),
             met: Vec::new(),
+            weak: heap.weak(),
             recorded: None,
             marked: 0,
             bytes: 0,
@@ -240,7 +243,7 @@ impl<'h, 'a> Marker<'h, 'a> {
     }
 
     /// Follows all that was added. Long lists make few objects at a time: those are followed by one worker, deep first.
-    pub fn drain(&mut self) {
+    fn follow(&mut self) {
         while !self.work.is_empty() {
             let work = std::mem::take(&mut self.work);
             let m = self.shared();
@@ -253,6 +256,24 @@ impl<'h, 'a> Marker<'h, 'a> {
             };
             for p in parts {
                 self.take(p);
+            }
+        }
+    }
+
+    /// Follows all that was added, through weak pointers too: who has one can make a strong one of it.
+    pub fn drain(&mut self) {
+        loop {
+            self.follow();
+            let weak = std::mem::take(&mut self.weak);
+            let before = weak.len();
+            for (handle, object) in weak {
+                match self.object(handle).is_none_or(|h| self.is_marked(h)) {
+                    true => self.add(object),
+                    false => self.weak.push((handle, object)),
+                }
+            }
+            if self.weak.len() == before {
+                return;
             }
         }
     }

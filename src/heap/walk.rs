@@ -58,11 +58,10 @@ impl<'a> HeapWalk<'a> {
             live: (0, 0),
         };
         let mut queue: VecDeque<u32> = VecDeque::new();
-        let globals = w.global_types();
         let mut site_of: FxHashMap<String, u32> = FxHashMap::default();
         for r in w.heap.roots() {
             let (name, ty) = match r.kind {
-                RootKind::Global => w.global(&globals, r.at),
+                RootKind::Global => w.global(r.at),
                 RootKind::Special => ("finalizers".to_string(), 0),
             };
             let source = match r.kind {
@@ -111,30 +110,13 @@ impl<'a> HeapWalk<'a> {
         n
     }
 
-    /// Package variables by address, with their types.
-    fn global_types(&mut self) -> Vec<(u64, u64, String, TypeId)> {
-        let Some(r) = Reader::new(self.heap.rt, self.heap.mem) else { return Vec::new() };
-        let mut out: Vec<(u64, u64, String, TypeId)> = Vec::new();
-        for (name, off) in r.dwarf.variables() {
-            if let Some(v) = r.global(name, off).filter(|v| v.place.in_memory()) {
-                let id = self.types.of(&v.ty);
-                out.push((v.place.addr.0, v.ty.size, name.to_string(), id));
-            }
-        }
-        out.sort_unstable_by_key(|g| g.0);
-        out
-    }
-
     /// Name of the package variable at an address, and the type that its word there points to.
-    fn global(&mut self, globals: &[(u64, u64, String, TypeId)], at: LoadAddr) -> (String, TypeId) {
-        let i = globals.partition_point(|g| g.0 <= at.0);
-        let Some((start, size, name, id)) = i.checked_sub(1).map(|i| &globals[i]) else { return Default::default() };
-        if at.0 >= start + size.max(&1) {
-            return Default::default();
-        }
-        let leads = self.types.leads(*id, at.0 - start).cloned();
+    fn global(&mut self, at: LoadAddr) -> (String, TypeId) {
+        let Some((v, off)) = self.heap.rt.package_variable_at(at) else { return Default::default() };
+        let (name, id) = (v.name.clone(), self.types.of(&v.ty));
+        let leads = self.types.leads(id, off).cloned();
         let before = self.heap.mem.read_u64(at.offset(-8)).unwrap_or(0);
-        (name.clone(), self.target(leads, before))
+        (name, self.target(leads, before))
     }
 
     /// The type that a word leads to; `before` is the word in front of it.
@@ -372,14 +354,7 @@ impl<'a> HeapWalk<'a> {
     fn source_step(&self, i: usize) -> RefStep {
         match &self.sources[i] {
             Source::Global(addr) => {
-                let r = Reader::new(self.heap.rt, self.heap.mem);
-                let name = r.and_then(|r| {
-                    r.dwarf.variables().find_map(|(name, off)| {
-                        let v = r.global(name, off)?;
-                        let inside = addr.0 >= v.place.addr.0 && addr.0 < v.place.addr.0 + v.ty.size.max(1);
-                        inside.then(|| name.to_string())
-                    })
-                });
+                let name = self.heap.rt.package_variable_at(*addr).map(|(v, _)| v.name.clone());
                 RefStep::Global { name: name.unwrap_or_else(|| format!("package variable at {addr}")), addr: *addr }
             }
             Source::Special(addr) => RefStep::Special { what: "finalizer or cleanup".into(), addr: *addr },

@@ -274,6 +274,7 @@ impl GoroutineList {
                 count,
                 stack: 0,
                 defers: false,
+                names: false,
             }),
         })
     }

@@ -375,6 +375,14 @@ impl Session {
             || self.pending.values().any(|p| p.generation == self.generation && same(&p.purpose))
     }
 
+    /// The file that was opened, if it was one.
+    pub fn opened_file(&self) -> String {
+        match &self.start.target {
+            Some(TargetSpec::File { path, .. }) => path.display().to_string(),
+            _ => String::new(),
+        }
+    }
+
     /// Shows a message and logs it.
     pub fn say(&mut self, tone: Tone, text: &str) {
         let level = match tone {

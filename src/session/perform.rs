@@ -4,7 +4,7 @@ use super::{Action, BreakpointEdit, FrameMove, Needs, Purpose, RunState, Session
 use crate::backend::protocol::{FrameRef, LoadLimits, Request, ResumeKind};
 use crate::base::GoroutineId;
 use crate::goruntime::pcinfo::is_plumbing;
-use crate::model::{BreakpointPlace, BreakpointSpec, Frame, Location};
+use crate::model::{BreakpointPlace, BreakpointSpec, Defer, Frame, Location};
 use std::sync::Arc;
 
 impl Session {
@@ -242,7 +242,9 @@ impl Session {
         let Some((Ok(stack), true)) = self.stack_of(g) else {
             return self.say(Tone::Warn, "the stack of the stopped goroutine is not here yet");
         };
-        let Some(d) = stack.frames.iter().flat_map(|f| &f.defers).next() else {
+        // A nil func has no place to run to: it panics, and the next one runs.
+        let runs = |d: &&Defer| !(d.at.pc.is_nil() && d.function == "nil");
+        let Some(d) = stack.frames.iter().flat_map(|f| &f.defers).find(runs) else {
             return self.say(Tone::Note, "no deferred call is pending on this goroutine");
         };
         let to = if d.function.is_empty() { format!("*{}", d.at.pc) } else { d.function.clone() };

@@ -182,14 +182,16 @@ impl App {
         pen.skip(1);
         match &s.target {
             Some(t) => {
-                let name = t.exe.rsplit('/').next().unwrap_or(&t.exe);
+                // A dump knows no program: the file that was opened.
+                let path = if t.exe.is_empty() { s.opened_file() } else { t.exe.clone() };
+                let name = path.rsplit('/').next().unwrap_or(&path);
                 pen.put(&printable_str(name, 30), look.style("title.focus"));
                 if let Some(pid) = t.pid {
                     pen.put(&format!("  pid {pid}"), Style::default());
                 }
                 let go = t.go.split([' ', '-']).next().unwrap_or("");
                 pen.put(&format!("  {}", printable_str(go, 20)), Style::default());
-                if wide {
+                if wide && !t.arch.is_empty() {
                     pen.put(&format!(" linux/{}", t.arch), Style::default());
                 }
                 let build = match (t.stripped, t.optimised) {

@@ -1,7 +1,7 @@
 //! Who holds a lock. Go's locks record no owner; stacks tell it: a pending deferred call that will unlock it, or a frame that stands
 //! between locking and unlocking.
 
-use super::lockflow::{Frame, Known, LockFlow, Mode, locks};
+use super::lockflow::{Frame, Known, LockFlow, Mode, lets_go, locks};
 use crate::base::{LoadAddr, Memory};
 use crate::goruntime::unwind::RawFrame;
 use crate::goruntime::{G, GoRuntime};
@@ -32,6 +32,8 @@ pub struct WillDo {
     pub frame: u32,
 }
 
+/// A lock that was let go.
+type LetGo = (Mode, Option<LoadAddr>);
 /// By function, and whether it was analysed although it has nothing to do with locks.
 type Flows = FxHashMap<(u32, bool), Option<Arc<LockFlow>>>;
 
@@ -61,18 +63,21 @@ impl<'a> Holders<'a> {
     /// Locks that a goroutine holds, and WaitGroups that it will finish, by its frames and pending deferred calls. `wanted` is the lock
     /// that it waits for.
     pub fn of(&self, g: &G, frames: &[RawFrame], wanted: Option<LoadAddr>) -> (Vec<Hold>, Vec<WillDo>) {
-        let mut holds = self.by_frames(frames, wanted);
+        let (mut holds, freed) = self.by_frames(frames, wanted);
         let mut will = Vec::new();
         // The frame that waits in Lock.
         let waiting = frames.iter().position(|f| !self.is_plumbing(f)).unwrap_or(0) as u32;
         for p in self.rt.pending_defers(self.mem, g, frames) {
             let frame = p.defer.frame;
             let mut add = |lock: LoadAddr, mode| {
+                let let_go = |l| freed.iter().any(|f| f.0 < frame && lets_go(&[f.1], mode, Some(l)));
                 if let Some(same) =
                     holds.iter_mut().find(|h| h.lock == Some(lock) && h.mode == mode && h.frame == frame)
                 {
                     same.evidence = Evidence::Defer;
-                } else if !(Some(lock) == wanted && frame == waiting) && self.may_hold(frames, frame, mode, lock) {
+                } else if !(let_go(lock) || Some(lock) == wanted && frame == waiting)
+                    && self.may_hold(frames, frame, mode, lock)
+                {
                     // Not when it may have been deferred before locking.
                     holds.push(Hold { lock: Some(lock), mode, evidence: Evidence::Defer, frame });
                 }
@@ -81,7 +86,7 @@ impl<'a> Holders<'a> {
                 ("sync.(*Mutex).Unlock" | "sync.(*RWMutex).Unlock" | "internal/sync.(*Mutex).Unlock", Some(m)) => {
                     add(m, Mode::Write);
                 }
-                ("sync.(*RWMutex).RUnlock", Some(m)) => add(m, Mode::Read),
+                ("sync.(*RWMutex).RUnlock" | "sync.(*rlocker).Unlock", Some(m)) => add(m, Mode::Read),
                 ("sync.(*WaitGroup).Done", Some(w)) => will.push(WillDo { object: w, frame }),
                 (name, _) if name.contains(".deferwrap") => {
                     if let Some((lock, mode)) = self.through_interface(p.func) {
@@ -116,8 +121,10 @@ impl<'a> Holders<'a> {
         flow.may_hold(self.rt.bias().to_file(f.pc), mode, lock, &frame)
     }
 
-    fn by_frames(&self, frames: &[RawFrame], wanted: Option<LoadAddr>) -> Vec<Hold> {
+    /// Locks held by frames; and what each frame has let go of its callers' locks: frame, how, which.
+    fn by_frames(&self, frames: &[RawFrame], wanted: Option<LoadAddr>) -> (Vec<Hold>, Vec<(u32, LetGo)>) {
         let mut holds = Vec::new();
+        let mut freed: Vec<(u32, LetGo)> = Vec::new();
         let mut known: Vec<Known> = Vec::new();
         let mut innermost = true;
         for (n, f) in frames.iter().enumerate().filter(|(_, f)| !f.system_stack && !f.exact && !self.is_plumbing(f)) {
@@ -131,8 +138,12 @@ impl<'a> Holders<'a> {
             known = flow.knowledge(ret, &frame, &known, wanted.filter(|_| innermost));
             innermost = false;
             let mut held = flow.held_at(ret, &Frame { known: &known, ..frame });
+            held.retain(|h| !freed.iter().any(|f| lets_go(&[f.1], h.0, h.1)));
+            let locking = f.info.frames.iter().find(|l| locks(&l.at.function));
+            let let_go = flow.freed_at(ret, &Frame { known: &known, ..frame }, locking.is_some());
+            freed.extend(let_go.into_iter().map(|x| (n as u32, x)));
             // It waits inside an inlined Lock, whose fast path stands before this call: that one it does not hold yet.
-            if let Some(last) = f.info.frames.iter().find(|l| locks(&l.at.function)) {
+            if let Some(last) = locking {
                 let mode = if last.at.function.ends_with("RLock") { Mode::Read } else { Mode::Write };
                 let its = held.iter().position(|h| h.0 == mode && h.1.is_some() && h.1 == wanted);
                 if let Some(i) = its.or_else(|| held.iter().rposition(|h| h.0 == mode && h.1.is_none())) {
@@ -142,7 +153,7 @@ impl<'a> Holders<'a> {
             let hold = |(mode, lock)| Hold { lock, mode, evidence: Evidence::Frame, frame: n as u32 };
             holds.extend(held.into_iter().map(hold));
         }
-        holds
+        (holds, freed)
     }
 
     /// The lock behind a deferred call through an interface (`defer c.L.Unlock()`): the wrapper holds the interface's two words.

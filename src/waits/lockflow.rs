@@ -5,82 +5,24 @@
 //! to it. Its address is kept as a symbol: loaded from where, passed in which register, in which stack slots since; what
 //! the frame's memory holds then gives the value.
 
+use super::lockstate::{LockEvent, State, Sym, number};
+pub use super::lockstate::{Mode, Value};
 use crate::base::{FileAddr, LoadAddr, LoadBias, Memory};
 use crate::symbols::{Function, Symbols};
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpAccess, OpKind, Register};
 use rustc_hash::FxHashMap;
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
 
 /// Larger functions are not analysed, bytes.
 const MAX_CODE: usize = 256 << 10;
 /// Visits of one block; a loop settles long before.
 const MAX_VISITS: u32 = 64;
-/// How often one lock may be held by one function.
-const MAX_TIMES: usize = 2;
+/// Calls into which it is followed whether they unlock a caller's lock.
+const CALL_DEPTH: u32 = 2;
 /// Loads through loads that are followed when a symbol is evaluated.
 const MAX_DEPTH: u32 = 6;
-
-/// How it is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mode {
-    /// `Lock`.
-    Write,
-    /// `RLock`.
-    Read,
-}
-
-/// What a symbol stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Sym {
-    /// Nothing: the offset is an address in the file.
-    File,
-    /// The frame's CFA.
-    Cfa,
-    /// What a register held at entry.
-    Entry(u8),
-    /// What the slot at this offset from the CFA held before it was written here.
-    Slot(i64),
-    /// The word that was loaded at this address of code.
-    Load(u64),
-    /// Some other result.
-    Made(u64, u8),
-}
-
-/// A symbol and what was added to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Value {
-    sym: Sym,
-    off: i64,
-}
-
-impl Value {
-    fn plus(self, n: i64) -> Value {
-        Value { off: self.off.wrapping_add(n), ..self }
-    }
-}
-
-/// State before an instruction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct State {
-    regs: [Option<Value>; 16],
-    slots: BTreeMap<i64, Value>,
-    /// Held on all paths; sorted.
-    held: Vec<(Mode, Option<Value>)>,
-    /// At a call: the lock that is being locked there.
-    wants: Option<Value>,
-    /// Held on some path.
-    may: std::collections::BTreeSet<(Mode, Option<Value>)>,
-}
-
-/// Something that happens to a lock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LockEvent {
-    /// Locks, or unlocks.
-    pub locks: bool,
-    /// How.
-    pub mode: Mode,
-    value: Option<Value>,
-}
 
 /// A function, analysed.
 #[derive(Debug, Default)]
@@ -93,7 +35,14 @@ pub struct LockFlow {
     unlocks: Vec<LockEvent>,
     /// Ways in which it locks something.
     locks: Vec<Mode>,
+    /// What it may have let go of its callers' locks when it returns.
+    freed: Freed,
 }
+
+/// Locks let go.
+type Freed = Vec<(Mode, Option<Value>)>;
+/// What functions let go, by their number.
+type Memo = RefCell<FxHashMap<u32, Rc<Freed>>>;
 
 /// What `sync`'s methods do, by their full name.
 fn method(name: &str) -> Option<(bool, Mode)> {
@@ -130,75 +79,34 @@ fn field_of(name: &str) -> i64 {
     if name.contains("RWMutex") { 16 } else { 0 }
 }
 
-fn number(r: Register) -> Option<usize> {
-    (r.is_gpr64() || r.is_gpr32()).then(|| r.number())
-}
-
-impl State {
-    fn reg(&self, r: Register) -> Option<Value> {
-        self.regs[number(r)?]
-    }
-    fn drop_slots(&mut self, off: i64, size: i64) {
-        self.slots.retain(|k, _| *k + 8 <= off || *k >= off + size);
-    }
-    fn event(&mut self, e: LockEvent) {
-        let key = (e.mode, e.value);
-        if e.locks {
-            self.may.insert(key);
-            if self.held.iter().filter(|h| **h == key).count() < MAX_TIMES {
-                let at = self.held.partition_point(|h| *h <= key);
-                self.held.insert(at, key);
-            }
-        } else if let Some(i) = self.held.iter().position(|h| *h == key) {
-            self.held.remove(i);
-            if !self.held.contains(&key) {
-                self.may.remove(&key);
-            }
-        } else if let Some(i) = self.held.iter().rposition(|h| h.0 == e.mode && (h.1.is_none() || e.value.is_none())) {
-            // Of two of which one is not known it may be the other's: not held for sure.
-            self.held.remove(i);
-        }
-    }
-    /// What both say.
-    fn meet(&self, o: &State) -> State {
-        let mut held = Vec::new();
-        let mut rest = o.held.clone();
-        for h in &self.held {
-            if let Some(i) = rest.iter().position(|x| x == h) {
-                rest.remove(i);
-                held.push(*h);
-            }
-        }
-        State {
-            regs: std::array::from_fn(|i| self.regs[i].filter(|v| o.regs[i] == Some(*v))),
-            slots: self.slots.iter().filter(|(k, v)| o.slots.get(k) == Some(v)).map(|(k, v)| (*k, *v)).collect(),
-            held,
-            wants: None,
-            may: self.may.union(&o.may).copied().collect(),
-        }
-    }
-}
-
 struct Analysis<'a> {
     s: &'a Symbols,
     f: Function,
     code: Vec<Instruction>,
     by_ip: FxHashMap<u64, usize>,
     flow: LockFlow,
+    /// Calls into which it is followed whether they unlock.
+    depth: u32,
+    memo: &'a Memo,
 }
 
 impl LockFlow {
     /// Analyses a function; none if nothing in it has to do with locks, unless `all` asks for it (what it hands on to its callees
     /// tells where its callers' locks are).
     pub fn of(s: &Symbols, f: Function, all: bool) -> Option<LockFlow> {
+        LockFlow::within(s, f, all, CALL_DEPTH, &Memo::default())
+    }
+
+    fn within(s: &Symbols, f: Function, all: bool, depth: u32, memo: &Memo) -> Option<LockFlow> {
         let bytes = s.text(f.entry, (f.end.since(f.entry) as usize).min(MAX_CODE + 1))?;
         if bytes.len() > MAX_CODE {
             return None;
         }
         let code: Vec<Instruction> = Decoder::with_ip(64, bytes, f.entry.0, DecoderOptions::NONE).iter().collect();
         let by_ip = code.iter().enumerate().map(|(i, x)| (x.ip(), i)).collect();
-        let mut a = Analysis { s, f, code, by_ip, flow: LockFlow::default() };
-        if !all && !a.code.iter().any(|i| a.what(i).is_some()) {
+        let mut a = Analysis { s, f, code, by_ip, flow: LockFlow::default(), depth, memo };
+        let own = a.code.iter().any(|i| a.what(i).is_some());
+        if !all && !own && (depth == CALL_DEPTH || depth == 0) {
             return None;
         }
         a.run();
@@ -240,7 +148,17 @@ impl LockFlow {
     /// Locks held when the call that returns to `ret` is under way: mode and address, where it can be told.
     pub fn held_at(&self, ret: FileAddr, frame: &Frame<'_>) -> Vec<(Mode, Option<LoadAddr>)> {
         let Some(state) = self.at_calls.get(&ret.0) else { return Vec::new() };
-        state.held.iter().map(|(m, v)| (*m, v.and_then(|v| self.eval(v, state, frame, 0)))).collect()
+        let freed = self.freed_at(ret, frame, false);
+        let held = state.held.iter().map(|(m, v)| (*m, v.and_then(|v| self.eval(v, state, frame, 0))));
+        held.filter(|h| !lets_go(&freed, h.0, h.1)).collect()
+    }
+
+    /// Locks that were let go there on some path without having been locked here: a caller's, or one that has two names. `locking`: the
+    /// frame stands in the slow path of a lock that is inlined.
+    pub fn freed_at(&self, ret: FileAddr, frame: &Frame<'_>, locking: bool) -> Vec<(Mode, Option<LoadAddr>)> {
+        let Some(state) = self.at_calls.get(&ret.0) else { return Vec::new() };
+        let freed = state.freed.iter().chain(state.regained.iter().filter(|_| locking));
+        freed.map(|(m, v)| (*m, v.and_then(|v| self.eval(v, state, frame, 0)))).collect()
     }
 
     /// May a lock be held there, on some path? Yes, too, when that cannot be told.
@@ -293,6 +211,11 @@ impl LockFlow {
         };
         (base.0 != 0).then(|| base.offset(v.off))
     }
+}
+
+/// May a lock be one of those that were let go? One that is not known may be any.
+pub fn lets_go(freed: &[(Mode, Option<LoadAddr>)], mode: Mode, lock: Option<LoadAddr>) -> bool {
+    freed.iter().any(|f| f.0 == mode && (f.1.is_none() || lock.is_none() || f.1 == lock))
 }
 
 /// Memory of a frame.
@@ -447,6 +370,14 @@ impl Analysis<'_> {
                         next.push(i.near_branch_target());
                         break;
                     }
+                    FlowControl::Return => {
+                        for x in &st.freed {
+                            if !self.flow.freed.contains(x) {
+                                self.flow.freed.push(*x);
+                            }
+                        }
+                        break;
+                    }
                     _ => break,
                 }
             }
@@ -488,8 +419,19 @@ impl Analysis<'_> {
                 _ => None,
             };
             self.at_calls(st, i, wants);
+            if let Some(g) = target {
+                for (mode, value) in self.freed_by(g).iter() {
+                    let value = value.and_then(|v| match v.sym {
+                        Sym::Entry(r) => Some(st.regs.get(usize::from(r)).copied().flatten()?.plus(v.off)),
+                        Sym::File => Some(v),
+                        _ => None,
+                    });
+                    st.event(LockEvent { locks: false, mode: *mode, value });
+                }
+            }
         }
         if call {
+            st.regained = None;
             // No register survives a call, but the frame pointer.
             for n in (0..16).filter(|n| *n != 4 && *n != 5) {
                 st.regs[n] = Some(Value { sym: Sym::Made(i.ip(), n as u8), off: 0 });
@@ -497,6 +439,27 @@ impl Analysis<'_> {
             return;
         }
         self.moves(st, i);
+    }
+
+    /// What a function of the same package lets go of its callers' locks.
+    fn freed_by(&self, g: Function) -> Rc<Freed> {
+        let package = |f: Function| {
+            let name = self.s.function_name(f);
+            let path = name.rfind('/').map_or(0, |i| i + 1);
+            &name[..path + name[path..].find('.').unwrap_or(0)]
+        };
+        if self.depth == 0 || g.entry == self.f.entry || package(g) != package(self.f) {
+            return Rc::default();
+        }
+        if let Some(known) = self.memo.borrow().get(&g.index) {
+            return known.clone();
+        }
+        // Recursion meets this.
+        self.memo.borrow_mut().insert(g.index, Rc::default());
+        let flow = LockFlow::within(self.s, g, false, self.depth - 1, self.memo);
+        let freed = Rc::new(flow.map(|f| f.freed).unwrap_or_default());
+        self.memo.borrow_mut().insert(g.index, freed.clone());
+        freed
     }
 
     /// The last visit is the one that holds: states only lose facts.

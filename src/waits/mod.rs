@@ -10,6 +10,7 @@ pub mod holders;
 mod io;
 pub mod lock;
 pub mod lockflow;
+mod lockstate;
 mod other;
 mod semtable;
 mod syscall;

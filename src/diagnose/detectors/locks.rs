@@ -12,11 +12,12 @@ use std::collections::BTreeMap;
 /// Waiters from which on a slow holder is a convoy.
 const CONVOY: usize = 5;
 
+/// What cycles have in common that are one finding: class, places, evidence.
+type Alike = (FindingClass, Vec<u64>, Vec<Evidence>);
+
 /// Cycles at the same places are one finding: the first is drawn.
 fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> String, next: &str) -> Vec<Finding> {
-    // By class, places, and how the holds are known.
-    type Key = (FindingClass, Vec<u64>, Vec<Evidence>);
-    let mut groups: BTreeMap<Key, Vec<&Cause>> = BTreeMap::new();
+    let mut groups: BTreeMap<Alike, Vec<&Cause>> = BTreeMap::new();
     for x in c.causes(kind).filter(|x| !x.cycle.is_empty()) {
         let place = |m: &u32| c.target.list.place_key(c.a.look.seen[*m as usize].row).unwrap_or(0);
         let mut places: Vec<u64> = x.members.iter().map(place).collect();
@@ -33,7 +34,12 @@ fn cycles(c: &Case<'_>, kind: FindingKind, words: impl Fn(&Cause, &[String]) -> 
             let (steps, mut why) = c.cycle(x);
             let names = c.names(&x.objects);
             if x.class == FindingClass::Proof && x.cycle.iter().all(|s| s.2 != Evidence::Exclusion) {
-                why.push("none of them moved while it was looked at".into());
+                let how = if c.target.stopped {
+                    "they stood like that at the stop"
+                } else {
+                    "none of them moved while it was looked at"
+                };
+                why.push(how.into());
             } else {
                 why.push(c.unreachable(x.class));
             }

@@ -2,6 +2,7 @@
 
 use super::super::case::{Case, Draft};
 use super::super::shown::object_name;
+use super::channels::PATIENCE;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
 
 pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
@@ -22,12 +23,20 @@ pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         let mut why = vec![format!("{what} runs deferred calls, and one of them waits: {}", s.reason)];
         let i = i as u32;
         why.extend(held.iter().filter_map(|h| h.lock).map(|l| format!("it still holds {}", c.lock_name(l, i))));
-        let leaked = c.a.reach.as_ref().is_some_and(|r| r.leaked[i as usize]);
-        let state = if leaked { "is stuck" } else { "waits" };
+        // A deferred call that waits for a while is nothing yet: its wait must be one that cannot end, or last, or keep a lock.
+        let cause = c.a.causes.iter().find(|x| x.members.contains(&i) || x.victims.contains(&i));
+        let (class, severity, state) = match cause {
+            Some(x) if held.is_empty() => (x.class, Severity::Medium, "is stuck"),
+            Some(x) => (x.class, Severity::High, "is stuck"),
+            None if !held.is_empty() || c.waited(i).is_some_and(|ns| ns >= PATIENCE) => {
+                (FindingClass::Likely, Severity::Medium, "waits")
+            }
+            None => continue,
+        };
         out.push(c.finding(Draft {
             kind: FindingKind::PanicInFlight,
-            class: FindingClass::Proof,
-            severity: if held.is_empty() { Severity::Medium } else { Severity::High },
+            class,
+            severity,
             summary: format!("{what} {state} in a deferred call, {}", c.place_text(i)),
             object: s.found.on.first().map(|o| c.object(o, Some(i))),
             why: {

@@ -2,7 +2,6 @@
 
 use super::super::case::{Case, Draft};
 use crate::goruntime::g::status;
-use crate::goruntime::sched::Scheduler;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
 use std::time::Duration;
 
@@ -12,10 +11,11 @@ const CALL: Duration = Duration::from_secs(60);
 const READY: u64 = 8;
 /// Goroutines that assist the collector.
 const ASSISTS: usize = 10;
+/// How often, and how far apart, the world must be seen waiting to stop.
+const STOP_LOOKS: usize = 10;
+const STOP_PAUSE: Duration = Duration::from_millis(5);
 /// Share of the memory limit that is used.
 const NEAR_LIMIT: f64 = 0.95;
-/// How long stopping the world may take.
-const STOPPING: Duration = Duration::from_millis(50);
 /// Share of the CPU that the collector takes.
 const GC_CPU: f64 = 0.25;
 
@@ -84,13 +84,14 @@ pub(super) fn starvation(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     })])
 }
 
-/// Does it take long to stop the world? Each collection does it, in microseconds.
-fn still_stopping(c: &Case<'_>, waits: impl Fn(&Scheduler) -> bool) -> bool {
-    const LOOKS: u32 = 5;
-    (0..LOOKS).all(|_| {
-        std::thread::sleep(STOPPING / LOOKS);
-        c.target.rt.scheduler(c.target.mem).as_ref().is_some_and(&waits)
-    })
+/// Every collection stops the world for a moment: only one that does not come about is worth a word.
+fn stops_for_long(c: &Case<'_>) -> bool {
+    let stopping = || c.target.rt.scheduler(c.target.mem).is_some_and(|s| s.stopping && s.stop_wait > 0);
+    !c.target.stopped
+        && (0..STOP_LOOKS).all(|_| {
+            std::thread::sleep(STOP_PAUSE);
+            stopping()
+        })
 }
 
 pub(super) fn gc_pressure(c: &Case<'_>) -> Result<Vec<Finding>, String> {
@@ -113,9 +114,8 @@ pub(super) fn gc_pressure(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     if gc.cpu_fraction > GC_CPU && gc.cycles > 10 {
         why.push(format!("the collector has taken {:.0}% of the CPU so far", gc.cpu_fraction * 100.0));
     }
-    let waits = |s: &Scheduler| s.stopping && s.stop_wait > 0;
-    if !c.target.stopped && c.a.scheduler.as_ref().is_some_and(waits) && still_stopping(c, waits) {
-        why.push(format!("the world was to stop and had not after {} ms", STOPPING.as_millis()));
+    if let Some(s) = c.a.scheduler.as_ref().filter(|s| s.stopping && s.stop_wait > 0 && stops_for_long(c)) {
+        why.push(format!("someone waits for the world to stop: {} processors have not", s.stop_wait));
     }
     if why.is_empty() {
         return Ok(Vec::new());

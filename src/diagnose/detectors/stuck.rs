@@ -1,7 +1,7 @@
 //! WaitGroups that never reach zero, Conds that nobody signals, programs in which nothing moves.
 
 use super::super::case::{Case, Draft};
-use super::super::reach::depends;
+use super::super::reach::{depends, timed};
 use super::super::shown::object_name;
 use super::super::stuck::Cause;
 use super::channels::{by_place, everyone, severity};
@@ -114,7 +114,7 @@ pub(super) fn quiescent(c: &Case<'_>) -> Result<Vec<Finding>, String> {
             let may = o.type_name.as_deref().is_none_or(|t| t.contains("os.Signal") || t.contains("syscall.Signal"));
             matches!(o.kind, WaitKind::Chan | WaitKind::Select) && o.addr.is_some() && may
         });
-        if !s.found.on.iter().all(|o| depends(o.kind) && o.detail.as_deref().is_none_or(|d| !d.starts_with("timer"))) {
+        if !s.found.on.iter().all(|o| depends(o.kind) && !timed(o)) {
             return Ok(Vec::new());
         }
         members.push(i as u32);

@@ -46,6 +46,7 @@ group! {
         span_large_type "runtime.mspan.largeType";
         arena_bitmap "runtime.heapArena.bitmap";
         arena_no_more_ptrs "runtime.heapArena.noMorePtrs";
+        cleanup_blocks "runtime.cleanupQueue.all";
     }
 }
 
@@ -64,6 +65,7 @@ group! {
         p_m "runtime.p.m";
         p_schedtick "runtime.p.schedtick";
         p_syscalltick "runtime.p.syscalltick";
+        p_limiter_event "runtime.p.limiterEvent.stamp";
         p_runqhead "runtime.p.runqhead";
         p_runqtail "runtime.p.runqtail";
         p_runnext "runtime.p.runnext";
@@ -136,6 +138,7 @@ pub(super) const STRUCTS: &[&str] = &[
     "runtime.pollDesc",
     "runtime.special",
     "runtime.specialfinalizer",
+    "runtime.cleanupQueue",
     "runtime.workType",
     "runtime.gcControllerState",
     "runtime.mstats",

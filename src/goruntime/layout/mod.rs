@@ -105,6 +105,7 @@ pub struct DeferLayout {
     pub size: u64,
     pub rangefunc: Option<u64>,
     pub open_defer: Option<u64>,
+    pub started: Option<u64>,
     pub sp: u64,
     pub pc: u64,
     pub func: u64,
@@ -120,6 +121,17 @@ pub struct PanicLayout {
     pub link: u64,
     pub recovered: u64,
     pub goexit: u64,
+}
+
+/// Numbers of kinds of special records (they moved in 1.24 and 1.25).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpecialKinds {
+    /// A finalizer.
+    pub finalizer: u8,
+    /// A weak pointer's handle (since 1.24).
+    pub weak: Option<u8>,
+    /// A cleanup (since 1.24).
+    pub cleanup: Option<u8>,
 }
 
 /// What DWARF cannot say.
@@ -149,8 +161,10 @@ pub struct Facts {
     pub p_syscall_status: bool,
     /// Offset of `schedt.lock`, by which `runtime.sched` is found in a stripped file.
     pub sched_lock: Option<u64>,
-    /// Kind number of a finalizer among the specials of a span (1 in every release).
-    pub special_finalizer: u8,
+    /// Kind numbers among the specials of a span.
+    pub specials: SpecialKinds,
+    /// Words of a cleanup that lead into the heap: its closure (1.24), later how to call it, its function and its argument.
+    pub cleanup_words: u64,
 }
 
 /// Everything about one program's runtime.
@@ -262,6 +276,7 @@ impl Layout {
                 size: de("@size")?,
                 rangefunc: find("runtime._defer.rangefunc"),
                 open_defer: find("runtime._defer.openDefer"),
+                started: find("runtime._defer.started"),
                 sp: de("sp")?,
                 pc: de("pc")?,
                 func: de("fn")?,
@@ -296,7 +311,20 @@ impl Layout {
                 timers_are_pairs: v.minor >= 23,
                 p_syscall_status: v.minor <= 25,
                 sched_lock: find("runtime.schedt.lock"),
-                special_finalizer: 1,
+                specials: SpecialKinds {
+                    finalizer: if v.minor <= 24 { 1 } else { 2 },
+                    weak: match v.minor {
+                        ..=23 => None,
+                        24 => Some(2),
+                        _ => Some(3),
+                    },
+                    cleanup: match v.minor {
+                        ..=23 => None,
+                        24 => Some(6),
+                        _ => Some(7),
+                    },
+                },
+                cleanup_words: if v.minor <= 25 { 1 } else { 3 },
             },
             wait_reasons: wait_reasons(v),
             from_dwarf: own.is_some(),

@@ -6,6 +6,7 @@
 pub mod children;
 pub mod load;
 pub mod map;
+pub mod packages;
 pub mod print;
 pub mod scope;
 mod time;

@@ -101,11 +101,15 @@ pub fn maps(pid: i32) -> Result<Vec<Mapping>, TargetError> {
     Ok(text.lines().filter_map(parse_mapping).collect())
 }
 
-/// Memory that can be had without pushing anybody out (`MemAvailable`), bytes.
+/// Memory that can be had without pushing anybody out, bytes: of the machine (`MemAvailable`) and, in a container, of its control group
+/// (`memory.max` less `memory.current`, version 2).
 pub fn available_memory() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
-    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kb| kb << 10)
+    let machine = line.split_whitespace().next()?.parse::<u64>().ok()? << 10;
+    let number = |f: &str| fs::read_to_string(format!("/sys/fs/cgroup/{f}")).ok()?.trim().parse::<u64>().ok();
+    let group = number("memory.max").map(|max| max.saturating_sub(number("memory.current").unwrap_or(0)));
+    Some(group.map_or(machine, |g| g.min(machine)))
 }
 
 fn parse_mapping(line: &str) -> Option<Mapping> {

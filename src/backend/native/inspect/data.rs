@@ -172,7 +172,13 @@ impl Worker {
     }
 
     /// Where the object is that an expression points to (or, for what is no pointer, is).
-    pub(super) fn address_of(&self, state: &StopState, frame: FrameRef, expression: &str) -> Result<LoadAddr, Failure> {
+    /// And the object's type.
+    pub(super) fn address_of(
+        &self,
+        state: &StopState,
+        frame: FrameRef,
+        expression: &str,
+    ) -> Result<(LoadAddr, Option<String>), Failure> {
         let (r, v) = self.evaluate(state, frame, expression, Limits::default())?;
         let word = || self.reader().ok()?.word(&r.place, 0).ok().map(LoadAddr);
         let at = match v.kind {
@@ -187,9 +193,14 @@ impl Worker {
             VarKind::Interface => self.reader().ok().and_then(|x| x.word(&r.place, 8).ok()).map(LoadAddr),
             _ => None,
         };
+        let ty = match v.kind {
+            VarKind::Pointer => v.type_name.strip_prefix('*').map(String::from),
+            VarKind::Interface | VarKind::UnsafePointer | VarKind::Func => None,
+            _ => Some(v.type_name.clone()),
+        };
         match at.unwrap_or(v.addr) {
             LoadAddr(0) => Err(Failure::new(FailureKind::BadRequest, format!("{expression} is nil or not in memory"))),
-            at => Ok(at),
+            at => Ok((at, ty)),
         }
     }
 

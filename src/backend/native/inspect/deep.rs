@@ -9,6 +9,7 @@ use crate::engine::StopState;
 use crate::goruntime::{ListOptions, RuntimeError};
 use crate::heap::{Heap, HeapOptions, HeapWalk};
 use crate::model::ReadInfo;
+use crate::target::linux::procfs;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Instant;
@@ -60,14 +61,19 @@ impl Deep {
             |retries: u64| ReadInfo { retries, took_us: t0.elapsed().as_micros() as u64, ..loaded.read_info(state) };
         match request {
             Request::Diagnose(q) => {
-                let options = Options { listed: q.listed as usize, mutes: q.mutes, no_heap: q.no_heap, heap_limit: 0 };
+                let options = Options {
+                    listed: q.listed as usize,
+                    mutes: q.mutes,
+                    no_heap: q.no_heap,
+                    heap_limit: self.heap_limit(),
+                };
                 let diagnosis = diagnose(&target, &mut self.history, &options).map_err(failed)?;
                 let diagnosis = Box::new(diagnosis);
                 Ok(Reply::Diagnosis { epoch: state.epoch, read: read(list.retries), diagnosis })
             }
             Request::Waits(q) => {
-                let analysis = Analysis::make(&target, q.no_heap, 0).map_err(failed)?;
-                let case = Case { target: &target, a: &analysis, history: &self.history, listed: 16 };
+                let analysis = Analysis::make(&target, q.no_heap, self.heap_limit()).map_err(failed)?;
+                let case = Case::new(&target, &analysis, &self.history, 16);
                 let options =
                     PictureOptions { around: q.around, scope: q.scope, fold: q.fold, limit: q.limit as usize };
                 let graph = Box::new(picture(&case, options));
@@ -85,9 +91,17 @@ impl Deep {
 }
 
 impl Deep {
+    /// Bytes of heap with pointers that may be copied: half of what memory there is; a file is not copied.
+    fn heap_limit(&self) -> u64 {
+        match self.worker.loaded.process {
+            Some(_) => procfs::available_memory().map_or(HeapOptions::default().limit, |n| n / 2),
+            None => u64::MAX,
+        }
+    }
+
     /// Everything that roots reach, with how and as what type.
     fn walk<'t>(&self, t: &Target<'t>) -> Result<HeapWalk<'t>, Failure> {
-        let options = HeapOptions { stopped: t.stopped, ..HeapOptions::default() };
+        let options = HeapOptions { stopped: t.stopped, limit: self.heap_limit() };
         let heap = Heap::read(t.rt, t.mem, options)
             .map_err(|e| Failure::new(FailureKind::Unavailable, format!("cannot walk the heap: {e}")))?;
         Ok(HeapWalk::of(heap, t.list, t.registers))
@@ -101,18 +115,22 @@ impl Deep {
         frame: FrameRef,
         count: usize,
     ) -> Result<Reply, Failure> {
-        let at = match object.strip_prefix("0x").map(|h| u64::from_str_radix(h, 16)) {
-            Some(Ok(a)) => LoadAddr(a),
+        let (at, ty) = match object.strip_prefix("0x").map(|h| u64::from_str_radix(h, 16)) {
+            Some(Ok(a)) => (LoadAddr(a), None),
             Some(Err(_)) => {
                 return Err(Failure::new(FailureKind::BadRequest, format!("{object} is not an address")));
             }
             None => self.worker.address_of(state, frame, object)?,
         };
         let walk = self.walk(t)?;
-        let references = walk.references(at, count).ok_or_else(|| {
+        let mut references = walk.references(at, count).ok_or_else(|| {
             Failure::new(FailureKind::BadRequest, format!("{object}: there is no heap object at {at}"))
                 .fix("give the address of a heap object, or an expression that points to one")
         })?;
+        // The expression's type, where no path told it.
+        if references.object.type_name.is_none() && references.object.addr == at {
+            references.object.type_name = ty;
+        }
         Ok(Reply::Refs { epoch: state.epoch, references: Box::new(references) })
     }
 }

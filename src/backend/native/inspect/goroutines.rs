@@ -4,15 +4,22 @@ use super::Worker;
 use crate::backend::protocol::*;
 use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, MemoryError, StopEpoch};
+use crate::diagnose::shown::Names;
 use crate::engine::StopState;
 use crate::goruntime::{GoroutineList, ListOptions, RuntimeError, StackStart, WalkedStack};
 use crate::model::{Goroutine, GoroutineFilter, GoroutineState, GroupBy, ReadInfo, Stack};
 use crate::waits::Waits;
+use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// While the target runs, a list this old is read anew.
 const OBSERVED_FOR: Duration = Duration::from_secs(1);
+
+/// How long names of objects are looked for in the frames of one page.
+const NAMING: Duration = Duration::from_millis(50);
+/// Rows of a list that waits for type information when names are asked for.
+const NAMED: usize = 1_000;
 
 /// What was read last.
 #[derive(Default)]
@@ -101,6 +108,10 @@ impl Worker {
         let (list, read) = self.list(state, q.start == 0)?;
         let rows = self.rows(&list, &q.filter);
         let page = page_of(&rows, q.start, q.count);
+        // Many rows do not wait for it: looking for so many names would take longer than the list.
+        if q.names && rows.len() <= NAMED {
+            let _there_is_none = self.loaded.sym.load_dwarf();
+        }
         let rows_out = self.full_rows(state, &list, page, q.stack, q.defers);
         Ok(Reply::Goroutines { epoch: state.epoch, read, total: rows.len() as u64, rows: rows_out })
     }
@@ -116,12 +127,28 @@ impl Worker {
     ) -> Vec<Goroutine> {
         let near = PagedMemory::new(&*self.loaded.mem);
         let waits = Waits::new(&self.loaded.rt, &near, list.now_ns());
+        // Only if types are at hand: nobody waits for DWARF to see a list.
+        let types = self.loaded.sym.dwarf_if_loaded().is_some();
+        let names = types.then(|| Names::new(&self.loaded.rt, &*self.loaded.mem)).flatten();
+        let mut known: FxHashMap<LoadAddr, Option<String>> = FxHashMap::default();
+        let began = Instant::now();
         let row = |i: &u32| {
             let mut g = list.row(*i as usize)?;
             if (g.wait_reason.is_some() || g.state == GoroutineState::Syscall)
                 && let Ok(raw) = self.loaded.rt.read_g(&near, g.g)
             {
                 g.waits_on = waits.of(&raw).on;
+                for on in &mut g.waits_on {
+                    if on.name.is_none()
+                        && let Some(addr) = on.addr
+                        && let Some(names) = &names
+                    {
+                        // Looking through frames takes time: not for long on a long page.
+                        let frames = began.elapsed() < NAMING;
+                        let name = known.entry(addr).or_insert_with(|| names.of(addr, frames.then_some(g.g)));
+                        on.name = name.clone();
+                    }
+                }
             }
             if stack > 0 || defers {
                 let depth = if defers { stack.max(64) } else { stack };

@@ -1,0 +1,3 @@
+module example.com/deferchains
+
+go 1.21
