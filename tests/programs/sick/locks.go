@@ -14,7 +14,8 @@ type store struct {
 	n    int
 }
 
-func later() { time.Sleep(200 * time.Millisecond) }
+// Long enough for those that were started before, on a machine that is busy.
+func later() { time.Sleep(400 * time.Millisecond) }
 
 //go:noinline
 func (s *store) get() int {
@@ -200,8 +201,9 @@ func (s *store) check(ok bool) bool {
 func orphanLock() {
 	s := &store{}
 	say("mu", &s.mu)
-	go s.check(false)
-	later()
+	done := make(chan bool)
+	go func() { s.check(false); close(done) }()
+	<-done
 	for i := 0; i < 3; i++ {
 		go func() { me("waiter"); s.check(true) }()
 	}
