@@ -10,6 +10,7 @@ use super::no_target;
 use crate::backend::protocol::*;
 use crate::engine::{Loaded, StopState};
 use crate::model::{Breakpoint, Location};
+use crate::target::linux::polite;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -39,13 +40,22 @@ impl Inspector {
     pub fn start(loaded: Loaded) -> Inspector {
         let (jobs, rx) = channel();
         let worker = Worker::new(loaded.clone());
-        let spawned = std::thread::Builder::new().name("inspect".into()).spawn(move || worker.run(&rx));
+        polite::readers();
+        let looks = move || {
+            polite::this_thread();
+            worker.run(&rx);
+        };
+        let spawned = std::thread::Builder::new().name("inspect".into()).spawn(looks);
         if let Err(e) = spawned {
             tracing::error!("no inspector thread: {e}"); // requests then fail one by one in `send`
         }
         let (deep, rx) = channel();
         let worker = deep::Deep::new(Worker::new(loaded.clone()));
-        if let Err(e) = std::thread::Builder::new().name("diagnose".into()).spawn(move || worker.run(&rx)) {
+        let diagnoses = move || {
+            polite::this_thread();
+            worker.run(&rx);
+        };
+        if let Err(e) = std::thread::Builder::new().name("diagnose".into()).spawn(diagnoses) {
             tracing::error!("no diagnosis thread: {e}");
         }
         Inspector { jobs, deep, loaded }
