@@ -2,6 +2,7 @@
 
 use super::super::case::{Case, Draft};
 use super::super::stuck::Cause;
+use super::PATIENCE;
 use crate::model::{Finding, FindingClass, FindingKind, Severity, WaitKind, WaitOp};
 use rustc_hash::FxHashMap;
 
@@ -9,8 +10,6 @@ use rustc_hash::FxHashMap;
 pub(super) const MANY: usize = 10;
 /// Goroutines at one place that are worth a guess.
 const SUSPICIOUS: usize = 20;
-/// How long they must have waited for it, nanoseconds.
-pub(super) const PATIENCE: u64 = 30_000_000_000;
 
 /// Causes at one place with one operation are one finding.
 pub(super) fn by_place<'c>(c: &'c Case<'_>, causes: impl Iterator<Item = &'c Cause>) -> Vec<Vec<&'c Cause>> {

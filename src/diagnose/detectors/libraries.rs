@@ -1,13 +1,11 @@
 //! Well-known libraries: HTTP bodies that were not closed.
 
 use super::super::case::{Case, Draft};
+use super::PATIENCE;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
-use std::time::Duration;
 
 /// Connections from which on waiting bodies are a leak.
 const BODIES: usize = 10;
-/// How long they must have stood, where it can be told.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `persistConn.readLoop` reads from the network while its connection is idle; it waits in a select while the body that it handed out
 /// has not been read to its end or closed (net/http/transport.go).
@@ -15,7 +13,7 @@ pub(super) fn http_body(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     let members: Vec<u32> = (0..c.a.look.seen.len() as u32)
         .filter(|i| {
             let s = &c.a.look.seen[*i as usize];
-            let old = c.waited(*i).is_some_and(|ns| u128::from(ns) >= PATIENCE.as_nanos());
+            let old = c.waited(*i).is_some_and(|ns| ns >= PATIENCE);
             s.stable && &*s.reason == "select" && old && s.calls(|f| f == "net/http.(*persistConn).readLoop")
         })
         .collect();

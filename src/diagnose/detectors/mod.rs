@@ -13,6 +13,9 @@ mod stuck;
 use super::Case;
 use crate::model::{Finding, FindingKind};
 
+/// How long a goroutine must have waited before a wait that may be ordinary is called trouble, nanoseconds.
+const PATIENCE: u64 = 30_000_000_000;
+
 /// One detector.
 pub struct Detector {
     /// What it finds.

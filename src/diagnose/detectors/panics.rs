@@ -2,7 +2,7 @@
 
 use super::super::case::{Case, Draft};
 use super::super::shown::object_name;
-use super::channels::PATIENCE;
+use super::PATIENCE;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
 
 pub(super) fn in_flight(c: &Case<'_>) -> Result<Vec<Finding>, String> {

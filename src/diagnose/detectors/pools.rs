@@ -3,13 +3,12 @@
 use super::super::case::{Case, Draft};
 use super::super::shown::object_name;
 use super::super::stuck::Cause;
+use super::PATIENCE;
 use super::channels::{by_place, everyone, severity};
 use crate::model::{Finding, FindingClass, FindingKind, Severity, WaitKind, WaitOp};
 
 /// Senders from which on a blocked consumer is a stall.
 const SENDERS: usize = 3;
-/// How long the consumer must have been away, nanoseconds: slow ones are none.
-const PATIENCE: u64 = 30_000_000_000;
 
 /// What functions are called that take a place of a semaphore: `(*Group).Go` of errgroup and its kind, `Acquire`, `enter`.
 fn acquires(f: &str) -> bool {

@@ -4,14 +4,13 @@
 use super::super::case::{Case, Draft};
 use super::super::reach::depends;
 use super::super::stuck::Cause;
+use super::PATIENCE;
 use crate::base::{LoadAddr, Memory};
 use crate::goruntime::StackStart;
 use crate::goruntime::value::Reader;
 use crate::model::{Finding, FindingClass, FindingKind, Severity};
 use crate::symbols::dwarf::{GoType, TypeKind};
 
-/// How long the first in the queue must have waited to be more than a queue, nanoseconds.
-const PATIENCE: u64 = 30_000_000_000;
 /// Goroutines whose frames are looked through for connections.
 const LOOKED: usize = 5_000;
 /// Holders named.
