@@ -1,5 +1,6 @@
 //! A goroutine dump as a target: lists, groups and stacks from text; there is nothing else in it.
 
+use super::offline::Offline;
 use super::protocol::*;
 use crate::base::{GoroutineId, StopEpoch};
 use crate::diagnose::{Options, text::diagnose_text};
@@ -45,17 +46,6 @@ impl DumpTarget {
         Ok(DumpTarget { dump, files, read: ReadInfo { mode: ReadMode::Offline, took_us, ..ReadInfo::default() } })
     }
 
-    /// What is opened, and what can be done with it.
-    pub fn opened(&self) -> Reply {
-        let target = TargetInfo {
-            kind: TargetKind::Dump,
-            go: self.go_version(),
-            notes: self.dump.notes.clone(),
-            ..TargetInfo::default()
-        };
-        Reply::Opened { target: Arc::new(target), caps: Caps { observe: true, ..Caps::default() }, stop: None }
-    }
-
     /// Toolchains that the go command fetches have their version in their path.
     fn go_version(&self) -> String {
         let version = |f: &String| {
@@ -65,8 +55,61 @@ impl DumpTarget {
         self.files.iter().find_map(version).unwrap_or_default()
     }
 
-    /// Answers a question.
-    pub fn answer(&self, r: Request) -> Result<Reply, Failure> {
+    fn rows(&self, f: &GoroutineFilter) -> Vec<&Parsed> {
+        let lower = f.text.to_lowercase();
+        let all = self.dump.goroutines.iter().filter(|p| f.system || !p.row.system);
+        all.filter(|p| lower.is_empty() || matches(&p.row, &lower) != f.inverse).collect()
+    }
+
+    fn stack(&self, goroutine: Option<GoroutineId>, depth: u32) -> Result<Reply, Failure> {
+        let Some(id) = goroutine else {
+            return Err(Failure::new(FailureKind::BadState, "a dump has no current goroutine: name one"));
+        };
+        let p = self.dump.get(id).ok_or_else(|| {
+            Failure::new(FailureKind::BadRequest, format!("no goroutine {id}")).fix("`goroutines` lists them")
+        })?;
+        let frames: Vec<Frame> = p.frames.iter().take(depth as usize).cloned().collect();
+        let stack = Stack {
+            goroutine: id,
+            more: p.more || frames.len() < p.frames.len(),
+            frames,
+            created_by: p.row.created_by.clone(),
+            problems: p.problem.iter().cloned().collect(),
+            ..Stack::default()
+        };
+        Ok(Reply::Stack { epoch: EPOCH, stack })
+    }
+
+    /// Only files that the dump names: the host is no file server.
+    fn source(&self, file: String) -> Result<Reply, Failure> {
+        let fail = |why: String| {
+            Failure::new(FailureKind::Unavailable, format!("cannot read {file}: {why}"))
+                .fix("map the path with --substitute-path FROM=TO or `:path FROM TO`")
+        };
+        if !self.files.contains(&file) {
+            return Err(fail("the dump does not name it".into()));
+        }
+        let meta = fs::metadata(&file).map_err(|e| fail(e.to_string()))?;
+        if !meta.is_file() || meta.len() > MAX_SOURCE {
+            return Err(fail(format!("not a regular file of at most {} MiB", MAX_SOURCE >> 20)));
+        }
+        let bytes = fs::read(&file).map_err(|e| fail(e.to_string()))?;
+        Ok(Reply::Source { text: String::from_utf8_lossy(&bytes).into_owned(), file })
+    }
+}
+
+impl Offline for DumpTarget {
+    fn opened(&self) -> Reply {
+        let target = TargetInfo {
+            kind: TargetKind::Dump,
+            go: self.go_version(),
+            notes: self.dump.notes.clone(),
+            ..TargetInfo::default()
+        };
+        Reply::Opened { target: Arc::new(target), caps: Caps { observe: true, ..Caps::default() }, stop: None }
+    }
+
+    fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         let read = self.read;
         match r {
             Request::Goroutines(q) => {
@@ -113,48 +156,6 @@ impl DumpTarget {
             _ => Err(Failure::new(FailureKind::Unavailable, "a goroutine dump has no memory")
                 .fix("adit snapshot PID -o FILE keeps everything of a running program, a core does of a crashed one")),
         }
-    }
-
-    fn rows(&self, f: &GoroutineFilter) -> Vec<&Parsed> {
-        let lower = f.text.to_lowercase();
-        let all = self.dump.goroutines.iter().filter(|p| f.system || !p.row.system);
-        all.filter(|p| lower.is_empty() || matches(&p.row, &lower) != f.inverse).collect()
-    }
-
-    fn stack(&self, goroutine: Option<GoroutineId>, depth: u32) -> Result<Reply, Failure> {
-        let Some(id) = goroutine else {
-            return Err(Failure::new(FailureKind::BadState, "a dump has no current goroutine: name one"));
-        };
-        let p = self.dump.get(id).ok_or_else(|| {
-            Failure::new(FailureKind::BadRequest, format!("no goroutine {id}")).fix("`goroutines` lists them")
-        })?;
-        let frames: Vec<Frame> = p.frames.iter().take(depth as usize).cloned().collect();
-        let stack = Stack {
-            goroutine: id,
-            more: p.more || frames.len() < p.frames.len(),
-            frames,
-            created_by: p.row.created_by.clone(),
-            problems: p.problem.iter().cloned().collect(),
-            ..Stack::default()
-        };
-        Ok(Reply::Stack { epoch: EPOCH, stack })
-    }
-
-    /// Only files that the dump names: the host is no file server.
-    fn source(&self, file: String) -> Result<Reply, Failure> {
-        let fail = |why: String| {
-            Failure::new(FailureKind::Unavailable, format!("cannot read {file}: {why}"))
-                .fix("map the path with --substitute-path FROM=TO or `:path FROM TO`")
-        };
-        if !self.files.contains(&file) {
-            return Err(fail("the dump does not name it".into()));
-        }
-        let meta = fs::metadata(&file).map_err(|e| fail(e.to_string()))?;
-        if !meta.is_file() || meta.len() > MAX_SOURCE {
-            return Err(fail(format!("not a regular file of at most {} MiB", MAX_SOURCE >> 20)));
-        }
-        let bytes = fs::read(&file).map_err(|e| fail(e.to_string()))?;
-        Ok(Reply::Source { text: String::from_utf8_lossy(&bytes).into_owned(), file })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod dump;
 pub mod files;
 pub mod host;
 pub mod native;
+pub mod offline;
 pub mod protocol;
 pub mod replay;
 pub mod wire;

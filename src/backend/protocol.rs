@@ -323,6 +323,21 @@ pub enum Request {
         /// Rows at most.
         count: u32,
     },
+    /// A part of the timeline. Reply: `Timeline`. A process is sampled from the first such request on, until nobody asks for a while.
+    Timeline(TimelineQuery),
+    /// What happened in one lane between two times. Reply: `Spans`.
+    Spans {
+        /// Which lane.
+        lane: LaneKind,
+        /// Begin, ns.
+        from_ns: i64,
+        /// End, ns.
+        to_ns: i64,
+        /// Spans at most.
+        count: u32,
+    },
+    /// The timeline in figures. Reply: `TimelineSummary`.
+    TimelineSummary,
     /// Stops the target, copies what it has in memory, lets it run on, and answers everything from the copy until `Refresh`.
     /// Reply: `Snapshot`; the epoch moves on.
     Snapshot {
@@ -471,6 +486,9 @@ pub enum Reply {
         read: ReadInfo,
         heap: Box<HeapSummary>,
     },
+    Timeline(Box<TimelineView>),
+    Spans(Vec<Span>),
+    TimelineSummary(Box<TimelineSummary>),
     /// `bytes` were copied, `file_bytes` written.
     Snapshot {
         epoch: StopEpoch,

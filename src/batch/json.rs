@@ -93,6 +93,8 @@ pub fn target(out: &mut Vec<u8>, t: &TargetInfo) {
         TargetKind::Snapshot => "snapshot",
         TargetKind::Dump => "dump",
         TargetKind::Delve => "delve",
+        TargetKind::Trace => "trace",
+        TargetKind::Profile => "profile",
     };
     out.extend_from_slice(b"\"target\":{\"kind\":");
     string(out, kind);

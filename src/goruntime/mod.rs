@@ -15,6 +15,7 @@ pub mod layout;
 pub mod panic;
 pub mod pcinfo;
 pub mod rtype;
+pub mod sample;
 pub mod scan;
 pub mod sched;
 pub mod stack;

@@ -11,9 +11,11 @@ pub mod goroutine;
 pub mod graph;
 pub mod heap;
 pub mod location;
+pub mod profile;
 pub mod stop;
 pub mod target;
 pub mod thread;
+pub mod timeline;
 pub mod variable;
 pub mod wait;
 
@@ -26,8 +28,12 @@ pub use goroutine::{CreatedBy, Goroutine, GoroutineFilter, GoroutineGroup, Gorou
 pub use graph::{EdgeKind, Evidence, WaitEdge, WaitGraph, WaitNode, WaitObject, WaitScope};
 pub use heap::{HeapBy, HeapObject, HeapRow, HeapSummary, RefStep, References};
 pub use location::Location;
+pub use profile::{Profile, ProfileFrame, ProfileFunction, ValueKind};
 pub use stop::{Stop, StopReason};
 pub use target::{ReadInfo, ReadMode, TargetInfo, TargetKind};
 pub use thread::Thread;
+pub use timeline::{
+    Activity, Cell, Cells, Lane, LaneKind, Level, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
+};
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};
 pub use wait::{WaitKind, WaitOn, WaitOp};

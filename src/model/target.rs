@@ -17,6 +17,10 @@ pub enum TargetKind {
     Dump,
     /// A remote `dlv --headless`.
     Delve,
+    /// An execution trace.
+    Trace,
+    /// A pprof profile.
+    Profile,
 }
 
 /// The target.

@@ -22,7 +22,7 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Host {
     pub(super) fn open(&mut self, spec: TargetSpec) -> Result<Reply, Failure> {
-        if self.loaded.is_some() || self.dump.is_some() {
+        if self.loaded.is_some() || self.offline.is_some() {
             return Err(Failure::new(FailureKind::BadState, "a target is open already"));
         }
         match spec {
@@ -58,7 +58,7 @@ impl Host {
                 self.copy = Some(Arc::new(state));
                 Ok(self.opened(loaded, Vec::new(), stop))
             }
-            FileKind::Dump => Ok(self.dump.insert(DumpTarget::open(path)?).opened()),
+            FileKind::Dump => Ok(self.offline.insert(Box::new(DumpTarget::open(path)?)).opened()),
         }
     }
 

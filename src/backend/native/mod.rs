@@ -11,7 +11,7 @@ mod snapshot;
 pub use failure::{from_engine, from_open};
 
 use super::client::HostEnd;
-use super::dump::DumpTarget;
+use super::offline::Offline;
 use super::protocol::*;
 use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::control::Go;
@@ -61,7 +61,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         launched: None,
         observe_epoch: StopEpoch(1),
         copy: None,
-        dump: None,
+        offline: None,
         finished: false,
     };
     host.run(requests, wake);
@@ -122,8 +122,8 @@ struct Host {
     observe_epoch: StopEpoch,
     /// The state of a copy, while reads go to one: a core or snapshot for ever, a copy of a process until it is refreshed.
     copy: Option<Arc<StopState>>,
-    /// The target, when it is a goroutine dump.
-    dump: Option<DumpTarget>,
+    /// The target, when it is a file without memory.
+    offline: Option<Box<dyn Offline>>,
     finished: bool,
 }
 
@@ -218,9 +218,9 @@ impl Host {
                 self.tell();
                 self.outbox.reply(id, result);
             }
-            Request::Snapshot { file } if self.dump.is_none() => self.snapshot(id, file),
-            r if self.dump.is_some() && !matches!(r, Request::Detach { .. }) => {
-                let result = self.dump.as_ref().map_or_else(|| Err(no_target()), |d| d.answer(r));
+            Request::Snapshot { file } if self.offline.is_none() => self.snapshot(id, file),
+            r if self.offline.is_some() && !matches!(r, Request::Detach { .. }) => {
+                let result = self.offline.as_mut().map_or_else(|| Err(no_target()), |d| d.answer(r));
                 self.outbox.reply(id, result);
             }
             r @ (Request::Goroutines(_)

@@ -78,6 +78,13 @@ group! {
     } maybe {
         runq_size "runtime.schedt.runq.size";
         runqsize "runtime.schedt.runqsize";
+        p_mark_worker_mode "runtime.p.gcMarkWorkerMode";
+        p_free_gs "runtime.p.gFree.n";
+        p_free_gs_list "runtime.p.gFree.size";
+        free_gs "runtime.schedt.gFree.n";
+        free_gs_with_stack "runtime.schedt.gFree.stack.size";
+        free_gs_without_stack "runtime.schedt.gFree.noStack.size";
+        system_gs "runtime.schedt.ngsys";
     }
 }
 
@@ -121,7 +128,11 @@ group! {
         pause_total_ns "runtime.mstats.pause_total_ns";
         last_gc_nanotime "runtime.mstats.last_gc_nanotime";
         gc_cpu_fraction "runtime.mstats.gc_cpu_fraction";
-    } maybe {}
+    } maybe {
+        pause_ns "runtime.mstats.pause_ns";
+        pause_end "runtime.mstats.pause_end";
+        percent_heap_goal "runtime.gcControllerState.gcPercentHeapGoal";
+    }
 }
 
 /// The structures that these groups name.

@@ -53,6 +53,7 @@ pub struct GLayout {
     pub waiting: u64,
     pub labels: u64,
     pub sleep_when: Option<u64>,
+    pub in_mark_assist: Option<u64>,
 }
 
 /// Offsets in `runtime.m`.
@@ -240,6 +241,7 @@ impl Layout {
                 waiting: g("waiting")?,
                 labels: g("labels")?,
                 sleep_when: find("runtime.g.sleepWhen"),
+                in_mark_assist: find("runtime.g.inMarkAssist"),
             },
             m: MLayout {
                 g0: m("g0")?,

@@ -1,14 +1,23 @@
 //! Reading must not take the processor from the target: threads that only look run at a lower priority.
 
-use std::sync::Once;
+use super::sys;
+use std::sync::{Once, OnceLock};
 
 /// Niceness of threads that only look, at least. A woken thread of the target goes before them; on an idle machine they run as fast as ever.
 const NICE: i32 = 10;
 
+/// Time slice of such threads, the longest there is. Linux from 6.6 on lets a thread finish its slice whatever its niceness, but for a woken one
+/// that asks for less (EEVDF, from 6.12 on): so those of the target go first at once. It gives no more of the processor.
+const SLICE_NS: u64 = 100_000_000;
+
 /// Lowers the priority of the calling thread, for good. Never call it on a thread that starts processes: they would inherit it.
 pub fn this_thread() {
-    // On Linux both calls are about one thread, whatever POSIX says (setpriority(2), "C library/kernel differences").
-    let lower = |now: i32| rustix::process::setpriority_process(None, now.max(NICE));
+    // On Linux all calls are about one thread, whatever POSIX says (setpriority(2), "C library/kernel differences").
+    let lower = |now: i32| {
+        let nice = now.max(NICE);
+        // Refused where a filter of system calls has no such one; the niceness is then to be had by the older call.
+        sys::set_schedule(nice, SLICE_NS).or_else(|_| rustix::process::setpriority_process(None, nice))
+    };
     if let Err(e) = rustix::process::getpriority_process(None).and_then(lower) {
         tracing::debug!("this thread keeps its priority: {e}");
     }
@@ -24,6 +33,21 @@ pub fn readers() {
     });
 }
 
+/// Does what is done again and again beside a target that runs: with one reader fewer than there are processors, so that a thread of the
+/// target that wakes finds one free. `f` runs on another thread; what it shares out with rayon goes to the same few.
+pub fn aside<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    static POOL: OnceLock<Option<rayon::ThreadPool>> = OnceLock::new();
+    let pool = POOL.get_or_init(|| {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).max(1));
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| this_thread()).build();
+        pool.inspect_err(|e| tracing::debug!("no readers of their own: {e}")).ok()
+    });
+    match pool {
+        Some(pool) => pool.install(f),
+        None => f(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,6 +61,8 @@ mod tests {
             niceness()
         });
         assert_eq!(inside.join().expect("it ends"), NICE.max(before));
+        assert_eq!(niceness(), before);
+        assert_eq!(aside(niceness), NICE.max(before));
         assert_eq!(niceness(), before);
     }
 }

@@ -261,6 +261,23 @@ pub fn ignore_signal(sig: i32) {
     }
 }
 
+/// Gives the calling thread a niceness and a time slice (ns; the scheduler holds it between 0.1 and 100 ms) under
+/// SCHED_OTHER. Linux reads the slice from 6.12 on, older kernels ignore it.
+pub fn set_schedule(niceness: i32, slice_ns: u64) -> io::Result<()> {
+    let attr = libc::sched_attr {
+        size: mem::size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: niceness,
+        sched_priority: 0,
+        sched_runtime: slice_ns,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
+    // SAFETY: `attr` is a valid sched_attr of the size it states, for the duration of the call; 0 is this thread.
+    check(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attr, 0) }).map(drop)
+}
+
 /// Sets the size of a terminal.
 pub fn set_window_size(fd: RawFd, cols: u16, rows: u16) -> io::Result<()> {
     let ws = libc::winsize { ws_row: rows, ws_col: cols, ws_xpixel: 0, ws_ypixel: 0 };

@@ -5,9 +5,10 @@ use crate::backend::protocol::*;
 use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, MemoryError, StopEpoch};
 use crate::diagnose::shown::Names;
-use crate::engine::StopState;
+use crate::engine::{Loaded, StopState};
 use crate::goruntime::{GoroutineList, ListOptions, RuntimeError, StackStart, WalkedStack};
 use crate::model::{Goroutine, GoroutineFilter, GoroutineState, GroupBy, ReadInfo, Stack};
+use crate::target::linux::polite;
 use crate::waits::Waits;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -69,11 +70,11 @@ impl Worker {
         }
         let t0 = Instant::now();
         let options = ListOptions { stopped: state.stopped };
-        let list = self
-            .loaded
-            .rt
-            .list(&*self.loaded.mem, &state.registers, self.loaded.now_ns(), options)
-            .map_err(|e| failed(&e))?;
+        let Loaded { rt, mem, .. } = &self.loaded;
+        let read = || rt.list(&**mem, &state.registers, self.loaded.now_ns(), options);
+        // The first list is waited for; later ones of a target that runs must not be felt by it.
+        let again = !state.stopped && self.lists.current.is_some();
+        let list = if again { polite::aside(read) } else { read() }.map_err(|e| failed(&e))?;
         let read = ReadInfo {
             retries: list.retries,
             took_us: t0.elapsed().as_micros() as u64,

@@ -1,0 +1,219 @@
+//! What a Go program's scheduler and collector did over time, as lanes of cells, one for each column of a screen.
+//!
+//! Times are nanoseconds of CLOCK_MONOTONIC of the machine the program runs on, whatever the source, so that several lie over each other;
+//! only text sources count from the program's start.
+
+use super::Location;
+use crate::base::GoroutineId;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Where a timeline comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimelineSource {
+    /// An execution trace: every event.
+    Trace,
+    /// Memory of the running process, looked at again and again: what lies between two looks is not seen.
+    #[default]
+    Sampled,
+    /// `gctrace` and `schedtrace` lines.
+    Text,
+    /// Samples and switches of the kernel's perf events.
+    Perf,
+}
+
+impl TimelineSource {
+    /// Its name in JSON and on screens.
+    pub fn name(self) -> &'static str {
+        match self {
+            TimelineSource::Trace => "trace",
+            TimelineSource::Sampled => "sampled",
+            TimelineSource::Text => "text",
+            TimelineSource::Perf => "perf",
+        }
+    }
+}
+
+/// What a lane is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum LaneKind {
+    /// A P.
+    Proc(u32),
+    /// An M, by its thread id.
+    Thread(i64),
+    /// A goroutine that is followed.
+    Goroutine(GoroutineId),
+    /// Mark phases.
+    Collector,
+    /// Stops of the world.
+    StopTheWorld,
+    /// Live heap, bytes.
+    Heap,
+    /// The heap at which the next cycle is to end, bytes.
+    HeapGoal,
+    /// Goroutines that exist.
+    Goroutines,
+    /// Goroutines that wait for a P, in all queues.
+    RunQueue,
+    /// Threads in system calls.
+    Syscalls,
+    /// Stops that we caused.
+    OurStops,
+}
+
+/// What was done for most of a cell's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Activity {
+    /// Nothing is known: before, after, or lost.
+    #[default]
+    Unknown,
+    /// A P without work; a collector that is off; a world that runs.
+    Idle,
+    /// Go code.
+    Running,
+    /// A goroutine that waits for a P.
+    Runnable,
+    /// A goroutine that waits for something else.
+    Blocked,
+    /// In a system call, or in C.
+    Syscall,
+    /// Collector work: a mark worker on a P, the mark phase.
+    Marking,
+    /// Mark assist: a goroutine that pays for its allocations.
+    Assist,
+    /// Sweeping on the way of an allocation.
+    Sweeping,
+    /// The world is stopped.
+    Stopped,
+}
+
+/// One column of a lane of states.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// What took most of the time that was not idle; idle or unknown if there was no other.
+    pub activity: Activity,
+    /// Share of the column's time that was not idle, in 1/255.
+    pub busy: u8,
+    /// The goroutine with most of that time.
+    pub goroutine: Option<GoroutineId>,
+    /// States that begin in this column: more than one, and zooming in shows more.
+    pub changes: u32,
+}
+
+/// One column of a lane of amounts; none where nothing was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Level {
+    /// Least.
+    pub min: u64,
+    /// Most.
+    pub max: u64,
+    /// At the column's end.
+    pub last: u64,
+}
+
+/// The columns of a lane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cells {
+    /// States.
+    States(Vec<Cell>),
+    /// Amounts.
+    Levels(Vec<Option<Level>>),
+}
+
+/// One row of the picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// What about.
+    pub kind: LaneKind,
+    /// Its columns, as many as were asked for.
+    pub cells: Cells,
+    /// A few words beside it: longest stop, cycle rate, the function of a followed goroutine.
+    pub note: String,
+}
+
+/// Which part of a timeline, and how fine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineQuery {
+    /// Begin, ns; none for the newest `span_ns`. It is rounded down to a whole column, so that columns keep their times while time goes on.
+    pub from_ns: Option<i64>,
+    /// Length, ns; 0 for all there is.
+    pub span_ns: u64,
+    /// Columns.
+    pub columns: u16,
+    /// A lane for each of these.
+    pub goroutines: Vec<GoroutineId>,
+    /// Lanes of threads, too.
+    pub threads: bool,
+}
+
+/// One answer: what of the timeline a screen shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineView {
+    /// Where it comes from.
+    pub source: TimelineSource,
+    /// Begin of the first column.
+    pub from_ns: i64,
+    /// Length of a column, ns.
+    pub column_ns: u64,
+    /// First and last time that is known of.
+    pub extent: (i64, i64),
+    /// Lanes, in the order of their kinds.
+    pub lanes: Vec<Lane>,
+    /// More is to come: a process, or a file still being read.
+    pub growing: bool,
+    /// Looks that came too late to be told apart (sampled), or parts that could not be read (trace).
+    pub lost: u64,
+    /// Scheduling rounds that no look saw (sampled).
+    pub unseen: u64,
+    /// Looks a second (sampled); 0 otherwise.
+    pub rate: u32,
+    /// What is wrong with the source, one line.
+    pub problem: Option<String>,
+}
+
+/// A stretch of time in which one thing was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// The lane asked for.
+    pub lane: LaneKind,
+    /// Begin, ns.
+    pub from_ns: i64,
+    /// End, ns; not known while it goes on, or when the source ends before.
+    pub to_ns: Option<i64>,
+    /// What.
+    pub activity: Activity,
+    /// By whom.
+    pub goroutine: Option<GoroutineId>,
+    /// On which P.
+    pub proc: Option<u32>,
+    /// On which thread.
+    pub thread: Option<i64>,
+    /// In words: wait reason, kind of stop, function of the goroutine.
+    pub what: String,
+    /// Stack at the begin (for a span that ended by blocking: where it blocked), leaf first.
+    pub stack: Vec<Location>,
+    /// Who ended the wait.
+    pub by: Option<GoroutineId>,
+}
+
+/// What there is in all, of the whole timeline.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimelineSummary {
+    /// Events (traces), looks (sampled), lines (text).
+    pub events: u64,
+    /// By kind, as Go's trace reader names them (traces).
+    pub by_kind: BTreeMap<String, u64>,
+    /// Goroutines seen.
+    pub goroutines: u64,
+    /// Ps seen.
+    pub procs: u64,
+    /// Threads seen.
+    pub threads: u64,
+    /// Collector cycles that ended.
+    pub gc_cycles: u64,
+    /// Time in which the world was stopped, ns.
+    pub stw_ns: u64,
+    /// Longest stop of the world, ns.
+    pub stw_max_ns: u64,
+}
