@@ -2,6 +2,7 @@
 
 use super::protocol::{Failure, FailureKind};
 use crate::dumps::{MAX_DUMP, is_dump};
+use crate::profile::load::is_profile;
 use crate::target::core::is_core;
 use std::fs::File;
 use std::io::Read;
@@ -18,6 +19,8 @@ pub enum FileKind {
     Core,
     /// A goroutine dump in text, log lines around it or not.
     Dump,
+    /// A profile: pprof's format, its text, folded stacks.
+    Profile,
 }
 
 /// What a file is. One line when it is nothing that can be opened here.
@@ -66,7 +69,11 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
         return Err(not_yet("an execution trace of Go"));
     }
     if starts(&[0x1f, 0x8b]) {
-        return Err(not_yet("a gzip file (a pprof profile is one)").fix("a core or a dump has to be unpacked first"));
+        if is_profile(head) {
+            return Ok(FileKind::Profile);
+        }
+        return Err(Failure::new(FailureKind::BadRequest, "a gzip file, and no profile is in it")
+            .fix("a core or a dump has to be unpacked first (gzip -d)"));
     }
     if starts(&[0x28, 0xb5, 0x2f, 0xfd]) || starts(b"\xfd7zXZ") || starts(b"\x04\x22\x4d\x18") {
         return Err(
@@ -75,6 +82,9 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
     }
     if is_dump(head) {
         return Ok(FileKind::Dump);
+    }
+    if is_profile(head) {
+        return Ok(FileKind::Profile);
     }
     if head.is_empty() {
         return Err(Failure::new(FailureKind::BadRequest, "an empty file"));
@@ -99,7 +109,7 @@ mod tests {
         for (bytes, says) in [
             (&core[..], "a program, not a core"),
             (b"go 1.27 trace\x00\x00\x00", "execution trace"),
-            (&[0x1f, 0x8b, 8], "gzip"),
+            (&[0x1f, 0x8b, 8], "no profile is in it"),
             (b"", "empty"),
             (b"\x28\xb5\x2f\xfd...", "compressed"),
             (b"<html>", "not recognised"),

@@ -377,5 +377,6 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
         memory: true,
         snapshot: true,
         output: launched.is_some_and(|l| l.tty.is_none()),
+        profiles: loaded.process.is_some(),
     }
 }
