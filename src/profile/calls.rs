@@ -78,7 +78,7 @@ pub struct Calls {
     /// Values of all samples, `kinds.len()` for each.
     pub values: Vec<i64>,
     /// Distinct sets of labels; the first has none.
-    pub labels: Vec<Vec<Label>>,
+    pub labels: Vec<Box<[Label]>>,
     /// About the profile, and about the one it is compared with.
     pub facts: [Facts; 2],
 }
@@ -114,9 +114,11 @@ pub struct Builder {
     strings: FxHashMap<Arc<str>, ()>,
     function_ids: FxHashMap<ProfileFunction, u32>,
     frame_ids: FxHashMap<ProfileFrame, u32>,
-    label_ids: FxHashMap<Vec<Label>, u32>,
+    label_ids: FxHashMap<Box<[Label]>, u32>,
     /// Where each value of the present file goes.
     order: Vec<usize>,
+    /// Kinds of the present file.
+    stride: usize,
     used: usize,
 }
 
@@ -139,10 +141,10 @@ impl Builder {
         if self.calls.kinds.is_empty() {
             self.calls.kinds = kinds.to_vec();
             self.calls.shown = shown.min(kinds.len() - 1);
-            self.calls.labels.push(Vec::new());
-            self.label_ids.insert(Vec::new(), 0);
+            self.label_ids.insert(Box::default(), 0);
         }
         self.order.clear();
+        self.stride = kinds.len();
         for k in &self.calls.kinds {
             let at = kinds.iter().position(|x| x == k).ok_or_else(|| CallsError::Kinds {
                 has: kinds.iter().map(|k| k.name.as_str()).collect::<Vec<_>>().join(", "),
@@ -213,14 +215,29 @@ impl Builder {
 
     /// A set of labels.
     pub fn label_set(&mut self, set: Vec<Label>) -> Result<u32, CallsError> {
-        if let Some(i) = self.label_ids.get(&set) {
+        if let Some(i) = self.label_ids.get(&*set) {
             return Ok(*i);
         }
         self.charge(100 + set.iter().map(|l| 32 + l.value.len()).sum::<usize>())?;
-        let id = self.calls.labels.len() as u32;
-        self.calls.labels.push(set.clone());
-        self.label_ids.insert(set, id);
+        let id = self.label_ids.len() as u32;
+        self.label_ids.insert(set.into(), id);
         Ok(id)
+    }
+
+    /// All samples of a file, with the values of its kinds one behind the other.
+    pub fn samples(&mut self, all: impl ExactSizeIterator<Item = Sample>, values: Vec<i64>) -> Result<(), CallsError> {
+        let kinds = self.order.len();
+        self.charge(all.len() * (8 + 8 * kinds))?;
+        self.calls.samples.extend(all);
+        let as_they_are = self.order.iter().enumerate().all(|(i, at)| i == *at);
+        if as_they_are && self.calls.values.is_empty() && values.len() == self.calls.samples.len() * kinds {
+            self.calls.values = values;
+            return Ok(());
+        }
+        for v in values.chunks_exact(self.stride.max(1)) {
+            self.calls.values.extend(self.order.iter().map(|at| v.get(*at).copied().unwrap_or(0)));
+        }
+        Ok(())
     }
 
     /// Samples with the values of the present file's kinds.
@@ -260,7 +277,12 @@ impl Builder {
 
     /// All files as one.
     pub fn finish(self) -> Calls {
-        let Builder { mut calls, growing, .. } = self;
+        let Builder { mut calls, growing, label_ids, strings, function_ids, frame_ids, .. } = self;
+        drop((strings, function_ids, frame_ids));
+        calls.labels = vec![Box::default(); label_ids.len()];
+        for (set, id) in label_ids {
+            calls.labels[id as usize] = set;
+        }
         let (tree, place) = growing.finish();
         calls.tree = tree;
         for s in &mut calls.samples {

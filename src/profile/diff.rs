@@ -12,7 +12,7 @@ use std::cmp::Reverse;
 pub struct Thresholds {
     /// Samples (or events: objects, contentions) that a function must have, before or after. With fewer, chance moves much.
     pub min_samples: u64,
-    /// Part by which it must have changed: 0.5 is half more or half less.
+    /// Part of the smaller value by which both must differ: 0.5 is 50 % more than before, or before 50 % more than now.
     pub min_change: f64,
 }
 
@@ -73,10 +73,10 @@ pub fn compare(v: &View, t: Thresholds) -> Difference {
         (by(r.blame), by(r.flat), by(r.cum), name(r))
     });
     let counted = |r: &&Row| r.count.weight() >= t.min_samples;
-    let more = |r: &&Row| r.blame.change() > 0 && r.blame.change() as f64 >= t.min_change * r.blame.base.abs() as f64;
-    let less = |r: &&Row| r.blame.change() < 0 && -r.blame.change() as f64 >= t.min_change * r.blame.base.abs() as f64;
-    let worse: Vec<Row> = all.iter().filter(counted).filter(more).copied().collect();
-    let better: Vec<Row> = all.iter().filter(counted).filter(less).copied().collect();
+    // By how much one has more than the other: what doubles is worse by 100 %, what halves is better by as much.
+    let more = |a: i64, b: i64| a > b && (a as f64 - b as f64) >= t.min_change * b.abs() as f64;
+    let worse: Vec<Row> = all.iter().filter(counted).filter(|r| more(r.blame.new, r.blame.base)).copied().collect();
+    let better: Vec<Row> = all.iter().filter(counted).filter(|r| more(r.blame.base, r.blame.new)).copied().collect();
     let samples = v.counts.iter().fold(Pair::default(), |mut a, b| {
         a += *b;
         a
@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(compared("main.a 199\nmain.b 300\n", "main.a 1\nmain.b 300\n", t).1, Verdict::Same);
         assert_eq!(compared("main.a 299\n", "main.a 200\n", t).1, Verdict::Same);
         assert_eq!(compared("main.a 300\n", "main.a 200\n", t).1, Verdict::Regression);
-        assert_eq!(compared("main.a 100\n", "main.a 201\n", t).1, Verdict::Improvement);
+        assert_eq!(compared("main.a 140\n", "main.a 210\n", t).1, Verdict::Improvement);
         assert_eq!(compared("main.a 10\n", "main.a 20\n", t).1, Verdict::TooFew);
         let loose = Thresholds { min_samples: 5, min_change: 0.1 };
         assert_eq!(compared("main.a 12\n", "main.a 10\n", loose).1, Verdict::Regression);

@@ -4,6 +4,8 @@ use super::calls::{Builder, CallsError};
 use super::folded::{self, FoldedError};
 use super::legacy::{self, LegacyError};
 use super::pprof::{self, PprofError};
+use super::wire::{MAX_MESSAGE, fields};
+use crate::base::bytes::Cursor;
 use flate2::read::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -57,18 +59,40 @@ pub fn is_profile(head: &[u8]) -> bool {
     is_pprof(head) || legacy::is_legacy(head) || folded::is_folded(head)
 }
 
-/// An unpacked pprof profile begins with a message that is one of its fields: a sample type, nearly always.
+/// An unpacked pprof profile has fields of its numbers and kinds one behind the other, in whatever order.
 fn is_pprof(head: &[u8]) -> bool {
-    let Some((tag, rest)) = head.split_first() else { return false };
-    let (field, kind) = (tag >> 3, tag & 7);
-    // A ValueType or another short message, whose own first field has a number that it can have.
-    let inner =
-        matches!((kind, rest), (2, [n, t, ..]) if *n == 0 || (1..=15).contains(&(t >> 3)) && matches!(t & 7, 0 | 2));
-    match field {
-        1..=5 | 11 => inner,
-        6 => kind == 2 && rest.first() == Some(&0),
-        _ => false,
+    let mut c = Cursor::new(head);
+    for n in 0..8 {
+        let Ok(tag) = c.uvarint() else { return n > 0 };
+        match (tag >> 3, tag & 7) {
+            (7..=10 | 12..=15, 0) => {
+                if c.uvarint().is_err() {
+                    return n > 0;
+                }
+            }
+            (field @ (1..=6 | 11 | 13), 2) => {
+                let Some(len) = c.uvarint().ok().and_then(|n| usize::try_from(n).ok()) else { return n > 0 };
+                // A message that goes beyond the head is none that can be looked into.
+                let Ok(inside) = c.take(len) else { return n > 0 || (len < MAX_MESSAGE && field == 2) };
+                let known = match field {
+                    1 | 11 => 2,
+                    2 => 3,
+                    6 | 13 => continue,
+                    _ => 10,
+                };
+                let mut good = true;
+                let whole = fields(inside, |f, _| {
+                    good &= f <= known;
+                    Ok(())
+                });
+                if whole.is_err() || !good {
+                    return false;
+                }
+            }
+            _ => return false,
+        }
     }
+    true
 }
 
 /// Reads a profile into a builder.
@@ -95,5 +119,28 @@ fn unpacked(mut from: impl BufRead, into: &mut Builder) -> Result<(), LoadError>
         _ if legacy::is_legacy(head) => Ok(legacy::read(from, into)?),
         _ if folded::is_folded(head) => Ok(folded::read(from, into)?),
         _ => Err(LoadError::Unknown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_told_by_their_beginnings() {
+        for (head, is) in [
+            // A sample type first, or the time, as Go writes CPU profiles.
+            (&[0x0a, 4, 8, 1, 16, 2, 0x0a, 4, 8, 3, 16, 4][..], true),
+            (&[0x48, 0xb3, 0xf3, 1, 0x50, 3, 0x5a, 4, 8, 3, 16, 4], true),
+            (b"main;f 3\n", true),
+            (b"--- mutex:\ncycles/second=1\n", true),
+            (b"\nsome text", false),
+            (b"goroutine 1 [running]:\n", false),
+            (b"{\"a\": 1}", false),
+            (b"PK\x03\x04", false),
+            (b"", false),
+        ] {
+            assert_eq!(is_profile(head), is, "{head:?}");
+        }
     }
 }

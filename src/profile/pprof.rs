@@ -2,7 +2,7 @@
 //! Go and most other profilers write. Strings come last in it, and functions after the places that use them, so paths are kept
 //! by location id first and get their names at the end.
 
-use super::calls::{Builder, CallsError, Facts, Label};
+use super::calls::{Builder, CallsError, Facts, Label, Sample};
 use super::tree::{Growing, ROOT};
 use super::wire::{Stream, Value, WireError, fields};
 use crate::base::bytes::CursorError;
@@ -58,10 +58,10 @@ struct Function {
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 struct RawLabel {
-    key: u64,
-    text: u64,
+    key: u32,
+    text: u32,
     number: i64,
-    unit: u64,
+    unit: u32,
 }
 
 /// What a file has, before its names are known.
@@ -73,8 +73,7 @@ struct Raw {
     large: FxHashMap<u64, u32>,
     samples: Vec<(u32, u32)>,
     values: Vec<i64>,
-    sets: Vec<Vec<RawLabel>>,
-    set_ids: FxHashMap<Vec<RawLabel>, u32>,
+    sets: FxHashMap<Box<[RawLabel]>, u32>,
     locations: FxHashMap<u32, Location>,
     lines: Vec<Line>,
     functions: FxHashMap<u64, Function>,
@@ -107,7 +106,6 @@ pub fn read(from: impl Read, into: &mut Builder) -> Result<(), PprofError> {
     }
     raw.paths.freeze();
     raw.large = FxHashMap::default();
-    raw.set_ids = FxHashMap::default();
     raw.resolve(into)
 }
 
@@ -142,6 +140,11 @@ impl From<CursorError> for Trouble {
     fn from(e: CursorError) -> Trouble {
         Trouble::Bytes(e)
     }
+}
+
+/// A string's number; there are never so many that one is out of reach.
+fn index(v: Value) -> u32 {
+    u32::try_from(v.number()).unwrap_or(u32::MAX)
 }
 
 impl Raw {
@@ -238,10 +241,10 @@ impl Raw {
                     let mut l = RawLabel::default();
                     fields(v.bytes(), |f, v| {
                         match f {
-                            1 => l.key = v.number(),
-                            2 => l.text = v.number(),
+                            1 => l.key = index(v),
+                            2 => l.text = index(v),
                             3 => l.number = v.number() as i64,
-                            4 => l.unit = v.number(),
+                            4 => l.unit = index(v),
                             _ => {}
                         }
                         Ok(())
@@ -267,19 +270,18 @@ impl Raw {
         }
         let new = self.paths.parent.len() - before;
         self.charge(8 + 8 * self.kinds.len() + 40 * new)?;
-        let set = self.set(set)?;
+        let set = self.set(&set)?;
         self.samples.push((node, set));
         Ok(())
     }
 
-    fn set(&mut self, set: Vec<RawLabel>) -> Result<u32, Trouble> {
-        if let Some(i) = self.set_ids.get(&set) {
+    fn set(&mut self, set: &[RawLabel]) -> Result<u32, Trouble> {
+        if let Some(i) = self.sets.get(set) {
             return Ok(*i);
         }
-        self.charge(100 + 64 * set.len())?;
+        self.charge(100 + 24 * set.len())?;
         let id = self.sets.len() as u32;
-        self.sets.push(set.clone());
-        self.set_ids.insert(set, id);
+        self.sets.insert(set.into(), id);
         Ok(id)
     }
 
@@ -348,30 +350,30 @@ impl Raw {
         into.begin(&kinds, shown, std::mem::take(&mut self.facts))?;
 
         let nodes = self.nodes(&prune, into)?;
-        let mut sets = Vec::with_capacity(self.sets.len());
-        for set in std::mem::take(&mut self.sets) {
+        let mut sets = vec![0; self.sets.len()];
+        for (set, id) in std::mem::take(&mut self.sets) {
             let mut out = Vec::with_capacity(set.len());
             for l in set {
                 out.push(self.label(l, into)?);
             }
-            sets.push(into.label_set(out)?);
+            sets[id as usize] = into.label_set(out)?;
         }
         self.text = Vec::new();
-        let k = kinds.len();
-        for (i, (node, set)) in self.samples.iter().enumerate() {
-            let values = &self.values[i * k..(i + 1) * k];
-            into.sample(nodes[*node as usize], sets[*set as usize], values)?;
-        }
+        self.paths = Growing::default();
+        let samples = std::mem::take(&mut self.samples);
+        let of = |(node, set): (u32, u32)| Sample { node: nodes[node as usize], labels: sets[set as usize] };
+        into.samples(samples.into_iter().map(of), self.values)?;
         Ok(())
     }
 
     fn label(&self, l: RawLabel, into: &mut Builder) -> Result<Label, PprofError> {
-        let value = match (l.text, self.text(l.unit)?) {
+        let text = |i: u32| self.text(i.into());
+        let value = match (l.text, text(l.unit)?) {
             (0, unit) if unit.is_empty() => l.number.to_string(),
             (0, unit) => format!("{} {unit}", l.number),
-            (t, _) => self.text(t)?,
+            (t, _) => text(t)?,
         };
-        Ok(Label { key: into.string(&self.text(l.key)?), value: into.string(&value) })
+        Ok(Label { key: into.string(&text(l.key)?), value: into.string(&value) })
     }
 
     /// The builder's node for each path of locations.
