@@ -197,6 +197,33 @@ pub struct Span {
     pub by: Option<GoroutineId>,
 }
 
+/// What to do when a condition on the run holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TriggerAction {
+    /// Stop the target (control mode).
+    Stop,
+    /// Copy it to this file and let it run on.
+    Snapshot(std::path::PathBuf),
+}
+
+/// A condition on the run, and what to do when it first holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerSpec {
+    /// `gc.pause > 1ms`.
+    pub condition: String,
+    /// What then.
+    pub action: TriggerAction,
+}
+
+/// A condition that is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerState {
+    /// Which.
+    pub spec: TriggerSpec,
+    /// It has held, and what the amount was then. It is not looked at again until it is set again.
+    pub fired: Option<String>,
+}
+
 /// What there is in all, of the whole timeline.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineSummary {

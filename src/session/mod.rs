@@ -9,6 +9,7 @@ pub mod asked;
 pub mod goroutines;
 pub mod heap;
 mod interest;
+pub mod lanes;
 pub mod log;
 pub mod output;
 mod perform;

@@ -476,6 +476,7 @@ pub fn stop_sentence(s: &Stop) -> String {
         StopReason::FatalError(m) => format!("fatal error: {m}"),
         StopReason::HardcodedBreakpoint => "stopped at a breakpoint of the program's own".to_string(),
         StopReason::ConditionFailed(id, why) => format!("condition of breakpoint {id} failed: {why}"),
+        StopReason::Condition(what) => format!("stopped: {what}"),
         StopReason::Exec(what) => format!("the process became another program: {what}"),
     };
     let who = match s.goroutine {

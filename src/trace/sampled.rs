@@ -9,6 +9,7 @@ use crate::goruntime::sample::{Pause, ProcState, Sample};
 use crate::model::{Activity, Lane, LaneKind, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Spans and amounts that are kept in all; the oldest go first. About 50 MB.
 const KEPT: usize = 1 << 20;
@@ -80,7 +81,7 @@ pub struct Sampled {
     unseen: u64,
     rate: u32,
     gc: Cycles,
-    reasons: Vec<String>,
+    reasons: Vec<Arc<str>>,
     /// One line on what is wrong.
     pub problem: Option<String>,
     /// Nobody looks any more: the process is gone, or nobody asked.
@@ -99,7 +100,7 @@ struct Cycles {
 
 impl Sampled {
     /// An empty history of looks made `rate` times a second. `reasons` are the runtime's wait reasons by number.
-    pub fn new(rate: u32, reasons: Vec<String>) -> Sampled {
+    pub fn new(rate: u32, reasons: Vec<Arc<str>>) -> Sampled {
         Sampled { rate, reasons, ..Sampled::default() }
     }
 
@@ -331,7 +332,7 @@ impl Source for Sampled {
         let span = |s: &Stretch| {
             let what = match (lane, s.activity) {
                 (LaneKind::Goroutine(_), Activity::Blocked) => {
-                    self.reasons.get(s.goroutine as usize).cloned().unwrap_or_default()
+                    self.reasons.get(s.goroutine as usize).map(|r| r.to_string()).unwrap_or_default()
                 }
                 (LaneKind::Collector, Activity::Marking) => format!("cycle {}", s.goroutine),
                 (LaneKind::StopTheWorld, _) => "both pauses of a collector cycle, drawn as one at their end".into(),

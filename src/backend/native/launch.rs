@@ -71,6 +71,7 @@ impl Host {
             index(&loaded.sym);
         }
         self.inspector = Some(Inspector::start(loaded.clone()));
+        self.sampling = None;
         self.loaded = Some(loaded);
         Reply::Opened { target, caps, stop }
     }
