@@ -186,7 +186,7 @@ fn view_text(b: &mut Vec<u8>, v: &TimelineView, s: &TimelineSummary, args: &Time
             Cells::States(c) => c.iter().map(|c| lanes::state(l.kind, c, args.ascii)).collect(),
             Cells::Levels(c) => c.iter().map(|c| lanes::level(c.as_ref(), lanes::top(l), args.ascii)).collect(),
         };
-        text::line(b, format!("{:<10} {drawn}  {}", lanes::name(l.kind), lanes::note(l)).trim_end());
+        text::line(b, format!("{:<10} {drawn}  {}", lanes::name(l.kind), lanes::note(l, false)).trim_end());
     }
     let marks = if args.ascii { "# runs" } else { "▁..█ runs" };
     text::line(b, &format!("{marks}  M marks  A assists  s system call  w sweeps  | world stopped  S our stop"));

@@ -170,6 +170,8 @@ pub struct TimelineView {
     pub rate: u32,
     /// What is wrong with the source, one line.
     pub problem: Option<String>,
+    /// Wall clock (since 1970) less the clock of these times, ns, where it is known.
+    pub wall_ns: Option<i64>,
 }
 
 /// A stretch of time in which one thing was done.

@@ -71,6 +71,9 @@ pub fn state(kind: LaneKind, c: &Cell, ascii: bool) -> char {
 /// The character of a column of a lane of amounts, of which `top` is the highest.
 pub fn level(l: Option<&Level>, top: u64, ascii: bool) -> char {
     let Some(l) = l else { return ' ' };
+    if l.max == 0 {
+        return if ascii { '.' } else { '·' };
+    }
     let ramp = if ascii { RAMP } else { BLOCKS };
     let i = (u128::from(l.max) * 8).div_ceil(u128::from(top.max(1))).clamp(1, 8) as usize - 1;
     ramp[i]
@@ -100,6 +103,12 @@ pub fn busy(lane: &Lane) -> Option<f64> {
     (n > 0).then(|| sum as f64 / (n as f64 * 255.0))
 }
 
+/// Is it a lane of amounts?
+pub fn is_amount(kind: LaneKind) -> bool {
+    use LaneKind::{Goroutines, Heap, HeapGoal, RunQueue, Syscalls};
+    matches!(kind, Heap | HeapGoal | Goroutines | RunQueue | Syscalls)
+}
+
 /// An amount with its unit.
 pub fn amount(kind: LaneKind, n: u64) -> String {
     match kind {
@@ -119,7 +128,7 @@ fn bytes(n: u64) -> String {
 }
 
 /// The few words at the right end of a lane.
-pub fn note(lane: &Lane) -> String {
+pub fn note(lane: &Lane, brief: bool) -> String {
     match lane.kind {
         LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) => {
             let share = busy(lane).map_or(String::new(), |b| format!("{:.0}%", b * 100.0));
@@ -127,10 +136,20 @@ pub fn note(lane: &Lane) -> String {
         }
         LaneKind::Collector | LaneKind::StopTheWorld | LaneKind::OurStops => lane.note.clone(),
         kind => match (last(lane), top(lane)) {
-            (Some(now), max) if now != max => format!("{} max {}", amount(kind, now), amount(kind, max)),
+            (Some(now), max) if now != max && !brief => format!("{} max {}", amount(kind, now), amount(kind, max)),
             (Some(now), _) => amount(kind, now),
             (None, _) => String::new(),
         },
+    }
+}
+
+/// Time of day (UTC) of a moment, as fine as the columns need: `12:04:31` or `12:04:31.250`.
+pub fn time_of_day(wall_ns: i64, column_ns: u64) -> String {
+    let s = wall_ns.div_euclid(1_000_000_000);
+    let (h, m, sec) = (s / 3_600 % 24, s / 60 % 60, s % 60);
+    match column_ns {
+        0..125_000_000 => format!("{h:02}:{m:02}:{sec:02}.{:03}", wall_ns.rem_euclid(1_000_000_000) / 1_000_000),
+        _ => format!("{h:02}:{m:02}:{sec:02}"),
     }
 }
 
@@ -173,8 +192,9 @@ mod tests {
     fn amounts_fill_the_height() {
         let l = |max| Some(Level { min: 0, max, last: max });
         let drawn: String = [0, 1, 50, 100].map(|n| level(l(n).as_ref(), 100, false)).into_iter().collect();
-        assert_eq!(drawn, "▁▁▄█");
+        assert_eq!(drawn, "·▁▄█");
         assert_eq!(level(None, 5, false), ' ');
+        assert_eq!(time_of_day(3_723_250_000_000, 1_000_000), "01:02:03.250");
         assert_eq!(
             (bytes(1_500), bytes(3 << 30), length(1_500), length(0)),
             ("1K".into(), "3.00G".into(), "1us".into(), "0ns".into())

@@ -82,6 +82,7 @@ pub struct Sampled {
     rate: u32,
     gc: Cycles,
     reasons: Vec<Arc<str>>,
+    wall: Option<i64>,
     /// One line on what is wrong.
     pub problem: Option<String>,
     /// Nobody looks any more: the process is gone, or nobody asked.
@@ -115,6 +116,7 @@ impl Sampled {
         self.first.get_or_insert(at);
         self.last = Some(at);
         self.looks += 1;
+        self.wall = Some(wall_less_mono);
         for p in &sample.procs {
             self.kept +=
                 self.procs.entry(p.id).or_default().see(before, at, activity(p.state), p.goroutine.map_or(0, |g| g.0));
@@ -296,7 +298,7 @@ impl Source for Sampled {
         let seconds = (extent.1 - extent.0) as f64 / 1e9;
         let note = match cycles {
             0 => "no cycle yet".to_string(),
-            n => format!("cycle {}", time((seconds * 1e9 / f64::from(n)) as u64)),
+            n => format!("every {}", time((seconds * 1e9 / f64::from(n)) as u64)),
         };
         lanes.push(self.states(grid, LaneKind::Collector, note));
         let note = if self.gc.stw_max > 0 { format!("max {}", time(self.gc.stw_max)) } else { String::new() };
@@ -325,6 +327,7 @@ impl Source for Sampled {
             unseen: self.unseen,
             rate: self.rate,
             problem: self.problem.clone(),
+            wall_ns: self.wall,
         }
     }
 
