@@ -5,6 +5,7 @@
 
 pub mod columns;
 pub mod sampled;
+pub mod text;
 pub mod trigger;
 
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView};
