@@ -4,6 +4,7 @@ use super::protocol::{Failure, FailureKind};
 use crate::dumps::{MAX_DUMP, is_dump};
 use crate::profile::load::is_profile;
 use crate::target::core::is_core;
+use crate::trace::text::TextLog;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -21,6 +22,8 @@ pub enum FileKind {
     Dump,
     /// A profile: pprof's format, its text, folded stacks.
     Profile,
+    /// Text with `gctrace` or `schedtrace` lines.
+    Lines,
 }
 
 /// What a file is. One line when it is nothing that can be opened here.
@@ -47,6 +50,9 @@ pub fn recognise(path: &Path) -> Result<FileKind, Failure> {
         file.read_to_end(&mut head).map_err(fail)?;
         if is_dump(&head) {
             return Ok(FileKind::Dump);
+        }
+        if TextLog::is_one(&head) {
+            return Ok(FileKind::Lines);
         }
     }
     found.map_err(|mut f| {
@@ -85,6 +91,9 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
     }
     if is_profile(head) {
         return Ok(FileKind::Profile);
+    }
+    if TextLog::is_one(head) {
+        return Ok(FileKind::Lines);
     }
     if head.is_empty() {
         return Err(Failure::new(FailureKind::BadRequest, "an empty file"));

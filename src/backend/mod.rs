@@ -8,6 +8,7 @@ pub mod dump;
 pub mod fetch;
 pub mod files;
 pub mod host;
+pub mod lines;
 pub mod native;
 pub mod offline;
 pub mod profile;

@@ -359,6 +359,13 @@ pub enum Request {
         /// Where it is.
         url: String,
     },
+    /// Sets a condition on the run, or sets it again. Reply: `Triggers`. When it holds: `Notice::Stopped`, or a copy in a file and `Notice::Log`.
+    SetTrigger(TriggerSpec),
+    /// Removes one. Reply: `Triggers`.
+    ClearTrigger {
+        /// Its text; empty for all.
+        condition: String,
+    },
     /// Stops the target, copies what it has in memory, lets it run on, and answers everything from the copy until `Refresh`.
     /// Reply: `Snapshot`; the epoch moves on.
     Snapshot {
@@ -516,6 +523,7 @@ pub enum Reply {
         sources: Vec<ProfileSource>,
         why: String,
     },
+    Triggers(Vec<TriggerState>),
     /// `bytes` were copied, `file_bytes` written.
     Snapshot {
         epoch: StopEpoch,

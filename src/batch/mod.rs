@@ -9,6 +9,7 @@ mod refs;
 mod snapshot;
 mod stack;
 mod text;
+mod timeline;
 mod waits;
 
 pub use diagnose::{Diagnose, diagnose};
@@ -17,6 +18,7 @@ pub use prof::{Prof, ROWS as PROFILE_ROWS, ReportOf, prof};
 pub use refs::{RefsOf, refs};
 pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
+pub use timeline::{TimelineOf, timeline};
 pub use waits::{WaitsOf, waits};
 
 use crate::backend::client::Client;

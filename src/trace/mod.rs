@@ -5,6 +5,8 @@
 
 pub mod columns;
 pub mod sampled;
+pub mod text;
+pub mod trigger;
 
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView};
 
