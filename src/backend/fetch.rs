@@ -7,6 +7,8 @@ use std::time::Duration;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Beyond the time for which a profile is taken.
 const ANSWER: Duration = Duration::from_secs(20);
+/// For what is there or not.
+const QUICK: Duration = Duration::from_secs(2);
 /// Longest answer, packed.
 const MAX_BODY: u64 = 1 << 30;
 /// Seconds of a CPU profile where nothing is said.
@@ -43,6 +45,15 @@ fn measured(url: &str) -> Duration {
 
 /// The body of the answer to a GET.
 pub fn get(url: &str) -> Result<Box<dyn Read + Send>, Failure> {
+    get_within(url, measured(url) + ANSWER)
+}
+
+/// As [`get`], of something that answers at once if at all.
+pub fn get_quickly(url: &str) -> Result<Box<dyn Read + Send>, Failure> {
+    get_within(url, QUICK)
+}
+
+fn get_within(url: &str, patience: Duration) -> Result<Box<dyn Read + Send>, Failure> {
     if url.starts_with("https://") {
         let f = Failure::new(FailureKind::Unavailable, format!("{url}: TLS is not in this version"));
         return Err(f.fix("curl -o FILE fetches it; adit prof FILE opens it"));
@@ -52,8 +63,8 @@ pub fn get(url: &str) -> Result<Box<dyn Read + Send>, Failure> {
         .max_redirects(0)
         .http_status_as_error(false)
         .timeout_connect(Some(CONNECT))
-        .timeout_recv_response(Some(measured(url) + ANSWER))
-        .timeout_recv_body(Some(measured(url) + 6 * ANSWER))
+        .timeout_recv_response(Some(patience))
+        .timeout_recv_body(Some(6 * patience))
         .build();
     let answer = ureq::Agent::new_with_config(config).get(url).call();
     let mut answer = answer.map_err(|e| {

@@ -103,6 +103,12 @@ impl ProfileDesk {
         Ok(ProfileDesk { sources: sources.to_vec(), base: base.to_vec(), calls, seen: Vec::new() })
     }
 
+    /// Samples that were read already, and what they are called.
+    pub fn of(calls: Calls, source: &str, base: Option<&str>) -> ProfileDesk {
+        let base = base.map(str::to_string).into_iter().collect();
+        ProfileDesk { sources: vec![source.to_string()], base, calls, seen: Vec::new() }
+    }
+
     /// Compares with another profile, or with none.
     pub fn set_base(&mut self, base: &[String]) -> Result<(), Failure> {
         *self = ProfileDesk::open(&self.sources, base)?;

@@ -6,6 +6,7 @@
 mod failure;
 mod inspect;
 mod launch;
+mod profiles;
 mod sampling;
 mod snapshot;
 mod timeline;
@@ -65,6 +66,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         observe_epoch: StopEpoch(1),
         copy: None,
         offline: None,
+        profiles: None,
         sampling: None,
         bell: wake.doorbell(),
         finished: false,
@@ -129,6 +131,8 @@ struct Host {
     copy: Option<Arc<StopState>>,
     /// The target, when it is a file without memory.
     offline: Option<Box<dyn Offline>>,
+    /// Reads profiles of the process, once somebody asked.
+    profiles: Option<profiles::Profiles>,
     /// Looks at scheduler and collector, once somebody asked.
     sampling: Option<Sampling>,
     bell: Doorbell,
@@ -241,6 +245,10 @@ impl Host {
                 let result = self.timeline(r);
                 self.outbox.reply(id, result);
             }
+            r @ (Request::Profile(_)
+            | Request::ProfileBase { .. }
+            | Request::ProfileSources
+            | Request::ProfileFetch { .. }) => self.profiles(id, r),
             r @ (Request::Goroutines(_)
             | Request::Groups(_)
             | Request::GroupMembers { .. }
@@ -291,6 +299,25 @@ impl Host {
         match &self.inspector {
             Some(i) => i.send(Job { id, request, state, breakpoints, out: self.outbox.out.clone() }),
             None => self.outbox.reply(id, Err(no_target())),
+        }
+    }
+
+    /// Hands a request about profiles to their thread, started by the first.
+    fn profiles(&mut self, id: u64, request: Request) {
+        let started = match (&self.profiles, &self.loaded) {
+            (Some(_), _) => Ok(()),
+            (None, Some(l)) if l.process.is_some() => profiles::Profiles::start(l).map(|p| self.profiles = Some(p)),
+            (None, Some(_)) => Err(Failure::new(FailureKind::Unavailable, "a core or snapshot has no profile in it")
+                .fix("adit prof FILE opens one")),
+            (None, None) => Err(no_target()),
+        };
+        let out = self.outbox.out.clone();
+        let sent = started.and_then(|()| match &self.profiles {
+            Some(p) if p.send(id, request, out) => Ok(()),
+            _ => Err(Failure::new(FailureKind::Internal, "the reader of profiles has ended")),
+        });
+        if let Err(f) = sent {
+            self.outbox.reply(id, Err(f));
         }
     }
 
