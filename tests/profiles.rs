@@ -10,8 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -265,20 +264,21 @@ fn texts_of_debug_1_say_the_same() {
 /// Profiles of `tests/programs/regress`: before, after, and the function that was made worse.
 fn regress(dir: &Path, what: &str, seed: &str) -> (PathBuf, PathBuf, String) {
     let exe = build("regress", DEFAULT);
-    let run = |name: &str, worse: bool| {
+    let run = |name: &str, rounds: Option<&str>| {
         let out = dir.join(format!("{what}-{seed}-{name}.pb.gz"));
         let mut c = Command::new(&exe);
         c.args(["-what", what, "-seed", seed, "-out", arg(&out)]);
-        if worse {
-            c.arg("-worse");
+        if let Some(n) = rounds {
+            c.args(["-worse", "-rounds", n]);
         }
         let done = c.output().expect("run");
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         (out, String::from_utf8_lossy(&done.stdout).trim().to_string())
     };
-    let (before, _) = run("before", false);
-    let (after, name) = run("after", true);
-    (before, after, name)
+    let (before, said) = run("before", None);
+    let (name, rounds) = said.split_once(' ').unwrap_or((&said, ""));
+    let (after, _) = run("after", Some(rounds));
+    (before, after, name.to_string())
 }
 
 #[test]
@@ -376,61 +376,6 @@ fn graphs_and_folded_stacks_are_whole() {
     let a = our_top(&json(&["prof", arg(&file), "--type", "alloc_space", "--top", "0"]));
     let b = our_top(&json(&["prof", arg(&folded), "--top", "0"]));
     assert_eq!(a, b);
-}
-
-/// Serves one answer after the other, then ends.
-fn serve(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
-    let l = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let at = format!("http://{}", l.local_addr().expect("an address"));
-    let served = std::thread::spawn(move || {
-        let mut asked = Vec::new();
-        for a in answers {
-            let (s, _) = l.accept().expect("a client");
-            let mut r = BufReader::new(s.try_clone().expect("a socket"));
-            let mut first = String::new();
-            r.read_line(&mut first).expect("a request");
-            let mut line = String::new();
-            while r.read_line(&mut line).is_ok_and(|n| n > 2) {
-                line.clear();
-            }
-            let mut s = s;
-            // A client that has seen enough closes.
-            let _closed = s.write_all(&a);
-            asked.push(first.trim().to_string());
-        }
-        asked
-    });
-    (at, served)
-}
-
-#[test]
-fn profiles_come_over_http() {
-    let dir = profiles("");
-    let bytes = std::fs::read(dir.path().join("cpu.pb.gz")).expect("a profile");
-    let want = our_top(&json(&["prof", arg(&dir.path().join("cpu.pb.gz")), "--top", "0"]));
-    let with = |head: &str, body: &[u8]| [format!("HTTP/1.1 {head}\r\n\r\n").as_bytes(), body].concat();
-    let sized = with(&format!("200 OK\r\nContent-Length: {}", bytes.len()), &bytes);
-    let (a, b) = bytes.split_at(bytes.len() / 2);
-    let chunk = |b: &[u8]| [format!("{:x}\r\n", b.len()).as_bytes(), b, b"\r\n"].concat();
-    let chunked = with("200 OK\r\nTransfer-Encoding: chunked", &[chunk(a), chunk(b), chunk(&[])].concat());
-    let cut = with(&format!("200 OK\r\nContent-Length: {}", bytes.len()), a);
-    let busy = with("500 Internal Server Error\r\nContent-Length: 35", b"Could not enable CPU profiling: \x1b[2J");
-    let moved = with("302 Found\r\nLocation: http://example.invalid/\r\nContent-Length: 0", b"");
-    let (at, served) = serve(vec![sized, chunked, cut, busy, moved]);
-    assert_eq!(our_top(&json(&["prof", &at, "--top", "0"])), want);
-    let address = format!("{at}/debug/pprof/profile?seconds=1");
-    assert_eq!(our_top(&json(&["prof", &address, "--top", "0"])), want);
-    let (code, text) = error(&["prof", &address]);
-    assert!(code == 5 && text.contains("byte"), "cut off: {code}: {text}");
-    let (code, text) = error(&["prof", &address]);
-    assert!(code == 5 && text.contains("500") && text.contains("\\x1b"), "{code}: {text}");
-    let (code, text) = error(&["prof", &address]);
-    assert!(code == 5 && text.contains("302"), "{code}: {text}");
-    let asked = served.join().expect("served");
-    assert_eq!(asked[0], "GET /debug/pprof/profile?seconds=5 HTTP/1.1");
-    assert_eq!(asked[1], "GET /debug/pprof/profile?seconds=1 HTTP/1.1");
-    let (code, text) = error(&["prof", &at]);
-    assert!(code == 5 && text.contains("net/http/pprof"), "nobody there: {code}: {text}");
 }
 
 fn unpacked(file: &Path) -> Vec<u8> {

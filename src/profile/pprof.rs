@@ -451,6 +451,10 @@ impl Raw {
         if name.is_empty() {
             name = self.text(f.system_name)?;
         }
+        if name.is_empty() {
+            // As pprof writes it.
+            name = "<unknown>".into();
+        }
         let dropped = prune.drops(&name);
         let function = ProfileFunction {
             name: into.string(&name),

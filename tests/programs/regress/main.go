@@ -93,7 +93,7 @@ func used() time.Duration {
 }
 
 // share returns how often each function runs: by time, so that all have about the same part of the profile on any machine.
-func share(rng *rand.Rand, worse int) []int {
+func share(rng *rand.Rand) []int {
 	rounds := make([]int, len(cpu))
 	for i, c := range cpu {
 		n := 1
@@ -105,9 +105,6 @@ func share(rng *rand.Rand, worse int) []int {
 				break
 			}
 			n *= 2
-		}
-		if i == worse {
-			rounds[i] *= 3
 		}
 	}
 	return rounds
@@ -219,6 +216,7 @@ func main() {
 	out := flag.String("out", "", "where to write the profile")
 	seed := flag.Int64("seed", 1, "which function, and how much of each")
 	worse := flag.Bool("worse", false, "make it worse")
+	as := flag.String("rounds", "", "how often each function runs, as an earlier run printed it")
 	flag.Parse()
 	rng := rand.New(rand.NewSource(*seed))
 	chosen := int(*seed)
@@ -232,13 +230,25 @@ func main() {
 	must(err)
 	switch *what {
 	case "cpu":
-		rounds := share(rng, at(len(cpu)))
+		var rounds []int
+		for _, n := range strings.Split(*as, ",") {
+			if n, err := strconv.Atoi(n); err == nil {
+				rounds = append(rounds, n)
+			}
+		}
+		if len(rounds) != len(cpu) {
+			rounds = share(rng)
+		}
+		said := strings.Trim(strings.ReplaceAll(fmt.Sprint(rounds), " ", ","), "[]")
+		if i := at(len(cpu)); i >= 0 {
+			rounds[i] *= 3
+		}
 		must(pprof.StartCPUProfile(file))
 		for i, c := range cpu {
 			c.work(rounds[i])
 		}
 		pprof.StopCPUProfile()
-		fmt.Println(cpu[chosen%len(cpu)].name)
+		fmt.Println(cpu[chosen%len(cpu)].name, said)
 	case "mutex":
 		runtime.SetMutexProfileFraction(1)
 		locks(at(3))
