@@ -540,7 +540,6 @@ fn everything(builder: Builder) {
         let v =
             View::new(&calls, &Selection { kind: calls.shown, by, reverse, normalize: true, ..Selection::default() });
         report::top(&v);
-        let any = regex::Regex::new(".").expect("a regular expression");
         report::peek(&v, &any);
         report::list(&v, &any);
         diff::compare(&v, diff::Thresholds::default());

@@ -151,7 +151,7 @@ impl Session {
             Ok(()) => {
                 self.profile.fetched = true;
                 self.other_profile();
-                self.say(Tone::Note, &format!("{url} is here; Backspace goes back to the list"));
+                self.say(Tone::Note, &format!("here it is; Backspace goes back to the list ({url})"));
             }
             Err(why) => self.say(Tone::Error, &why),
         }

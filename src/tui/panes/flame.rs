@@ -65,7 +65,9 @@ fn share(v: &ProfileView, ctx: &Ctx) -> Option<String> {
     match ctx.search {
         Some(_) if v.found.weight() > 0 => Some(format!("found {} of {sum}", percent(v.found.new, v.selected.new))),
         Some(_) => Some("found nothing".into()),
-        None if v.selected != v.total => Some(format!("{sum}, {} of all", percent(v.selected.new, v.total.new))),
+        None if v.selected.new != v.total.new => {
+            Some(format!("{sum}, {} of all", percent(v.selected.new, v.total.new)))
+        }
         None => None,
     }
 }
@@ -76,7 +78,7 @@ impl FlamePane {
     }
 
     /// The widest box of a level that lies over or under a part of the width.
-    fn beside<'a>(v: &'a ProfileView, depth: u32, from: u64, to: u64) -> Option<&'a FlameCell> {
+    fn beside(v: &ProfileView, depth: u32, from: u64, to: u64) -> Option<&FlameCell> {
         let touches = |c: &&FlameCell| c.depth == depth && c.start < to && c.start + c.width > from;
         v.cells.iter().filter(touches).max_by_key(|c| c.width)
     }
