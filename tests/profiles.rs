@@ -536,6 +536,7 @@ fn everything(builder: Builder) {
     use adit::profile::view::{By, Selection, View};
     use adit::profile::{diff, flame, folded, report, svg};
     let calls = builder.finish();
+    let any = regex::Regex::new(".").expect("a regular expression");
     for (by, reverse) in [(By::Function, false), (By::Line, true)] {
         let v =
             View::new(&calls, &Selection { kind: calls.shown, by, reverse, normalize: true, ..Selection::default() });
