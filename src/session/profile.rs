@@ -194,6 +194,21 @@ impl Session {
         p.view.clear();
     }
 
+    /// Another process behind the same session: its profiles are others.
+    pub(super) fn forget_profiles(&mut self) {
+        self.profile.fetched = false;
+        self.profile.fetching = None;
+        self.profile.sources.clear();
+        self.other_profile();
+    }
+
+    /// The process was read anew: what it serves is asked for again.
+    pub(super) fn profiles_refreshed(&mut self) {
+        if !self.has_profile() {
+            self.profile.stamp += 1;
+        }
+    }
+
     /// Back from a fetched profile to what can be had.
     pub fn leave_profile(&mut self) -> bool {
         if !self.profile.fetched {

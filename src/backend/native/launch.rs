@@ -78,6 +78,8 @@ impl Host {
             index(&loaded.sym);
         }
         self.inspector = Some(Inspector::start(loaded.clone()));
+        // Those of an earlier process mean nothing for this one.
+        self.profiles = None;
         self.sampling = None;
         self.loaded = Some(loaded);
         Reply::Opened { target, caps, stop }
