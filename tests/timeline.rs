@@ -253,3 +253,32 @@ fn what_has_no_timeline_says_so() {
     let (_, message) = error(&["timeline", arg(&dump)]);
     assert!(message.contains("goroutine dump"), "{message}");
 }
+
+#[test]
+fn perf_events_say_which_code_runs() {
+    let p = Paced::start(&build("paced", "", STRIPPED));
+    let mut d = Debuggee::open(TargetSpec::Attach { pid: p.child.0.id() as i32, exe: None, control: false }).unwrap();
+    let profile = match d.call(Request::SampleCpu { millis: 2_000, hz: 200 }) {
+        Ok(Reply::CpuProfile(p)) => *p,
+        Err(f) if f.message.contains("perf events are forbidden") => return eprintln!("skipped: {}", f.message),
+        other => panic!("{other:?}"),
+    };
+    let total: i64 = profile.values.iter().step_by(2).sum();
+    // A third of one processor for two seconds.
+    assert!((60..600).contains(&total), "{total}");
+    let mut begin = 0;
+    let (mut busy, mut own) = (0, 0);
+    for (i, end) in profile.ends.iter().enumerate() {
+        let stack = &profile.stacks[begin as usize..*end as usize];
+        begin = *end;
+        let names: Vec<&str> =
+            stack.iter().map(|f| &*profile.functions[profile.frames[*f as usize].function as usize].name).collect();
+        if names.contains(&"main.busy") {
+            busy += profile.values[i * 2];
+            assert!(names.contains(&"main.main.func2"), "{names:?}");
+        }
+        own += if names.last().is_some_and(|n| n.starts_with('[')) { profile.values[i * 2] } else { 0 };
+    }
+    assert!(busy * 2 > total, "{busy} of {total}");
+    assert!(own > 0, "nothing of the runtime's own in {total} samples");
+}

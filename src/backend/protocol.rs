@@ -338,6 +338,13 @@ pub enum Request {
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
+    /// Samples what the process executes, by the kernel's perf events. Reply: `CpuProfile`, when the time is over.
+    SampleCpu {
+        /// How long, milliseconds; ten minutes at most.
+        millis: u64,
+        /// Samples a second of each thread; 1,000 at most.
+        hz: u32,
+    },
     /// Sets a condition on the run, or sets it again. Reply: `Triggers`. When it holds: `Notice::Stopped`, or a copy in a file and `Notice::Log`.
     SetTrigger(TriggerSpec),
     /// Removes one. Reply: `Triggers`.
@@ -496,6 +503,7 @@ pub enum Reply {
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
     TimelineSummary(Box<TimelineSummary>),
+    CpuProfile(Box<Profile>),
     Triggers(Vec<TriggerState>),
     /// `bytes` were copied, `file_bytes` written.
     Snapshot {

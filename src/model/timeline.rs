@@ -135,7 +135,8 @@ pub struct Lane {
 /// Which part of a timeline, and how fine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineQuery {
-    /// Begin, ns; none for the newest `span_ns`. It is rounded down to a whole column, so that columns keep their times while time goes on.
+    /// Begin, ns, rounded down to a whole column. None for the newest: it then moves on by a quarter of the columns at a time, so that a
+    /// screen is not drawn anew with every look.
     pub from_ns: Option<i64>,
     /// Length, ns; 0 for all there is.
     pub span_ns: u64,

@@ -2,6 +2,8 @@
 //!
 //! It draws nothing and fetches nothing: bytes come in, plain data goes out.
 
+pub mod oncpu;
+
 use crate::model::Profile;
 
 /// Sum of one kind of value over all samples.

@@ -403,7 +403,9 @@ impl Session {
     pub fn moment_sentence(&self) -> String {
         let t = &self.timeline;
         let (Some(v), Some(lane), Some(at)) = (t.drawn(), t.current(), t.moment()) else { return String::new() };
-        let ago = if v.growing {
+        let ago = if t.cursor_ns.is_none() && v.growing {
+            "now".to_string()
+        } else if v.growing {
             format!("{} ago", lanes::length(v.extent.1.saturating_sub(at).max(0).cast_unsigned()))
         } else {
             format!("+{}", lanes::length(at.saturating_sub(v.extent.0).max(0).cast_unsigned()))

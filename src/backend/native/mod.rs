@@ -6,6 +6,7 @@
 mod failure;
 mod inspect;
 mod launch;
+mod oncpu;
 mod sampling;
 mod snapshot;
 mod timeline;
@@ -233,6 +234,7 @@ impl Host {
                 let result = self.offline.as_mut().map_or_else(|| Err(no_target()), |d| d.answer(r));
                 self.outbox.reply(id, result);
             }
+            Request::SampleCpu { millis, hz } if self.offline.is_none() => self.sample_cpu(id, millis, hz),
             r @ (Request::Timeline(_)
             | Request::Spans { .. }
             | Request::TimelineSummary
