@@ -282,3 +282,58 @@ fn perf_events_say_which_code_runs() {
     assert!(busy * 2 > total, "{busy} of {total}");
     assert!(own > 0, "nothing of the runtime's own in {total} samples");
 }
+
+/// Opens a file and asks for its timeline between two times, once it is read.
+fn of_file(file: &Path, from: i64, to: i64) -> (Debuggee, adit::model::TimelineView) {
+    let mut d = Debuggee::open(TargetSpec::File { path: file.into(), exe: None }).unwrap();
+    let span_ns = (to - from).cast_unsigned();
+    let q = TimelineQuery { from_ns: Some(from), span_ns, columns: 200, ..TimelineQuery::default() };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q.clone())) else { panic!("no timeline") };
+        if !v.growing {
+            return (d, *v);
+        }
+        assert!(Instant::now() < deadline, "it is never read to its end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn looks_agree_with_a_trace_of_the_same_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    for (tool, flags) in [("", DEFAULT), ("go1.23.9", DEFAULT)] {
+        let trace = dir.path().join(format!("trace{tool}"));
+        let mut p = start(&build("traffic", tool, flags), &["7", arg(&trace)], Stdio::null());
+        let deadline = Instant::now() + PATIENCE;
+        while !trace.exists() {
+            assert!(Instant::now() < deadline, "no trace begins");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let v = json(&["timeline", &p.0.id().to_string(), "--seconds", "4"]);
+        assert!(p.0.wait().unwrap().success());
+        let (from, to) = (v["start_ns"].as_i64().unwrap(), v["end_ns"].as_i64().unwrap());
+        let (mut d, t) = of_file(&trace, from, to);
+        assert!(t.extent.0 < from && t.extent.1 > to, "{tool}: {:?} does not hold {from}..{to}", t.extent);
+        for proc in 0..2 {
+            let sampled = lane(&v, "proc", Some(proc))["busy"].as_f64().unwrap();
+            let traced = t.lanes.iter().find(|l| l.kind == LaneKind::Proc(proc as u32)).unwrap();
+            let traced = adit::session::lanes::busy(traced).unwrap();
+            assert!((sampled - traced).abs() < 0.05, "{tool} P{proc}: sampled {sampled:.3}, traced {traced:.3}");
+            eprintln!("{tool} P{proc}: sampled {sampled:.3}, traced {traced:.3}");
+        }
+        let Ok(Reply::Spans(marks)) =
+            d.call(Request::Spans { lane: LaneKind::Collector, from_ns: from, to_ns: to, count: 10_000 })
+        else {
+            panic!("no spans")
+        };
+        let marking = marks.iter().filter(|s| s.activity == adit::model::Activity::Marking);
+        let ended = marking.filter(|s| s.to_ns.is_some_and(|t| (from..to).contains(&t))).count() as i64;
+        let seen = v["summary"]["gc_cycles"].as_i64().unwrap();
+        // One can end between the last event and the last look.
+        assert!(ended > 3 && (seen - ended).abs() <= 1, "{tool}: {seen} seen, {ended} traced");
+        let goroutines = |l: &Value| l["cells"].as_array().unwrap().iter().flatten_levels().max().unwrap();
+        assert!(goroutines(lane(&v, "goroutines", None)) > 5);
+    }
+}
