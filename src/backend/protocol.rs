@@ -338,6 +338,11 @@ pub enum Request {
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
+    /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
+    TimelineCode {
+        /// On, or off.
+        on: bool,
+    },
     /// Samples what the process executes, by the kernel's perf events. Reply: `CpuProfile`, when the time is over.
     SampleCpu {
         /// How long, milliseconds; ten minutes at most.

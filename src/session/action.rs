@@ -125,6 +125,8 @@ pub enum Action {
     Refs(String),
     /// Walk the heap anew.
     Heap,
+    /// Fill the timeline with the code that runs (perf events), or no more.
+    TimelineCode,
     /// A condition on the run: set it, clear it, list all.
     When(String),
     /// Show a pending deferred call of the selected frame, from 1.

@@ -159,6 +159,9 @@ enum Purpose {
         serial: u64,
     },
     Triggers,
+    TimelineCode {
+        on: bool,
+    },
     Snapshot {
         file: Option<String>,
     },
@@ -189,6 +192,7 @@ impl Purpose {
             Purpose::Refs { .. } => "references",
             Purpose::Timeline { .. } => "the timeline",
             Purpose::Triggers => "conditions",
+            Purpose::TimelineCode { .. } => "perf events",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",

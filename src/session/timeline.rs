@@ -62,6 +62,8 @@ pub struct TimeView {
     pub spans: Asked<SpansQuery, Vec<Span>>,
     /// Conditions on the run.
     pub triggers: Vec<TriggerState>,
+    /// The code that Ps execute is sampled, too.
+    pub code: bool,
     due: Option<Instant>,
     stamp: u64,
     shown: bool,
@@ -81,6 +83,7 @@ impl Default for TimeView {
             view: Asked::default(),
             spans: Asked::default(),
             triggers: Vec::new(),
+            code: false,
             due: None,
             stamp: 0,
             shown: false,
@@ -394,6 +397,23 @@ impl Session {
                 };
                 self.timeline.triggers = all;
                 self.say(Tone::Note, &text);
+            }
+            Err(e) => self.say(Tone::Error, &e),
+        }
+    }
+
+    /// Which code runs, too, or no more.
+    pub(super) fn toggle_code(&mut self) {
+        let on = !self.timeline.code;
+        self.ask(Purpose::TimelineCode { on }, Request::TimelineCode { on });
+    }
+
+    pub(super) fn code_known(&mut self, on: bool, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.timeline.code = on;
+                let text = if on { "perf events fill the lanes of Ps with code" } else { "no more perf events" };
+                self.say(Tone::Note, text);
             }
             Err(e) => self.say(Tone::Error, &e),
         }

@@ -238,6 +238,7 @@ impl Host {
             r @ (Request::Timeline(_)
             | Request::Spans { .. }
             | Request::TimelineSummary
+            | Request::TimelineCode { .. }
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
                 let result = self.timeline(r);

@@ -28,6 +28,7 @@ impl Host {
                 sampling.spans(lane, from_ns, to_ns, count.min(MAX_SPANS)).map(Reply::Spans)
             }
             Request::TimelineSummary => sampling.summary().map(|s| Reply::TimelineSummary(Box::new(s))),
+            Request::TimelineCode { on } => sampling.code(on).map(|()| Reply::Done),
             Request::SetTrigger(spec) => {
                 if spec.action == TriggerAction::Stop {
                     self.engine()?;

@@ -6,7 +6,7 @@
 use crate::base::Tid;
 use crate::target::TargetError;
 use crate::target::linux::procfs;
-use perf_event_open::config::{CallChain as Chains, Cpu, Opts, Priv, Proc, RecordIdFormat, SampleOn};
+use perf_event_open::config::{CallChain as Chains, Clock, Cpu, Opts, Priv, Proc, RecordIdFormat, SampleOn};
 use perf_event_open::count::Counter;
 use perf_event_open::event::sw::Software;
 use perf_event_open::sample::Sampler;
@@ -25,6 +25,8 @@ const OFTEN: u32 = 200;
 pub struct CpuSample {
     /// Which thread.
     pub tid: Tid,
+    /// When, ns of CLOCK_MONOTONIC.
+    pub at_ns: i64,
     /// The PC, then return addresses, leaf first; empty where the kernel saw no user code.
     pub pcs: Vec<u64>,
 }
@@ -43,6 +45,7 @@ fn open(tid: i32, hz: u32, kernel: bool) -> io::Result<(Counter, Sampler)> {
     let mut opts = Opts {
         exclude: Priv { kernel: !kernel, hv: true, idle: true, ..Priv::default() },
         sample_on: SampleOn::Freq(u64::from(hz)),
+        timer: Some(Clock::Monotonic),
         record_id_format: RecordIdFormat { task: true, time: true, ..RecordIdFormat::default() },
         ..Opts::default()
     };
@@ -124,7 +127,8 @@ impl OnCpu {
                             _ => None,
                         };
                         let pcs = s.call_chain.as_ref().and_then(|c| c.iter().find_map(user)).unwrap_or_default();
-                        out.push(CpuSample { tid: Tid(*tid), pcs });
+                        let at_ns = s.record_id.time.unwrap_or(0).min(i64::MAX as u64).cast_signed();
+                        out.push(CpuSample { tid: Tid(*tid), at_ns, pcs });
                     }
                     Record::LostRecords(l) => self.lost += l.lost_records,
                     Record::LostSamples(l) => self.lost += l.lost_samples,
