@@ -5,7 +5,7 @@ mod common;
 mod goprog;
 
 use adit::backend::protocol::*;
-use adit::model::{LaneKind, StopReason, TimelineQuery, TriggerAction, TriggerSpec};
+use adit::model::{LaneKind, StopReason, TimelineQuery, TimelineSource, TriggerAction, TriggerSpec};
 use common::oneshot::{arg, error, json};
 use common::{DEFAULT, Debuggee, PATIENCE};
 use goprog::build;
@@ -156,7 +156,9 @@ fn a_condition_stops_the_program_and_it_goes_on_unharmed() {
     let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q)) else { panic!("no timeline") };
     assert!(v.lanes.iter().any(|l| l.kind == LaneKind::OurStops));
     let (from_ns, to_ns) = v.extent;
-    let Ok(Reply::Spans(ours)) = d.call(Request::Spans { lane: LaneKind::OurStops, from_ns, to_ns, count: 9 }) else {
+    let Ok(Reply::Spans(ours)) =
+        d.call(Request::Spans { lane: LaneKind::OurStops, from_ns, to_ns, count: 9, source: None })
+    else {
         panic!("no spans")
     };
     assert_eq!(ours.len(), 1, "a condition fires once");
@@ -242,6 +244,58 @@ fn a_log_with_collector_and_scheduler_lines_is_a_timeline() {
 }
 
 #[test]
+fn lines_of_a_program_launched_here_are_a_second_source() {
+    let spec = LaunchSpec {
+        exe: build("paced", "", DEFAULT),
+        args: vec!["20".into()],
+        env: vec![("GODEBUG".into(), "gctrace=1".into())],
+        size: (200, 24),
+        ..LaunchSpec::default()
+    };
+    let mut d = Debuggee::open(TargetSpec::Launch(spec)).unwrap();
+    d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).unwrap();
+    let q = TimelineQuery { columns: 50, source: Some(TimelineSource::Text), ..TimelineQuery::default() };
+    let deadline = Instant::now() + PATIENCE;
+    let (text, looks) = loop {
+        let (Ok(Reply::Timeline(text)), Ok(Reply::Timeline(looks))) = (
+            d.call(Request::Timeline(q.clone())),
+            d.call(Request::Timeline(TimelineQuery { source: None, ..q.clone() })),
+        ) else {
+            panic!("no timeline")
+        };
+        let cycles = |v: &adit::model::TimelineView| v.extent.1 - v.extent.0;
+        if text.source == TimelineSource::Text && cycles(&text) > 1_000_000_000 && cycles(&looks) > 1_000_000_000 {
+            break (text, looks);
+        }
+        assert!(Instant::now() < deadline, "no lines");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(
+        (looks.source, &looks.others, &text.others),
+        (TimelineSource::Sampled, &vec![TimelineSource::Text], &vec![TimelineSource::Sampled])
+    );
+    // One clock: a cycle that the looks saw begin and end lies where the line says, give or take two looks and the time from exec to the runtime's clock.
+    let (from_ns, to_ns) = (looks.extent.0 + 200_000_000, looks.extent.1 - 200_000_000);
+    let spans = |d: &mut Debuggee, source| match d.call(Request::Spans {
+        lane: LaneKind::Collector,
+        from_ns,
+        to_ns,
+        count: 1_000,
+        source,
+    }) {
+        Ok(Reply::Spans(s)) => {
+            s.into_iter().filter(|s| s.activity == adit::model::Activity::Marking).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let (said, seen) = (spans(&mut d, Some(TimelineSource::Text)), spans(&mut d, None));
+    assert!(said.len() > 2 && seen.len() > 2, "{} {}", said.len(), seen.len());
+    let near = |s: &adit::model::Span| said.iter().any(|t| (t.from_ns - s.from_ns).abs() < 60_000_000);
+    assert!(seen.iter().filter(|s| near(s)).count() * 10 >= seen.len() * 8, "{seen:?} {said:?}");
+    d.call(Request::Detach { kill: true }).unwrap();
+}
+
+#[test]
 fn what_has_no_timeline_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let dump = dir.path().join("dump");
@@ -281,6 +335,17 @@ fn perf_events_say_which_code_runs() {
     }
     assert!(busy * 2 > total, "{busy} of {total}");
     assert!(own > 0, "nothing of the runtime's own in {total} samples");
+    // The same fills the lanes of Ps, while somebody wants it.
+    d.call(Request::TimelineCode { on: true }).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    let mut names = Vec::new();
+    for p in 0..2 {
+        let all = Request::Spans { lane: LaneKind::Proc(p), from_ns: 0, to_ns: i64::MAX, count: 10_000, source: None };
+        let Ok(Reply::Spans(spans)) = d.call(all) else { panic!("no spans") };
+        names.extend(spans.into_iter().flat_map(|s| s.stack).map(|l| l.function));
+    }
+    assert!(names.iter().any(|n| n == "main.busy"), "{names:?}");
+    d.call(Request::TimelineCode { on: false }).unwrap();
 }
 
 /// Opens a file and asks for its timeline between two times, once it is read.
@@ -324,7 +389,7 @@ fn looks_agree_with_a_trace_of_the_same_seconds() {
             eprintln!("{tool} P{proc}: sampled {sampled:.3}, traced {traced:.3}");
         }
         let Ok(Reply::Spans(marks)) =
-            d.call(Request::Spans { lane: LaneKind::Collector, from_ns: from, to_ns: to, count: 10_000 })
+            d.call(Request::Spans { lane: LaneKind::Collector, from_ns: from, to_ns: to, count: 10_000, source: None })
         else {
             panic!("no spans")
         };

@@ -335,6 +335,8 @@ pub enum Request {
         to_ns: i64,
         /// Spans at most.
         count: u32,
+        /// From this source, where there are several.
+        source: Option<TimelineSource>,
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,

@@ -204,6 +204,8 @@ pub const COMMANDS: &[Command] = &[
         "Give the goroutine under the timeline's cursor (else the selected one) a lane of its own, or take it away." |_| ui(Ui::FollowSelected)),
     command!("blocked-by" [] "blocked by" "" Looking None Nothing
         "Go to the goroutine that ended the wait under the cursor (execution traces)." |_| ui(Ui::BlockedBy)),
+    command!("time-source" [] "source" "" Looking None Nothing
+        "Show the timeline from another source, where there are several: looks, an execution trace, gctrace lines of a program launched here." |_| ui(Ui::NextSource)),
     command!("lanes" [] "lanes" "" Looking None Nothing
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
     command!("code" [] "code" "" Looking None Target

@@ -146,6 +146,8 @@ pub struct TimelineQuery {
     pub goroutines: Vec<GoroutineId>,
     /// Lanes of threads, too.
     pub threads: bool,
+    /// From this source, where there are several; none for the one that says most.
+    pub source: Option<TimelineSource>,
 }
 
 /// One answer: what of the timeline a screen shows.
@@ -171,6 +173,8 @@ pub struct TimelineView {
     pub rate: u32,
     /// What is wrong with the source, one line.
     pub problem: Option<String>,
+    /// Sources that there are beside the one shown.
+    pub others: Vec<TimelineSource>,
     /// Wall clock (since 1970) less the clock of these times, ns, where it is known.
     pub wall_ns: Option<i64>,
 }

@@ -360,6 +360,7 @@ impl Source for Sampled {
             unseen: self.unseen,
             rate: self.rate,
             problem: self.problem.clone(),
+            others: Vec::new(),
             wall_ns: self.wall,
         }
     }

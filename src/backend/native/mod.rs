@@ -27,6 +27,7 @@ use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use timeline::Lines;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
@@ -67,6 +68,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         copy: None,
         offline: None,
         sampling: None,
+        lines: None,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -132,6 +134,8 @@ struct Host {
     offline: Option<Box<dyn Offline>>,
     /// Looks at scheduler and collector, once somebody asked.
     sampling: Option<Sampling>,
+    /// What the program that we launched says of its collector and scheduler.
+    lines: Option<Lines>,
     bell: Doorbell,
     finished: bool,
 }

@@ -180,6 +180,16 @@ impl Pane for TimelinePane {
             Ui::Page(n) => t.move_column(i64::from(*n) * i64::from(parts(self.width).0 / 4)),
             Ui::TimeZoom(closer) => t.zoom(if *closer { 0.5 } else { 2.0 }),
             Ui::BriefLanes => t.brief = !t.brief,
+            Ui::NextSource => {
+                let text = match t.next_source() {
+                    Some(to) => format!("from {}", source(to)),
+                    None => {
+                        "there is one source only: a program launched with GODEBUG=gctrace=1, or :trace, gives another"
+                            .into()
+                    }
+                };
+                s.say(Tone::Note, &text);
+            }
             Ui::FollowSelected => return self.follow(s),
             Ui::Enter => {
                 return match t.cell().and_then(|c| c.goroutine) {
