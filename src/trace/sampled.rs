@@ -20,6 +20,9 @@ const STACKS: usize = 1 << 16;
 /// Ids remembered to count goroutines seen.
 const IDS: usize = 1 << 20;
 
+/// A stack, leaf first.
+pub type Frames = Arc<[Location]>;
+
 /// A stretch of one state, as kept.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
@@ -88,7 +91,7 @@ pub struct Sampled {
     reasons: Vec<Arc<str>>,
     /// The P that each thread had at the last look.
     threads: FxHashMap<i32, u32>,
-    code: BTreeMap<u32, VecDeque<(i64, Arc<[Location]>)>>,
+    code: BTreeMap<u32, VecDeque<(i64, Frames)>>,
     coded: usize,
     wall: Option<i64>,
     /// One line on what is wrong.
@@ -198,7 +201,7 @@ impl Sampled {
     }
 
     /// A thread was on a processor here, leaf first: it fills the lane of the P that the thread had.
-    pub fn add_code(&mut self, at: i64, tid: Tid, stack: Arc<[Location]>) {
+    pub fn add_code(&mut self, at: i64, tid: Tid, stack: Frames) {
         let Some(p) = self.threads.get(&tid.0) else { return };
         self.code.entry(*p).or_default().push_back((at, stack));
         self.coded += 1;

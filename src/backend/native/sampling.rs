@@ -7,12 +7,12 @@ use crate::base::clock::monotonic_ns;
 use crate::base::{GoroutineId, LoadAddr, MemoryError, Tid};
 use crate::engine::{Loaded, OpenError};
 use crate::goruntime::sample::Sampler;
-use crate::model::{LaneKind, Location, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState};
+use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState};
 use crate::target::TargetError;
 use crate::target::linux::perf::OnCpu;
 use crate::target::linux::wake::Doorbell;
 use crate::trace::Source;
-use crate::trace::sampled::Sampled;
+use crate::trace::sampled::{Frames, Sampled};
 use crate::trace::trigger::Trigger;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -169,7 +169,7 @@ fn states(s: &State) -> Vec<TriggerState> {
 }
 
 /// What threads executed since the last time.
-fn gather(loaded: &Loaded, code: &mut Option<OnCpu>) -> Result<Vec<(i64, Tid, Arc<[Location]>)>, TargetError> {
+fn gather(loaded: &Loaded, code: &mut Option<OnCpu>) -> Result<Vec<(i64, Tid, Frames)>, TargetError> {
     let cpu = match code {
         Some(c) => c,
         None => code.insert(OnCpu::open(loaded.pid, CODE_HZ)?),
@@ -178,7 +178,7 @@ fn gather(loaded: &Loaded, code: &mut Option<OnCpu>) -> Result<Vec<(i64, Tid, Ar
     let locations = |pcs: &[u64]| {
         let at = |(i, pc): (usize, &u64)| loaded.rt.pcs().get(LoadAddr(*pc), i == 0);
         let infos = pcs.iter().enumerate().filter_map(at);
-        infos.flat_map(|i| i.frames.iter().map(|f| (*f.at).clone()).collect::<Vec<_>>()).collect::<Arc<[Location]>>()
+        infos.flat_map(|i| i.frames.iter().map(|f| (*f.at).clone()).collect::<Vec<_>>()).collect::<Frames>()
     };
     Ok(cpu.drain().into_iter().map(|s| (s.at_ns, s.tid, locations(&s.pcs))).collect())
 }
