@@ -2,6 +2,7 @@
 
 use super::protocol::{Failure, FailureKind};
 use crate::dumps::{MAX_DUMP, is_dump};
+use crate::profile::load::is_profile;
 use crate::target::core::is_core;
 use crate::trace::text::TextLog;
 use std::fs::File;
@@ -19,6 +20,8 @@ pub enum FileKind {
     Core,
     /// A goroutine dump in text, log lines around it or not.
     Dump,
+    /// A profile: pprof's format, its text, folded stacks.
+    Profile,
     /// Text with `gctrace` or `schedtrace` lines.
     Lines,
 }
@@ -72,7 +75,11 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
         return Err(not_yet("an execution trace of Go"));
     }
     if starts(&[0x1f, 0x8b]) {
-        return Err(not_yet("a gzip file (a pprof profile is one)").fix("a core or a dump has to be unpacked first"));
+        if is_profile(head) {
+            return Ok(FileKind::Profile);
+        }
+        return Err(Failure::new(FailureKind::BadRequest, "a gzip file, and no profile is in it")
+            .fix("a core or a dump has to be unpacked first (gzip -d)"));
     }
     if starts(&[0x28, 0xb5, 0x2f, 0xfd]) || starts(b"\xfd7zXZ") || starts(b"\x04\x22\x4d\x18") {
         return Err(
@@ -81,6 +88,9 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
     }
     if is_dump(head) {
         return Ok(FileKind::Dump);
+    }
+    if is_profile(head) {
+        return Ok(FileKind::Profile);
     }
     if TextLog::is_one(head) {
         return Ok(FileKind::Lines);
@@ -108,7 +118,7 @@ mod tests {
         for (bytes, says) in [
             (&core[..], "a program, not a core"),
             (b"go 1.27 trace\x00\x00\x00", "execution trace"),
-            (&[0x1f, 0x8b, 8], "gzip"),
+            (&[0x1f, 0x8b, 8], "no profile is in it"),
             (b"", "empty"),
             (b"\x28\xb5\x2f\xfd...", "compressed"),
             (b"<html>", "not recognised"),

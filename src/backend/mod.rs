@@ -5,11 +5,13 @@
 
 pub mod client;
 pub mod dump;
+pub mod fetch;
 pub mod files;
 pub mod host;
 pub mod lines;
 pub mod native;
 pub mod offline;
+pub mod profile;
 pub mod protocol;
 pub mod replay;
 pub mod wire;

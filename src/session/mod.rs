@@ -13,6 +13,7 @@ pub mod lanes;
 pub mod log;
 pub mod output;
 mod perform;
+pub mod profile;
 mod replies;
 pub mod report;
 pub mod source;
@@ -158,6 +159,14 @@ enum Purpose {
     Spans {
         serial: u64,
     },
+    Profile {
+        serial: u64,
+    },
+    ProfileSources {
+        serial: u64,
+    },
+    ProfileFetch,
+    ProfileBase,
     Triggers,
     TimelineCode {
         on: bool,
@@ -191,6 +200,8 @@ impl Purpose {
             Purpose::Heap { .. } => "the heap",
             Purpose::Refs { .. } => "references",
             Purpose::Timeline { .. } => "the timeline",
+            Purpose::Profile { .. } | Purpose::ProfileBase | Purpose::ProfileFetch => "the profile",
+            Purpose::ProfileSources { .. } => "the list of profiles",
             Purpose::Triggers => "conditions",
             Purpose::TimelineCode { .. } => "perf events",
             Purpose::Snapshot { .. } => "the snapshot",
@@ -268,6 +279,8 @@ pub struct Session {
     pub heap: heap::HeapView,
     /// The timeline.
     pub timeline: timeline::TimeView,
+    /// Profiles.
+    pub profile: profile::ProfileState,
     /// Source files.
     pub sources: source::SourceStore,
     /// What happened.
@@ -338,6 +351,7 @@ impl Session {
             waits: waits::WaitView::default(),
             heap: heap::HeapView::default(),
             timeline: timeline::TimeView::default(),
+            profile: profile::ProfileState::default(),
             sources: source::SourceStore::new(start.substitute.clone()),
             log: log::Log::default(),
             output: output::Output::default(),
@@ -397,6 +411,7 @@ impl Session {
     pub fn opened_file(&self) -> String {
         match &self.start.target {
             Some(TargetSpec::File { path, .. }) => path.display().to_string(),
+            Some(TargetSpec::Profile { sources, .. }) => sources.join(" "),
             _ => String::new(),
         }
     }
@@ -551,6 +566,9 @@ impl Session {
         self.heap.sums.cancel("cancelled: :heap asks again");
         self.heap.refs.cancel("cancelled");
         self.timeline.view.drop_pending();
+        self.profile.view.cancel("cancelled");
+        self.profile.sources.cancel("cancelled: Ctrl-r looks again");
+        self.profile.fetching = None;
         self.pending.retain(|_, p| p.purpose.words().is_none());
         before != self.pending.len()
     }

@@ -6,6 +6,7 @@ use super::{Host, caps, from_engine, from_open};
 use crate::backend::dump::DumpTarget;
 use crate::backend::files::{FileKind, recognise};
 use crate::backend::lines::LinesTarget;
+use crate::backend::profile::{self, ProfileDesk};
 use crate::backend::protocol::*;
 use crate::engine::open::load_symbols;
 use crate::engine::{Engine, Happened, Loaded};
@@ -41,6 +42,9 @@ impl Host {
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
             }
+            TargetSpec::Profile { sources, base } => {
+                Ok(self.offline.insert(Box::new(ProfileDesk::open(&sources, &base)?)).opened())
+            }
             TargetSpec::File { path, exe } => self.open_file(&path, exe.as_deref()),
             TargetSpec::Launch(spec) => {
                 if let Some(b) = &spec.build {
@@ -62,6 +66,7 @@ impl Host {
             }
             FileKind::Lines => Ok(self.offline.insert(Box::new(LinesTarget::open(path)?)).opened()),
             FileKind::Dump => Ok(self.offline.insert(Box::new(DumpTarget::open(path)?)).opened()),
+            FileKind::Profile => Ok(self.offline.insert(Box::new(profile::open_file(path)?)).opened()),
         }
     }
 

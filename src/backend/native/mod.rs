@@ -7,6 +7,7 @@ mod failure;
 mod inspect;
 mod launch;
 mod oncpu;
+mod profiles;
 mod sampling;
 mod snapshot;
 mod timeline;
@@ -67,6 +68,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         observe_epoch: StopEpoch(1),
         copy: None,
         offline: None,
+        profiles: None,
         sampling: None,
         lines: None,
         bell: wake.doorbell(),
@@ -132,6 +134,8 @@ struct Host {
     copy: Option<Arc<StopState>>,
     /// The target, when it is a file without memory.
     offline: Option<Box<dyn Offline>>,
+    /// Reads profiles of the process, once somebody asked.
+    profiles: Option<profiles::Profiles>,
     /// Looks at scheduler and collector, once somebody asked.
     sampling: Option<Sampling>,
     /// What the program that we launched says of its collector and scheduler.
@@ -248,6 +252,10 @@ impl Host {
                 let result = self.timeline(r);
                 self.outbox.reply(id, result);
             }
+            r @ (Request::Profile(_)
+            | Request::ProfileBase { .. }
+            | Request::ProfileSources
+            | Request::ProfileFetch { .. }) => self.profiles(id, r),
             r @ (Request::Goroutines(_)
             | Request::Groups(_)
             | Request::GroupMembers { .. }
@@ -298,6 +306,25 @@ impl Host {
         match &self.inspector {
             Some(i) => i.send(Job { id, request, state, breakpoints, out: self.outbox.out.clone() }),
             None => self.outbox.reply(id, Err(no_target())),
+        }
+    }
+
+    /// Hands a request about profiles to their thread, started by the first.
+    fn profiles(&mut self, id: u64, request: Request) {
+        let started = match (&self.profiles, &self.loaded) {
+            (Some(_), _) => Ok(()),
+            (None, Some(l)) if l.process.is_some() => profiles::Profiles::start(l).map(|p| self.profiles = Some(p)),
+            (None, Some(_)) => Err(Failure::new(FailureKind::Unavailable, "a core or snapshot has no profile in it")
+                .fix("adit prof FILE opens one")),
+            (None, None) => Err(no_target()),
+        };
+        let out = self.outbox.out.clone();
+        let sent = started.and_then(|()| match &self.profiles {
+            Some(p) if p.send(id, request, out) => Ok(()),
+            _ => Err(Failure::new(FailureKind::Internal, "the reader of profiles has ended")),
+        });
+        if let Err(f) = sent {
+            self.outbox.reply(id, Err(f));
         }
     }
 
@@ -402,5 +429,6 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
         memory: true,
         snapshot: true,
         output: launched.is_some_and(|l| l.tty.is_none()),
+        profiles: loaded.process.is_some(),
     }
 }
