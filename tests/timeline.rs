@@ -4,6 +4,7 @@
 mod common;
 mod goprog;
 
+use adit::backend::oncpu;
 use adit::backend::protocol::*;
 use adit::model::{LaneKind, StopReason, TimelineQuery, TimelineSource, TriggerAction, TriggerSpec};
 use common::oneshot::{arg, error, json};
@@ -312,10 +313,10 @@ fn what_has_no_timeline_says_so() {
 fn perf_events_say_which_code_runs() {
     let p = Paced::start(&build("paced", "", STRIPPED));
     let mut d = Debuggee::open(TargetSpec::Attach { pid: p.child.0.id() as i32, exe: None, control: false }).unwrap();
-    let profile = match d.call(Request::SampleCpu { millis: 2_000, hz: 200 }) {
-        Ok(Reply::CpuProfile(p)) => *p,
+    let profile = match oncpu::fetch(&format!("perf://{}?seconds=2&hz=200", p.pid())) {
+        Ok(p) => p,
         Err(f) if f.message.contains("perf events are forbidden") => return eprintln!("skipped: {}", f.message),
-        other => panic!("{other:?}"),
+        Err(f) => panic!("{f}"),
     };
     let total: i64 = profile.values.iter().step_by(2).sum();
     // A third of one processor for two seconds.

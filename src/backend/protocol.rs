@@ -352,13 +352,6 @@ pub enum Request {
         /// On, or off.
         on: bool,
     },
-    /// Samples what the process executes, by the kernel's perf events. Reply: `CpuProfile`, when the time is over.
-    SampleCpu {
-        /// How long, milliseconds; ten minutes at most.
-        millis: u64,
-        /// Samples a second of each thread; 1,000 at most.
-        hz: u32,
-    },
     /// What is to be seen of the profile that is open. Reply: `Profile`.
     Profile(ProfileQuery),
     /// Compare the profile with other files or addresses; none ends it. Reply: `Done`.
@@ -531,7 +524,6 @@ pub enum Reply {
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
     TimelineSummary(Box<TimelineSummary>),
-    CpuProfile(Box<Profile>),
     Profile(Box<ProfileView>),
     /// `why` none of them can be had, if so.
     ProfileSources {

@@ -6,7 +6,6 @@
 mod failure;
 mod inspect;
 mod launch;
-mod oncpu;
 mod profiles;
 mod sampling;
 mod snapshot;
@@ -242,7 +241,6 @@ impl Host {
                 let result = self.offline.as_mut().map_or_else(|| Err(no_target()), |d| d.answer(r));
                 self.outbox.reply(id, result);
             }
-            Request::SampleCpu { millis, hz } if self.offline.is_none() => self.sample_cpu(id, millis, hz),
             r @ (Request::Timeline(_)
             | Request::Spans { .. }
             | Request::TimelineSummary
