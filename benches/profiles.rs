@@ -223,7 +223,7 @@ fn main() {
         println!("no pprof to compare with: {}", pprof.display());
         return;
     }
-    let theirs = cost(&pprof, &["-top", "-nodecount=20", path]);
+    let theirs = cost(&pprof, &["-top", "-nodecount=20", "-nodefraction=0", "-edgefraction=0", path]);
     println!(
         "go tool pprof -top {:7.2} s CPU {:7.2} s wall {:7.1} MiB",
         theirs.cpu.as_secs_f64(),

@@ -11,6 +11,7 @@ pub mod host;
 pub mod lines;
 pub mod native;
 pub mod offline;
+pub mod oncpu;
 pub mod profile;
 pub mod protocol;
 pub mod replay;

@@ -2,6 +2,7 @@
 
 use super::fetch;
 use super::offline::Offline;
+use super::oncpu;
 use super::protocol::*;
 use crate::model::*;
 use crate::profile::calls::{Builder, Calls};
@@ -31,6 +32,10 @@ pub fn regex(text: &str) -> Result<Regex, Failure> {
 
 /// Reads a file or an address into a builder.
 pub fn load_into(source: &str, into: &mut Builder) -> Result<(), Failure> {
+    if source.starts_with(oncpu::SCHEME) {
+        let p = oncpu::fetch(source)?;
+        return into.add(&p).map_err(|e| Failure::new(FailureKind::Limit, format!("{source}: {e}")));
+    }
     let done = if fetch::is_url(source) {
         load::read(fetch::get(&fetch::complete(source))?, into)
     } else {

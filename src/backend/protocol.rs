@@ -342,9 +342,16 @@ pub enum Request {
         to_ns: i64,
         /// Spans at most.
         count: u32,
+        /// From this source, where there are several.
+        source: Option<TimelineSource>,
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
+    /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
+    TimelineCode {
+        /// On, or off.
+        on: bool,
+    },
     /// What is to be seen of the profile that is open. Reply: `Profile`.
     Profile(ProfileQuery),
     /// Compare the profile with other files or addresses; none ends it. Reply: `Done`.

@@ -352,9 +352,12 @@ pub struct DiagnoseArgs {
 /// `adit prof`.
 #[derive(Args, Clone, Debug)]
 pub struct ProfArgs {
-    /// Profiles: files or addresses; several are added up
+    /// Profiles: files, addresses, or ids of processes to sample; several are added up
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
+    /// How long to sample a process
+    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    pub seconds: f64,
     /// Compare with this profile: what has more than it, what less; exit code 1 when a function has more
     #[arg(long, value_name = "BASE")]
     pub diff: Vec<String>,

@@ -13,8 +13,8 @@ pub mod wire;
 pub use build::test_flags;
 pub use documents::{completions, manual};
 
-use crate::backend::fetch;
 use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
+use crate::backend::{fetch, oncpu};
 use crate::model::HeapBy;
 use crate::profile::diff::Thresholds;
 use crate::{batch, config, tui};
@@ -201,14 +201,14 @@ fn profile(common: &Common, p: &args::ProfArgs) -> Result<u8, Failure> {
     if asked.is_none() && !written && !p.json && !narrowed && terminal {
         return full_screen(
             common,
-            TargetSpec::Profile { sources: absolute(&p.files), base: absolute(&p.diff) },
+            TargetSpec::Profile { sources: absolute(&sampled(p, &p.files)), base: absolute(&sampled(p, &p.diff)) },
             None,
             false,
         );
     }
     let args = batch::Prof {
-        files: p.files.clone(),
-        base: p.diff.clone(),
+        files: sampled(p, &p.files),
+        base: sampled(p, &p.diff),
         report: asked.or((!written).then_some(batch::ReportOf::Top)),
         top: p.top.unwrap_or(batch::PROFILE_ROWS),
         kind: p.kind.clone(),
@@ -227,10 +227,19 @@ fn profile(common: &Common, p: &args::ProfArgs) -> Result<u8, Failure> {
     batch::prof(&args, &mut out())
 }
 
+/// A process id where there is no such file is a process to be sampled.
+fn sampled(p: &args::ProfArgs, files: &[String]) -> Vec<String> {
+    let named = |f: &String| match f.parse::<i32>() {
+        Ok(pid) if pid > 0 && !std::path::Path::new(f).exists() => oncpu::source(pid, p.seconds),
+        _ => f.clone(),
+    };
+    files.iter().map(named).collect()
+}
+
 /// The host may have another working directory one day.
 fn absolute(files: &[String]) -> Vec<String> {
     let whole = |f: &String| std::path::absolute(f).map_or_else(|_| f.clone(), |p| p.display().to_string());
-    files.iter().map(|f| if fetch::is_url(f) { f.clone() } else { whole(f) }).collect()
+    files.iter().map(|f| if fetch::is_url(f) || f.starts_with(oncpu::SCHEME) { f.clone() } else { whole(f) }).collect()
 }
 
 fn style(common: &Common, json: bool) -> batch::Style {

@@ -204,8 +204,12 @@ pub const COMMANDS: &[Command] = &[
         "Give the goroutine under the timeline's cursor (else the selected one) a lane of its own, or take it away." |_| ui(Ui::FollowSelected)),
     command!("blocked-by" [] "blocked by" "" Looking None Nothing
         "Go to the goroutine that ended the wait under the cursor (execution traces)." |_| ui(Ui::BlockedBy)),
+    command!("time-source" [] "source" "" Looking None Nothing
+        "Show the timeline from another source, where there are several: looks, an execution trace, gctrace lines of a program launched here." |_| ui(Ui::NextSource)),
     command!("lanes" [] "lanes" "" Looking None Nothing
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
+    command!("code" [] "code" "" Looking None Target
+        "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
         "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
         |r| act(Action::When(r.into()))),

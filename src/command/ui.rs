@@ -83,6 +83,8 @@ pub enum Ui {
     FollowSelected,
     /// Who ended the wait under the cursor.
     BlockedBy,
+    /// Another source of the timeline.
+    NextSource,
     /// Fewer lanes, or all.
     BriefLanes,
     /// One level out of the profile's graph.

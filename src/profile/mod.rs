@@ -9,6 +9,7 @@ pub mod flame;
 pub mod folded;
 pub mod legacy;
 pub mod load;
+pub mod oncpu;
 pub mod pprof;
 pub mod report;
 pub mod svg;

@@ -125,6 +125,8 @@ pub enum Action {
     Refs(String),
     /// Walk the heap anew.
     Heap,
+    /// Fill the timeline with the code that runs (perf events), or no more.
+    TimelineCode,
     /// Fetch a profile of the process from an address.
     ProfileFetch(String),
     /// Compare the profile with a file or an address; empty ends it.

@@ -168,6 +168,9 @@ enum Purpose {
     ProfileFetch,
     ProfileBase,
     Triggers,
+    TimelineCode {
+        on: bool,
+    },
     Snapshot {
         file: Option<String>,
     },
@@ -200,6 +203,7 @@ impl Purpose {
             Purpose::Profile { .. } | Purpose::ProfileBase | Purpose::ProfileFetch => "the profile",
             Purpose::ProfileSources { .. } => "the list of profiles",
             Purpose::Triggers => "conditions",
+            Purpose::TimelineCode { .. } => "perf events",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",

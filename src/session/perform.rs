@@ -105,6 +105,7 @@ impl Session {
             Action::Mutes => self.show_mutes(),
             Action::Refs(object) => self.ask_refs(object),
             Action::Heap => self.walk_heap(),
+            Action::TimelineCode => self.toggle_code(),
             Action::ProfileFetch(url) => self.fetch_profile(url),
             Action::ProfileBase(base) => self.compare_profile(base),
             Action::ProfileFocus(text) => self.focus_profile(text),

@@ -226,6 +226,7 @@ impl Session {
             (Purpose::ProfileBase, Reply::Done) => self.profile_compared(),
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::TimelineCode { on }, Reply::Done) => self.code_known(on, Ok(())),
             (Purpose::Triggers, Reply::Triggers(v)) => self.triggers_known(Ok(v)),
             (Purpose::Refs { serial }, Reply::Refs { references, .. }) => self.refs_known(serial, Ok(*references)),
             (Purpose::Snapshot { file }, Reply::Snapshot { pause_us, bytes, file_bytes, .. }) => {
@@ -275,6 +276,7 @@ impl Session {
             Purpose::ProfileFetch => self.profile_fetched(Err(printable_str(&text, 300))),
             Purpose::Timeline { serial } => self.timeline_known(serial, Err(printable_str(&text, 300))),
             Purpose::Spans { serial } => self.spans_known(serial, Err(printable_str(&text, 300))),
+            Purpose::TimelineCode { on } => self.code_known(on, Err(text)),
             Purpose::Triggers => self.triggers_known(Err(text)),
             Purpose::Refs { serial } => self.refs_known(serial, Err(printable_str(&text, 300))),
             Purpose::Snapshot { .. } => self.say(Tone::Error, &format!("no snapshot: {text}")),

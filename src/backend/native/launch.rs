@@ -1,6 +1,7 @@
 //! Opening targets, building, restarting, and the program's terminal.
 
 use super::inspect::Inspector;
+use super::timeline::Lines;
 use super::{Host, caps, from_engine, from_open};
 use crate::backend::dump::DumpTarget;
 use crate::backend::files::{FileKind, recognise};
@@ -119,10 +120,13 @@ impl Host {
             |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
         let mut master = File::from(fd.try_clone().map_err(fail)?);
         let out = self.outbox.out.clone();
+        let lines = Lines::new();
+        self.lines = Some(lines.clone());
         let reader = move || {
             let mut buf = vec![0; 16 << 10];
             // EIO is how a pty says that the last writer is gone.
             while let Ok(n) = master.read(&mut buf) {
+                lines.feed(&buf[..n]);
                 if n == 0 || out.blocking_send(FromHost::Notice(Notice::Output(buf[..n].to_vec()))).is_err() {
                     break;
                 }

@@ -27,6 +27,7 @@ use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use timeline::Lines;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
@@ -68,6 +69,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         offline: None,
         profiles: None,
         sampling: None,
+        lines: None,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -135,6 +137,8 @@ struct Host {
     profiles: Option<profiles::Profiles>,
     /// Looks at scheduler and collector, once somebody asked.
     sampling: Option<Sampling>,
+    /// What the program that we launched says of its collector and scheduler.
+    lines: Option<Lines>,
     bell: Doorbell,
     finished: bool,
 }
@@ -240,6 +244,7 @@ impl Host {
             r @ (Request::Timeline(_)
             | Request::Spans { .. }
             | Request::TimelineSummary
+            | Request::TimelineCode { .. }
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
                 let result = self.timeline(r);

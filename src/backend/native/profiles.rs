@@ -1,11 +1,12 @@
 //! Profiles of a running process: which it has, and one of them fetched. On a thread of its own: fetching takes as long as
 //! measuring does, and nobody waits for it meanwhile.
 
-use crate::backend::fetch;
 use crate::backend::profile::ProfileDesk;
 use crate::backend::protocol::*;
+use crate::backend::{fetch, oncpu};
 use crate::engine::Loaded;
 use crate::model::ProfileSource;
+use crate::target::linux::perf::OnCpu;
 use crate::target::linux::procfs;
 use std::io::Read;
 use std::sync::mpsc;
@@ -68,11 +69,19 @@ impl Profiles {
 fn answer(desk: &mut Option<ProfileDesk>, pid: i32, linked: bool, r: Request) -> Result<Reply, Failure> {
     let none = || Failure::new(FailureKind::BadState, "no profile is open").fix("fetch one: :profiles lists them");
     match r {
-        Request::ProfileSources => Ok(sources(pid, linked)),
+        Request::ProfileSources => {
+            let mut all = sources(pid, linked);
+            if let Reply::ProfileSources { sources, .. } = &mut all
+                && OnCpu::open(pid, 1).is_ok()
+            {
+                sources.insert(0, perf(pid));
+            }
+            Ok(all)
+        }
         Request::ProfileFetch { url } => {
             // Only what was offered: a client cannot send the host anywhere else.
             let Reply::ProfileSources { sources, .. } = sources(pid, linked) else { return Err(none()) };
-            if !sources.iter().any(|s| s.url == url) {
+            if url != perf(pid).url && !sources.iter().any(|s| s.url == url) {
                 return Err(Failure::new(FailureKind::BadRequest, format!("{url} is no profile of this process")));
             }
             *desk = Some(ProfileDesk::open(&[url], &[])?);
@@ -81,6 +90,15 @@ fn answer(desk: &mut Option<ProfileDesk>, pid: i32, linked: bool, r: Request) ->
         Request::Profile(q) => desk.as_mut().ok_or_else(none)?.answer(&q).map(|v| Reply::Profile(Box::new(v))),
         Request::ProfileBase { base } => desk.as_mut().ok_or_else(none)?.set_base(&base).map(|()| Reply::Done),
         other => Err(Failure::new(FailureKind::Internal, format!("not about profiles: {other:?}"))),
+    }
+}
+
+/// What needs nothing of the program.
+fn perf(pid: i32) -> ProfileSource {
+    ProfileSource {
+        name: format!("CPU for {} s, from outside", oncpu::SECONDS),
+        url: oncpu::source(pid, oncpu::SECONDS),
+        about: "which code runs, by the kernel's perf events; the runtime's own work apart".into(),
     }
 }
 
