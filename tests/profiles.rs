@@ -320,6 +320,30 @@ fn what_was_made_worse_is_named_first() {
 }
 
 #[test]
+fn differences_are_those_of_pprof() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (what, kind, unit) in [("allocs", "alloc_space", "-unit=B"), ("mutex", "delay", "-unit=ns")] {
+        let (before, after, _) = regress(dir.path(), what, "3");
+        let args = ["prof", arg(&after), "--diff", arg(&before), "--top", "0", "--type", kind, "--min-change", "100000"];
+        let v = json(&args);
+        let rows = v["functions"].as_array().expect("functions").iter();
+        let n = |f: &Value, k: &str| f[k].as_i64().expect("a number");
+        let ours: BTreeMap<String, (i64, i64)> = rows
+            .map(|f| {
+                let name = f["function"].as_str().expect("a name").to_string();
+                (name, (n(f, "flat") - n(f, "base_flat"), n(f, "cum") - n(f, "base_cum")))
+            })
+            .filter(|(_, d)| *d != (0, 0))
+            .collect();
+        let index = format!("-sample_index={kind}");
+        let theirs = pprof_top(&pprof(&["-top", "-diff_base", arg(&before), &index, unit], &after));
+        let theirs: BTreeMap<_, _> = theirs.into_iter().filter(|(_, d)| *d != (0, 0)).collect();
+        assert!(ours.len() > 3, "{what}: {ours:?}");
+        assert_eq!(ours, theirs, "{what}");
+    }
+}
+
+#[test]
 fn thresholds_can_be_set() {
     let dir = tempfile::tempdir().expect("a folder");
     let (before, after, _) = regress(dir.path(), "allocs", "1");

@@ -164,7 +164,7 @@ impl Session {
         }
         let base: Vec<String> = if base.is_empty() {
             Vec::new()
-        } else if crate::backend::fetch::is_url(&base) {
+        } else if base.contains("://") {
             vec![base]
         } else {
             // The host may have another working directory.

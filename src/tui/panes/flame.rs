@@ -97,6 +97,7 @@ impl FlamePane {
         let (from, to) = (c.start, c.start + c.width.max(1));
         let deepest = v.cells.iter().map(|c| c.depth).max().unwrap_or(0);
         let found = match ui {
+            Ui::Move(0) => Some(c),
             Ui::Move(n) if *n > 0 => Self::beside(v, c.depth + 1, from, to),
             Ui::Move(_) => Self::beside(v, c.depth.checked_sub(1)?, from, to),
             Ui::Left => v.cells.iter().filter(|x| x.depth == c.depth && x.start < c.start).max_by_key(|x| x.start),
