@@ -4,6 +4,7 @@
 //! It draws nothing and attaches to nothing: samples come in as plain data, files as bytes.
 
 pub mod columns;
+pub mod exec;
 pub mod sampled;
 
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView};
