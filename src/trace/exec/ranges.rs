@@ -27,7 +27,10 @@ impl Ranges {
     pub(super) fn begin(&mut self, typ: u8, what: u64) -> Result<(), Trouble> {
         let r = (begin_of(typ), what);
         if self.0.contains(&r) {
-            return Err(Trouble::order(format!("discovered event already in-flight for when starting event {}", name(typ))));
+            return Err(Trouble::order(format!(
+                "discovered event already in-flight for when starting event {}",
+                name(typ)
+            )));
         }
         self.0.push(r);
         Ok(())
@@ -37,7 +40,9 @@ impl Ranges {
     pub(super) fn active(&mut self, typ: u8, first: bool) -> Result<(), Trouble> {
         let r = (begin_of(typ), 0);
         match (first, self.0.contains(&r)) {
-            (true, true) => Err(Trouble::order(format!("found named active range already in first gen: {}", name(typ)))),
+            (true, true) => {
+                Err(Trouble::order(format!("found named active range already in first gen: {}", name(typ))))
+            }
             (false, false) => Err(Trouble::order(format!("resource is missing active range: {}", name(typ)))),
             (true, false) => {
                 self.0.push(r);

@@ -114,7 +114,13 @@ impl Reader {
         Ok(Reader::new(format, Mode::Tolerant, store, Box::new(Once(Some(scanner))), None))
     }
 
-    fn new(format: Format, mode: Mode, store: Arc<dyn Store>, source: Box<dyn Source>, v1: Option<v1::Converter>) -> Reader {
+    fn new(
+        format: Format,
+        mode: Mode,
+        store: Arc<dyn Store>,
+        source: Box<dyn Source>,
+        v1: Option<v1::Converter>,
+    ) -> Reader {
         Reader {
             format,
             mode,
@@ -144,7 +150,11 @@ impl Reader {
             return Ok(false);
         }
         if let Some(v1) = &mut self.v1 {
-            self.done = !v1.next(chunk, CHUNK);
+            let strict = self.mode == Mode::Strict;
+            self.done = !v1.next(chunk, CHUNK, strict);
+            if strict && let Some(f) = chunk.faults.pop() {
+                self.failed = Some(f);
+            }
             return Ok(true);
         }
         if self.merge.is_none() {

@@ -102,7 +102,16 @@ impl Window {
         let Some(&typ) = bytes.first() else { return Ok(Next::End) };
         if typ == ev::END_OF_GENERATION {
             let first = Some(typ);
-            return Ok(Next::Batch(Head { generation: 0, m: NONE, time: 0, experiment: 0, at, data: at + 1, len: 0, first }));
+            return Ok(Next::Batch(Head {
+                generation: 0,
+                m: NONE,
+                time: 0,
+                experiment: 0,
+                at,
+                data: at + 1,
+                len: 0,
+                first,
+            }));
         }
         if typ != ev::BATCH && typ != ev::EXPERIMENTAL_BATCH {
             return Err(Trouble::form(format!("expected batch event, got event {typ}")));
@@ -124,8 +133,7 @@ impl Window {
             return Err(Trouble::form(format!("invalid batch size {len}, maximum is {}", limit::BATCH)));
         }
         let data = at + pos as u64;
-        let mut h =
-            Head { generation, m: m.cast_signed(), time, experiment, at, data, len: len as u32, first: None };
+        let mut h = Head { generation, m: m.cast_signed(), time, experiment, at, data, len: len as u32, first: None };
         if len > 0 {
             let mut last = [0];
             if !self.store.fill(h.end() - 1, &mut last)? {
@@ -303,7 +311,9 @@ impl Scanner {
                     return fail(Trouble::form("invalid generation number 0"));
                 }
                 if h.generation != b.number {
-                    return fail(Trouble::form("broken trace: missing end-of-generation event, or generations are interleaved"));
+                    return fail(Trouble::form(
+                        "broken trace: missing end-of-generation event, or generations are interleaved",
+                    ));
                 }
             } else {
                 if h.generation == 0 {

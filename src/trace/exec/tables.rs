@@ -159,7 +159,10 @@ impl Tables {
     fn room(&mut self, bytes: usize) -> Result<(), Trouble> {
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes > MAX_TABLES {
-            return Err(Trouble::Limit { what: "bytes of strings, stacks and samples in a generation", limit: MAX_TABLES });
+            return Err(Trouble::Limit {
+                what: "bytes of strings, stacks and samples in a generation",
+                limit: MAX_TABLES,
+            });
         }
         Ok(())
     }
@@ -278,8 +281,7 @@ impl Tables {
                         return Err(Trouble::form("found multiple clock snapshot events"));
                     }
                     units = units.wrapping_add(field()?);
-                    self.snapshot =
-                        Some(Snapshot { units, mono: field()?, seconds: field()?, nanoseconds: field()? });
+                    self.snapshot = Some(Snapshot { units, mono: field()?, seconds: field()?, nanoseconds: field()? });
                 }
                 _ => return Err(Trouble::form(format!("expected frequency or clock snapshot event, got {typ}"))),
             }

@@ -117,7 +117,10 @@ impl Ordering {
         self.gs[slot].status = RUNNING;
         let p = self.ps.get(now.p).ok_or_else(|| no_proc(now.p, raw.typ))?;
         if p.status != P_SYSCALL {
-            return Err(Trouble::order(format!("expected proc {} in state Syscall, but got {} instead", now.p, p.status)));
+            return Err(Trouble::order(format!(
+                "expected proc {} in state Syscall, but got {} instead",
+                now.p, p.status
+            )));
         }
         p.status = P_RUNNING;
         now.emit(raw, raw.args);
@@ -170,7 +173,12 @@ impl Ordering {
         if now.p != NONE {
             let p = self.ps.get(now.p).ok_or_else(|| no_proc(now.p, raw.typ))?;
             if p.status != P_SYSCALL {
-                return Err(Trouble::order(format!("proc {} in unexpected state {} during {}", now.p, p.status, name(raw.typ))));
+                return Err(Trouble::order(format!(
+                    "proc {} in unexpected state {} during {}",
+                    now.p,
+                    p.status,
+                    name(raw.typ)
+                )));
             }
             p.status = P_ABANDONED;
             self.bind_p(now, NONE);
@@ -191,7 +199,10 @@ impl Ordering {
             Some(slot) => {
                 let g = &mut self.gs[slot as usize];
                 if g.status != status {
-                    return Err(Trouble::order(format!("inconsistent status for goroutine {id}: old {} vs. new {status}", g.status)));
+                    return Err(Trouble::order(format!(
+                        "inconsistent status for goroutine {id}: old {} vs. new {status}",
+                        g.status
+                    )));
                 }
                 g.seq = now.seq(0);
                 slot

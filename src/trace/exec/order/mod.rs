@@ -363,4 +363,3 @@ impl Ordering {
 
 /// Not in the file: the place is free.
 const DEAD: u8 = u8::MAX;
-

@@ -50,7 +50,10 @@ impl Ordering {
         let victim = raw.args[2].cast_signed();
         if victim == now.m {
             if now.p != id {
-                return Err(Trouble::order(format!("tried to self-steal proc {id} (thread {victim}), but got proc {} instead", now.p)));
+                return Err(Trouble::order(format!(
+                    "tried to self-steal proc {id} (thread {victim}), but got proc {} instead",
+                    now.p
+                )));
             }
             now.emit(raw, args);
             self.bind_p(now, NONE);
@@ -59,7 +62,10 @@ impl Ordering {
         let t = self.by_m.get(&victim).map(|t| &mut self.ms[*t as usize]).filter(|t| t.seen);
         let t = t.ok_or_else(|| Trouble::order(format!("stole proc from non-existent thread {victim}")))?;
         if t.p != id {
-            return Err(Trouble::order(format!("tried to steal proc {id} from thread {victim}, but got proc {} instead", t.p)));
+            return Err(Trouble::order(format!(
+                "tried to steal proc {id} from thread {victim}, but got proc {} instead",
+                t.p
+            )));
         }
         t.p = NONE;
         now.emit(raw, args);
@@ -85,7 +91,9 @@ impl Ordering {
                     }
                     (P_ABANDONED, P_ABANDONED) => old = ProcState::Idle,
                     (new, known) if new != known => {
-                        return Err(Trouble::order(format!("inconsistent status for proc {id}: old {known} vs. new {new}")));
+                        return Err(Trouble::order(format!(
+                            "inconsistent status for proc {id}: old {known} vs. new {new}"
+                        )));
                     }
                     _ => {}
                 }
@@ -104,7 +112,9 @@ impl Ordering {
                 t.seen && t.p == id
             });
             let Some((&m, &t)) = owner else {
-                return Err(Trouble::order(format!("failed to find sched context for proc {id} that's about to be stolen")));
+                return Err(Trouble::order(format!(
+                    "failed to find sched context for proc {id} that's about to be stolen"
+                )));
             };
             (now.m, now.p, now.g) = (m, id, self.ms[t as usize].g);
         }

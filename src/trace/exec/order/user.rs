@@ -22,7 +22,9 @@ impl Ordering {
         let state = match (raw.typ, self.gc.0) {
             (ev::GC_ACTIVE, Gc::On) => Gc::On,
             (ev::GC_ACTIVE, _) => return Err(Trouble::order("encountered GCActive while GC was not in progress")),
-            (ev::GC_BEGIN, Gc::On) => return Err(Trouble::order("encountered GCBegin while GC was already in progress")),
+            (ev::GC_BEGIN, Gc::On) => {
+                return Err(Trouble::order("encountered GCBegin while GC was already in progress"));
+            }
             (ev::GC_BEGIN, _) => Gc::On,
             (_, Gc::On) => Gc::Off,
             (_, Gc::Off) => return Err(Trouble::order("encountered GCEnd when GC was not in progress")),

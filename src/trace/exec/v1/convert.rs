@@ -114,8 +114,8 @@ impl Converter {
         })
     }
 
-    /// The next events; false if they are the last.
-    pub(in super::super) fn next(&mut self, chunk: &mut Chunk, count: usize) -> bool {
+    /// The next events; false if they are the last. What cannot be one of the new ones is skipped, and named; strict, it is the last thing.
+    pub(in super::super) fn next(&mut self, chunk: &mut Chunk, count: usize, strict: bool) -> bool {
         chunk.tables.clone_from(&self.tables);
         if self.marks == 0 {
             chunk.begins = Some(Begin { number: 1, at: 0, end: 0, complete: true });
@@ -143,10 +143,13 @@ impl Converter {
                     chunk.events.push(e);
                 }
                 Ok(None) => {}
-                Err(t) => {
+                Err(t) if strict || chunk.faults.is_empty() => {
                     chunk.faults.push(t.at(0, None));
-                    return false;
+                    if strict {
+                        return false;
+                    }
                 }
+                Err(_) => {}
             }
         }
         true
@@ -252,7 +255,12 @@ impl Converter {
                         args,
                         typ: new::GO_SYSCALL_BEGIN,
                     };
-                    self.extra.push_back(New { time: e.ts.saturating_add(1), args: [0; 4], typ: new::GO_SYSCALL_END, ..own });
+                    self.extra.push_back(New {
+                        time: e.ts.saturating_add(1),
+                        args: [0; 4],
+                        typ: new::GO_SYSCALL_END,
+                        ..own
+                    });
                     return Ok(Some(own));
                 }
                 new::GO_SYSCALL_BEGIN

@@ -26,7 +26,10 @@ pub fn read(store: &dyn Store, format: &Format) -> Result<Converter, Fault> {
         }
         data.extend_from_slice(&buf[..n]);
         if data.len() as u64 > MAX_FILE {
-            return Err(fail(Trouble::Limit { what: "bytes of a trace of Go 1.21 or before", limit: MAX_FILE as usize }));
+            return Err(fail(Trouble::Limit {
+                what: "bytes of a trace of Go 1.21 or before",
+                limit: MAX_FILE as usize,
+            }));
         }
     }
     let mut parsed = parse::Parser::new(&data, format);

@@ -256,7 +256,12 @@ impl<'a> Parser<'a> {
             let batch = self.by_p.get(&current).and_then(|i| self.procs[*i].1.back_mut());
             match batch {
                 Some(b) => b.1 += 1,
-                None => return form(format!("read event {} with current P of {current}, but P has no batches yet", raw.typ)),
+                None => {
+                    return form(format!(
+                        "read event {} with current P of {current}, but P has no batches yet",
+                        raw.typ
+                    ));
+                }
             }
             if raw.typ == ev::CPU_SAMPLE {
                 let &[_, ts, p, g, stack] = raw.args.as_slice() else {

@@ -146,11 +146,9 @@ impl State {
             ev::GO_SCHED | ev::GO_PREEMPT => self.leaves(e, Runnable),
             ev::GO_UNBLOCK => self.unblock(e),
             ev::GO_SYSCALL => self.running(e, false),
-            ev::GO_SYS_BLOCK
-            | ev::GO_SLEEP
-            | ev::GO_BLOCK
-            | ev::GO_BLOCK_SEND..=ev::GO_BLOCK_NET
-            | ev::GO_BLOCK_GC => self.leaves(e, Waiting),
+            ev::GO_SYS_BLOCK | ev::GO_SLEEP | ev::GO_BLOCK | ev::GO_BLOCK_SEND..=ev::GO_BLOCK_NET | ev::GO_BLOCK_GC => {
+                self.leaves(e, Waiting)
+            }
             ev::TASK_CREATE => match self.tasks.insert(e.args[0], ()) {
                 Some(()) => bad(e, "task id conflicts"),
                 None => Ok(()),
