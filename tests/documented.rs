@@ -59,6 +59,7 @@ fn every_command_of_the_screen_has_a_way_in() {
         "triage",
         "defers",
         "heap",
+        "timeline",
         "mutes",
     ];
     let keys = preset("default").expect("parses");

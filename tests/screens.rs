@@ -287,6 +287,18 @@ fn triage() {
 }
 
 #[test]
+fn timeline() {
+    for (w, h) in SIZES {
+        let mut s = Stage::new(false, (w, h));
+        s.keys("6");
+        insta::assert_snapshot!(format!("timeline-{w}x{h}"), s.text());
+        // Another lane, an earlier moment, closer, the goroutine there followed.
+        s.keys("jhhh+G");
+        insta::assert_snapshot!(format!("timeline-closer-{w}x{h}"), s.text());
+    }
+}
+
+#[test]
 fn waits() {
     for (w, h) in SIZES {
         let mut s = Stage::new(false, (w, h));

@@ -3,6 +3,7 @@
 use super::protocol::{Failure, FailureKind};
 use crate::dumps::{MAX_DUMP, is_dump};
 use crate::target::core::is_core;
+use crate::trace::text::TextLog;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -18,6 +19,8 @@ pub enum FileKind {
     Core,
     /// A goroutine dump in text, log lines around it or not.
     Dump,
+    /// Text with `gctrace` or `schedtrace` lines.
+    Lines,
 }
 
 /// What a file is. One line when it is nothing that can be opened here.
@@ -44,6 +47,9 @@ pub fn recognise(path: &Path) -> Result<FileKind, Failure> {
         file.read_to_end(&mut head).map_err(fail)?;
         if is_dump(&head) {
             return Ok(FileKind::Dump);
+        }
+        if TextLog::is_one(&head) {
+            return Ok(FileKind::Lines);
         }
     }
     found.map_err(|mut f| {
@@ -75,6 +81,9 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
     }
     if is_dump(head) {
         return Ok(FileKind::Dump);
+    }
+    if TextLog::is_one(head) {
+        return Ok(FileKind::Lines);
     }
     if head.is_empty() {
         return Err(Failure::new(FailureKind::BadRequest, "an empty file"));

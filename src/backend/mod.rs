@@ -7,6 +7,7 @@ pub mod client;
 pub mod dump;
 pub mod files;
 pub mod host;
+pub mod lines;
 pub mod native;
 pub mod offline;
 pub mod protocol;

@@ -338,6 +338,13 @@ pub enum Request {
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
+    /// Sets a condition on the run, or sets it again. Reply: `Triggers`. When it holds: `Notice::Stopped`, or a copy in a file and `Notice::Log`.
+    SetTrigger(TriggerSpec),
+    /// Removes one. Reply: `Triggers`.
+    ClearTrigger {
+        /// Its text; empty for all.
+        condition: String,
+    },
     /// Stops the target, copies what it has in memory, lets it run on, and answers everything from the copy until `Refresh`.
     /// Reply: `Snapshot`; the epoch moves on.
     Snapshot {
@@ -489,6 +496,7 @@ pub enum Reply {
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
     TimelineSummary(Box<TimelineSummary>),
+    Triggers(Vec<TriggerState>),
     /// `bytes` were copied, `file_bytes` written.
     Snapshot {
         epoch: StopEpoch,

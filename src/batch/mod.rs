@@ -8,6 +8,7 @@ mod refs;
 mod snapshot;
 mod stack;
 mod text;
+mod timeline;
 mod waits;
 
 pub use diagnose::{Diagnose, diagnose};
@@ -15,6 +16,7 @@ pub use goroutines::{Goroutines, goroutines};
 pub use refs::{RefsOf, refs};
 pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
+pub use timeline::{TimelineOf, timeline};
 pub use waits::{WaitsOf, waits};
 
 use crate::backend::client::Client;

@@ -206,6 +206,8 @@ pub enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// What scheduler and collector do: sampled from a running process without stopping it, or from an execution trace
+    Timeline(TimelineArgs),
     /// Write one file that opens in all of adit on another machine: a process as it is now, or a core with its program
     ///
     /// The process stands only while its memory is copied. The file is an ELF core: gdb and Delve open it, too. It has all
@@ -288,6 +290,28 @@ pub struct GoroutinesArgs {
     /// Copy the process in a short stop, so that all is of one moment
     #[arg(long)]
     pub consistent: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `adit timeline`.
+#[derive(Args, Clone, Debug)]
+pub struct TimelineArgs {
+    /// Process id, execution trace, or a log with gctrace or schedtrace lines
+    pub target: String,
+    /// How long to look at a process
+    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    pub seconds: f64,
+    /// Columns
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub columns: u16,
+    /// Lanes of threads, too (traces)
+    #[arg(long)]
+    pub threads: bool,
+    /// Executable to take symbols from
+    #[arg(long, value_name = "BIN")]
+    pub exe: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
     pub json: bool,

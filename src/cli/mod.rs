@@ -55,6 +55,7 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Sub::Goroutines(g)) => g.json,
         Some(Sub::Diagnose(d)) => d.json,
         Some(Sub::Refs(r)) => r.json,
+        Some(Sub::Timeline(t)) => t.json,
         Some(Sub::Waits { json, .. }) => *json,
         Some(
             Sub::Stack { json, .. } | Sub::Snapshot { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. },
@@ -162,6 +163,17 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
             let (mut client, target) = target::open(target, exe.clone(), *consistent)?;
             batch::waits(&mut client, &target, &args, &mut out())
+        }
+        Sub::Timeline(t) => {
+            let args = batch::TimelineOf {
+                millis: (t.seconds.clamp(0.0, 86_400.0) * 1_000.0) as u64,
+                columns: t.columns,
+                threads: t.threads,
+                ascii: common.ascii,
+                style: style(common, t.json),
+            };
+            let (mut client, target) = target::open(&t.target, t.exe.clone(), false)?;
+            batch::timeline(&mut client, &target, &args, &mut out())
         }
         Sub::Snapshot { target, output, force, exe, json } => {
             let (mut client, target) = target::open(target, exe.clone(), false)?;

@@ -192,6 +192,23 @@ pub const COMMANDS: &[Command] = &[
         "Show waits as a tree, or each in one line." |_| ui(Ui::ToggleView)),
     command!("collapse" [] "fold" "" Looking None Nothing
         "Hide or show what is below the line." |_| ui(Ui::Fold)),
+    command!("timeline" [] "timeline" "" Looking None Target
+        "Go to the timeline: what scheduler and collector do, sampled without stopping anything, or from a trace." |_| ui(Ui::Focus("timeline"))),
+    command!("time-in" [] "zoom in" "" Looking None Nothing
+        "Show half as much of the timeline around the cursor." |_| ui(Ui::TimeZoom(true))),
+    command!("time-out" [] "zoom out" "" Looking None Nothing
+        "Show twice as much of the timeline." |_| ui(Ui::TimeZoom(false))),
+    command!("time-now" [] "now" "" Looking None Nothing
+        "Show the newest part of the timeline, and go on with it." |_| ui(Ui::TimeNow)),
+    command!("follow" [] "follow" "" Looking None Nothing
+        "Give the goroutine under the timeline's cursor (else the selected one) a lane of its own, or take it away." |_| ui(Ui::FollowSelected)),
+    command!("blocked-by" [] "blocked by" "" Looking None Nothing
+        "Go to the goroutine that ended the wait under the cursor (execution traces)." |_| ui(Ui::BlockedBy)),
+    command!("lanes" [] "lanes" "" Looking None Nothing
+        "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
+    command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
+        "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
+        |r| act(Action::When(r.into()))),
     command!("heap" [] "heap" "" Looking None Target
         "Walk the heap and show its sums by type or by what keeps objects alive." |_| act(Action::Heap)),
     command!("refs" ["references"] "refs" "[EXPRESSION | ADDRESS]" Looking Expression Target
@@ -249,7 +266,7 @@ pub const COMMANDS: &[Command] = &[
     command!("keys" [] "keys" "" Screen None Nothing
         "Show the effective key map." |_| ui(Ui::Keys)),
     command!("workspace" [] "workspace" "N" Screen Number Nothing
-        "Go to a workspace: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 8 Breakpoints, 9 Log."
+        "Go to a workspace: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 6 Timeline, 8 Breakpoints, 9 Log."
         |r| match r.parse() { Ok(n @ 1..=9) => ui(Ui::Workspace(n)), _ => Err(String::new()) }),
     command!("next-pane" [] "pane" "" Screen None Nothing "Go to the next pane." |_| ui(Ui::NextPane)),
     command!("prev-pane" [] "pane back" "" Screen None Nothing "Go to the previous pane." |_| ui(Ui::PrevPane)),

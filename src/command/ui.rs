@@ -75,6 +75,16 @@ pub enum Ui {
     Snapshot(String),
     /// Writes what is known of what is wrong to a file.
     Evidence(String),
+    /// The timeline closer, or further away.
+    TimeZoom(bool),
+    /// The newest part of the timeline.
+    TimeNow,
+    /// A lane for the goroutine under the cursor.
+    FollowSelected,
+    /// Who ended the wait under the cursor.
+    BlockedBy,
+    /// Fewer lanes, or all.
+    BriefLanes,
     /// Who keeps the thing under the cursor alive.
     RefsSelected,
 }

@@ -25,6 +25,7 @@ pub const CONTEXTS: &[&str] = &[
     "heap",
     "refs",
     "defers",
+    "timeline",
 ];
 
 /// Context to keys to command line.

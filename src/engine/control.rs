@@ -36,6 +36,11 @@ pub enum Go {
 impl Engine {
     /// Stops the target. If it stands already, says so again.
     pub fn pause(&mut self) -> Result<(), EngineError> {
+        self.pause_because(StopReason::Paused)
+    }
+
+    /// Stops the target and says why.
+    pub fn pause_because(&mut self, reason: StopReason) -> Result<(), EngineError> {
         if self.gone {
             return Err(EngineError::State("the process is gone".into()));
         }
@@ -46,7 +51,7 @@ impl Engine {
         self.stand()?;
         if !self.gone {
             let tid = self.thread_to_show();
-            self.report_stop(tid, StopReason::Paused, t0);
+            self.report_stop(tid, reason, t0);
         }
         Ok(())
     }

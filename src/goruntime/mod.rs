@@ -108,6 +108,11 @@ impl GoRuntime {
     pub fn pcs(&self) -> &PcCache {
         &self.cache
     }
+    /// Texts of all wait reasons, by number.
+    pub fn wait_reasons(&self) -> &[Arc<str>] {
+        &self.wait_reasons
+    }
+
     /// Text of a wait reason.
     pub fn wait_reason(&self, n: u8) -> Option<Arc<str>> {
         self.wait_reasons.get(n as usize).filter(|s| !s.is_empty()).cloned()

@@ -34,6 +34,7 @@ pub use target::{ReadInfo, ReadMode, TargetInfo, TargetKind};
 pub use thread::Thread;
 pub use timeline::{
     Activity, Cell, Cells, Lane, LaneKind, Level, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
+    TriggerAction, TriggerSpec, TriggerState,
 };
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};
 pub use wait::{WaitKind, WaitOn, WaitOp};

@@ -27,6 +27,8 @@ pub enum StopReason {
     HardcodedBreakpoint,
     /// A breakpoint's condition could not be evaluated there: why.
     ConditionFailed(BreakpointId, String),
+    /// A condition on the run held: which, and what the amount was.
+    Condition(String),
     /// The process replaced its program by `execve`; it was let go.
     Exec(String),
 }

@@ -170,6 +170,8 @@ pub struct TimelineView {
     pub rate: u32,
     /// What is wrong with the source, one line.
     pub problem: Option<String>,
+    /// Wall clock (since 1970) less the clock of these times, ns, where it is known.
+    pub wall_ns: Option<i64>,
 }
 
 /// A stretch of time in which one thing was done.
@@ -195,6 +197,33 @@ pub struct Span {
     pub stack: Vec<Location>,
     /// Who ended the wait.
     pub by: Option<GoroutineId>,
+}
+
+/// What to do when a condition on the run holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TriggerAction {
+    /// Stop the target (control mode).
+    Stop,
+    /// Copy it to this file and let it run on.
+    Snapshot(std::path::PathBuf),
+}
+
+/// A condition on the run, and what to do when it first holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerSpec {
+    /// `gc.pause > 1ms`.
+    pub condition: String,
+    /// What then.
+    pub action: TriggerAction,
+}
+
+/// A condition that is set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriggerState {
+    /// Which.
+    pub spec: TriggerSpec,
+    /// It has held, and what the amount was then. It is not looked at again until it is set again.
+    pub fired: Option<String>,
 }
 
 /// What there is in all, of the whole timeline.

@@ -125,6 +125,8 @@ pub enum Action {
     Refs(String),
     /// Walk the heap anew.
     Heap,
+    /// A condition on the run: set it, clear it, list all.
+    When(String),
     /// Show a pending deferred call of the selected frame, from 1.
     Deferred(u32),
     /// Start again.

@@ -21,6 +21,10 @@ pub enum Interest {
     Waits(WaitQuery),
     /// Sums over the heap.
     Heap,
+    /// The timeline in this many columns.
+    Timeline(u16),
+    /// What happened around the timeline's cursor.
+    Spans,
     /// Machine code at the selected frame.
     Code,
     /// This many rows of the goroutine list.
@@ -36,6 +40,7 @@ impl Session {
             return;
         }
         self.triage.shown = false;
+        self.hide_timeline();
         for i in interests {
             match i {
                 Interest::Stack => {
@@ -49,6 +54,8 @@ impl Session {
                 Interest::Findings => self.want_findings(),
                 Interest::Waits(q) => self.want_waits(q),
                 Interest::Heap => self.want_heap(),
+                Interest::Timeline(columns) => self.want_timeline(*columns),
+                Interest::Spans => self.want_spans(),
                 Interest::Code => self.want_code(),
                 Interest::Goroutines(rows) => self.want_rows(*rows),
                 Interest::Source(file) => self.want_source(file),

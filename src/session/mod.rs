@@ -9,6 +9,7 @@ pub mod asked;
 pub mod goroutines;
 pub mod heap;
 mod interest;
+pub mod lanes;
 pub mod log;
 pub mod output;
 mod perform;
@@ -17,6 +18,7 @@ pub mod report;
 pub mod source;
 #[cfg(test)]
 mod tests;
+pub mod timeline;
 pub mod triage;
 pub mod vars;
 pub mod waits;
@@ -150,6 +152,13 @@ enum Purpose {
     Refs {
         serial: u64,
     },
+    Timeline {
+        serial: u64,
+    },
+    Spans {
+        serial: u64,
+    },
+    Triggers,
     Snapshot {
         file: Option<String>,
     },
@@ -178,6 +187,8 @@ impl Purpose {
             Purpose::Waits { .. } => "the wait graph",
             Purpose::Heap { .. } => "the heap",
             Purpose::Refs { .. } => "references",
+            Purpose::Timeline { .. } => "the timeline",
+            Purpose::Triggers => "conditions",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",
@@ -251,6 +262,8 @@ pub struct Session {
     pub waits: waits::WaitView,
     /// The heap.
     pub heap: heap::HeapView,
+    /// The timeline.
+    pub timeline: timeline::TimeView,
     /// Source files.
     pub sources: source::SourceStore,
     /// What happened.
@@ -320,6 +333,7 @@ impl Session {
             triage: triage::Triage::new(start.mutes.clone()),
             waits: waits::WaitView::default(),
             heap: heap::HeapView::default(),
+            timeline: timeline::TimeView::default(),
             sources: source::SourceStore::new(start.substitute.clone()),
             log: log::Log::default(),
             output: output::Output::default(),
@@ -517,6 +531,7 @@ impl Session {
             .map(|p| p.since + p.patience())
             .chain(self.old_since.map(|t| t + PATIENCE))
             .chain(self.next_look())
+            .chain(self.next_view())
             .filter(|t| *t > self.now)
             .min()
     }
@@ -531,6 +546,7 @@ impl Session {
         self.waits.asked.cancel("cancelled: Ctrl-r asks again");
         self.heap.sums.cancel("cancelled: :heap asks again");
         self.heap.refs.cancel("cancelled");
+        self.timeline.view.drop_pending();
         self.pending.retain(|_, p| p.purpose.words().is_none());
         before != self.pending.len()
     }

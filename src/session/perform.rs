@@ -105,6 +105,7 @@ impl Session {
             Action::Mutes => self.show_mutes(),
             Action::Refs(object) => self.ask_refs(object),
             Action::Heap => self.walk_heap(),
+            Action::When(line) => self.when(&line),
             Action::Restart { rebuild, args } => self.restart(rebuild, args),
             Action::Detach { kill } => self.ask(Purpose::Detach, Request::Detach { kill }),
             Action::Input(bytes) => {

@@ -84,6 +84,8 @@ impl Session {
         self.waits.asked.drop_pending();
         self.heap.sums.drop_pending();
         self.heap.refs.drop_pending();
+        self.timeline.view.drop_pending();
+        self.timeline.spans.drop_pending();
         self.list_asked = None;
         self.old_since = None;
         self.step = None;
@@ -212,6 +214,9 @@ impl Session {
                 self.waits_known(serial, Ok((read, *graph)))
             }
             (Purpose::Heap { serial }, Reply::Heap { read, heap, .. }) => self.heap_known(serial, Ok((read, *heap))),
+            (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
+            (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::Triggers, Reply::Triggers(v)) => self.triggers_known(Ok(v)),
             (Purpose::Refs { serial }, Reply::Refs { references, .. }) => self.refs_known(serial, Ok(*references)),
             (Purpose::Snapshot { file }, Reply::Snapshot { pause_us, bytes, file_bytes, .. }) => {
                 self.snapshot_taken(file, pause_us, bytes, file_bytes);
@@ -255,6 +260,9 @@ impl Session {
             Purpose::Diagnose { serial } => self.diagnosed(serial, Err(printable_str(&text, 300))),
             Purpose::Waits { serial } => self.waits_known(serial, Err(printable_str(&text, 300))),
             Purpose::Heap { serial } => self.heap_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Timeline { serial } => self.timeline_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Spans { serial } => self.spans_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Triggers => self.triggers_known(Err(text)),
             Purpose::Refs { serial } => self.refs_known(serial, Err(printable_str(&text, 300))),
             Purpose::Snapshot { .. } => self.say(Tone::Error, &format!("no snapshot: {text}")),
             Purpose::Stack(g) if now => self.put_stack(g, Err(printable_str(&text, 300))),
@@ -476,6 +484,7 @@ pub fn stop_sentence(s: &Stop) -> String {
         StopReason::FatalError(m) => format!("fatal error: {m}"),
         StopReason::HardcodedBreakpoint => "stopped at a breakpoint of the program's own".to_string(),
         StopReason::ConditionFailed(id, why) => format!("condition of breakpoint {id} failed: {why}"),
+        StopReason::Condition(what) => format!("stopped: {what}"),
         StopReason::Exec(what) => format!("the process became another program: {what}"),
     };
     let who = match s.goroutine {

@@ -6,6 +6,8 @@
 pub mod columns;
 pub mod exec;
 pub mod sampled;
+pub mod text;
+pub mod trigger;
 
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView};
 

@@ -9,6 +9,7 @@ use crate::goruntime::sample::{Pause, ProcState, Sample};
 use crate::model::{Activity, Lane, LaneKind, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Spans and amounts that are kept in all; the oldest go first. About 50 MB.
 const KEPT: usize = 1 << 20;
@@ -80,7 +81,8 @@ pub struct Sampled {
     unseen: u64,
     rate: u32,
     gc: Cycles,
-    reasons: Vec<String>,
+    reasons: Vec<Arc<str>>,
+    wall: Option<i64>,
     /// One line on what is wrong.
     pub problem: Option<String>,
     /// Nobody looks any more: the process is gone, or nobody asked.
@@ -99,7 +101,7 @@ struct Cycles {
 
 impl Sampled {
     /// An empty history of looks made `rate` times a second. `reasons` are the runtime's wait reasons by number.
-    pub fn new(rate: u32, reasons: Vec<String>) -> Sampled {
+    pub fn new(rate: u32, reasons: Vec<Arc<str>>) -> Sampled {
         Sampled { rate, reasons, ..Sampled::default() }
     }
 
@@ -114,6 +116,7 @@ impl Sampled {
         self.first.get_or_insert(at);
         self.last = Some(at);
         self.looks += 1;
+        self.wall = Some(wall_less_mono);
         for p in &sample.procs {
             self.kept +=
                 self.procs.entry(p.id).or_default().see(before, at, activity(p.state), p.goroutine.map_or(0, |g| g.0));
@@ -295,7 +298,7 @@ impl Source for Sampled {
         let seconds = (extent.1 - extent.0) as f64 / 1e9;
         let note = match cycles {
             0 => "no cycle yet".to_string(),
-            n => format!("cycle {}", time((seconds * 1e9 / f64::from(n)) as u64)),
+            n => format!("every {}", time((seconds * 1e9 / f64::from(n)) as u64)),
         };
         lanes.push(self.states(grid, LaneKind::Collector, note));
         let note = if self.gc.stw_max > 0 { format!("max {}", time(self.gc.stw_max)) } else { String::new() };
@@ -324,6 +327,7 @@ impl Source for Sampled {
             unseen: self.unseen,
             rate: self.rate,
             problem: self.problem.clone(),
+            wall_ns: self.wall,
         }
     }
 
@@ -331,7 +335,7 @@ impl Source for Sampled {
         let span = |s: &Stretch| {
             let what = match (lane, s.activity) {
                 (LaneKind::Goroutine(_), Activity::Blocked) => {
-                    self.reasons.get(s.goroutine as usize).cloned().unwrap_or_default()
+                    self.reasons.get(s.goroutine as usize).map(|r| r.to_string()).unwrap_or_default()
                 }
                 (LaneKind::Collector, Activity::Marking) => format!("cycle {}", s.goroutine),
                 (LaneKind::StopTheWorld, _) => "both pauses of a collector cycle, drawn as one at their end".into(),

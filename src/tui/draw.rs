@@ -156,6 +156,7 @@ impl App {
                     StopReason::HardcodedBreakpoint => "own breakpoint".into(),
                     StopReason::ConditionFailed(id, _) => format!("bp {id} condition failed"),
                     StopReason::Exec(_) => "exec".into(),
+                    StopReason::Condition(_) => "condition".into(),
                 };
                 // The place is in the line above the hints; a narrow header has no room for it.
                 let at = if short { String::new() } else { format!(" ({at})") };

@@ -45,7 +45,7 @@ pub const WORKSPACES: [(u8, &str, &str, Option<&str>); 9] = [
     (3, "Debug", "Src", None),
     (4, "Data", "Vars", None),
     (5, "Waits", "Waits", None),
-    (6, "Timeline", "Time", Some("the timeline is not in this version")),
+    (6, "Timeline", "Time", None),
     (7, "Profiles", "Prof", Some("profiles are not in this version")),
     (8, "Breakpoints", "Brk", None),
     (9, "Log", "Log", None),
@@ -64,6 +64,7 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
         (5, Class::List) => vec![slot(&[Waits, Stack, Defers, Source, Vars], area)],
         (2, Class::List) => vec![slot(&[Goroutines, Stack, Defers, Source], area)],
         (8, Class::List) => vec![slot(&[Breakpoints, Source], area)],
+        (6, Class::List) => vec![slot(&[Timeline, Spans, Stack, Source, Goroutines], area)],
         (9, Class::List) => vec![slot(&[Log, Output], area)],
         (_, Class::List) => {
             vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log, Assembly, Defers, Waits], area)]
@@ -71,6 +72,7 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
         (1, class) => triage(class, area),
         (4, class) => data(class, area),
         (5, class) => waits(class, area),
+        (6, class) => timeline(class, area),
         (2, Class::Small) => {
             let (a, b) = rows(area, area.height.saturating_sub(9));
             vec![slot(&[Goroutines], a), slot(&[Stack, Source, Vars, Defers], b)]
@@ -229,6 +231,27 @@ fn waits(class: Class, area: Rect) -> Vec<Slot> {
     }
 }
 
+/// What was done when, the moment under the cursor, and the goroutine that it leads to.
+fn timeline(class: Class, area: Rect) -> Vec<Slot> {
+    match class {
+        Class::Wide => {
+            let (a, b) = rows(area, area.height * 3 / 5);
+            let (spans, rest) = columns(b, b.width * 2 / 5);
+            let (stack, source) = columns(rest, rest.width / 2);
+            vec![slot(&[Timeline], a), slot(&[Spans], spans), slot(&[Stack, Defers], stack), slot(&[Source], source)]
+        }
+        Class::Medium => {
+            let (a, b) = rows(area, area.height * 3 / 5);
+            let (l, r) = columns(b, b.width / 2);
+            vec![slot(&[Timeline], a), slot(&[Spans], l), slot(&[Stack, Source, Defers], r)]
+        }
+        _ => {
+            let (a, b) = rows(area, area.height.saturating_sub(6));
+            vec![slot(&[Timeline], a), slot(&[Spans, Stack, Source], b)]
+        }
+    }
+}
+
 /// One slot grown: half of the screen at zoom 1, all of it at zoom 2.
 pub fn zoomed(mut all: Vec<Slot>, focus: usize, zoom: u8, area: Rect) -> Vec<Slot> {
     if zoom == 0 || focus >= all.len() || all.len() == 1 {
@@ -272,7 +295,7 @@ mod tests {
     fn panes_fill_the_screen_and_do_not_overlap() {
         for (w, h) in [(60, 15), (79, 40), (80, 24), (99, 50), (100, 24), (120, 40), (159, 30), (200, 60), (400, 100)] {
             let area = Rect::new(0, 2, w, h - 4);
-            for n in [1, 2, 3, 4, 5, 8, 9] {
+            for n in [1, 2, 3, 4, 5, 6, 8, 9] {
                 let v = slots(n, area);
                 assert_eq!(v.iter().map(|s| s.area.area()).sum::<u32>(), area.area(), "{n} at {w}x{h}");
                 for (i, a) in v.iter().enumerate() {

@@ -4,19 +4,25 @@ use super::app::App;
 use super::layout::{self, WORKSPACES};
 use super::panes::PaneId;
 use crate::base::GoroutineId;
-use crate::model::Location;
+use crate::model::{Location, TargetKind};
 use crate::session::{RunState, Tone};
 use ratatui::layout::Rect;
 use std::sync::Arc;
 
 /// In these workspaces the panes beside a list are about what is under its cursor; the first that has something leads.
-const LEADERS: &[(u8, &[PaneId])] =
-    &[(1, &[PaneId::Findings, PaneId::Detail, PaneId::Goroutines]), (2, &[PaneId::Goroutines]), (5, &[PaneId::Waits])];
+const LEADERS: &[(u8, &[PaneId])] = &[
+    (1, &[PaneId::Findings, PaneId::Detail, PaneId::Goroutines]),
+    (2, &[PaneId::Goroutines]),
+    (5, &[PaneId::Waits]),
+    (6, &[PaneId::Spans]),
+];
 
 impl App {
     /// The workspace that a target opens on.
     pub(super) fn opening(&self) -> u8 {
+        let kind = self.session.target.as_ref().map(|t| t.kind);
         match (self.session.control(), self.session.state == RunState::Stopped) {
+            _ if kind == Some(TargetKind::Trace) => 6,
             (true, true) => 3,
             // What runs under control is read only when it is asked for.
             (true, false) => 2,
@@ -35,6 +41,7 @@ impl App {
                 PaneId::Findings | PaneId::Detail => 1,
                 PaneId::Waits => 5,
                 PaneId::Heap | PaneId::Refs => 4,
+                PaneId::Timeline | PaneId::Spans => 6,
                 _ => 3,
             };
             self.go_workspace(ws);

@@ -1,5 +1,6 @@
 //! A scripted host: a small shop, stopped in `main.(*Cart).Total`, with 100,000 goroutines made on demand by index.
 
+mod times;
 mod trouble;
 
 use adit::backend::protocol::*;
@@ -266,6 +267,8 @@ impl Shop {
             Request::Waits(q) => Reply::Waits { epoch, read, graph: Box::new(trouble::graph(q)) },
             Request::Heap { by, .. } => Reply::Heap { epoch, read, heap: Box::new(trouble::heap(*by)) },
             Request::Refs { object, .. } => Reply::Refs { epoch, references: Box::new(trouble::references(object)) },
+            Request::Timeline(q) => Reply::Timeline(Box::new(times::view(q))),
+            Request::Spans { lane, from_ns, .. } => Reply::Spans(times::spans(*lane, *from_ns)),
             Request::Snapshot { file } => {
                 self.epoch += 1;
                 let file_bytes = if file.is_some() { 12 << 20 } else { 0 };

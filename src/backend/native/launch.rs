@@ -4,6 +4,7 @@ use super::inspect::Inspector;
 use super::{Host, caps, from_engine, from_open};
 use crate::backend::dump::DumpTarget;
 use crate::backend::files::{FileKind, recognise};
+use crate::backend::lines::LinesTarget;
 use crate::backend::protocol::*;
 use crate::engine::open::load_symbols;
 use crate::engine::{Engine, Happened, Loaded};
@@ -58,6 +59,7 @@ impl Host {
                 self.copy = Some(Arc::new(state));
                 Ok(self.opened(loaded, Vec::new(), stop))
             }
+            FileKind::Lines => Ok(self.offline.insert(Box::new(LinesTarget::open(path)?)).opened()),
             FileKind::Dump => Ok(self.offline.insert(Box::new(DumpTarget::open(path)?)).opened()),
         }
     }
@@ -71,6 +73,7 @@ impl Host {
             index(&loaded.sym);
         }
         self.inspector = Some(Inspector::start(loaded.clone()));
+        self.sampling = None;
         self.loaded = Some(loaded);
         Reply::Opened { target, caps, stop }
     }

@@ -6,7 +6,9 @@
 mod failure;
 mod inspect;
 mod launch;
+mod sampling;
 mod snapshot;
+mod timeline;
 
 pub use failure::{from_engine, from_open};
 
@@ -18,8 +20,9 @@ use crate::engine::control::Go;
 use crate::engine::locspec::Here;
 use crate::engine::{Engine, EngineError, Happened, Loaded, StopState};
 use crate::model::*;
-use crate::target::linux::wake::Wake;
+use crate::target::linux::wake::{Doorbell, Wake};
 use inspect::{Inspector, Job};
+use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -62,6 +65,8 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         observe_epoch: StopEpoch(1),
         copy: None,
         offline: None,
+        sampling: None,
+        bell: wake.doorbell(),
         finished: false,
     };
     host.run(requests, wake);
@@ -124,6 +129,9 @@ struct Host {
     copy: Option<Arc<StopState>>,
     /// The target, when it is a file without memory.
     offline: Option<Box<dyn Offline>>,
+    /// Looks at scheduler and collector, once somebody asked.
+    sampling: Option<Sampling>,
+    bell: Doorbell,
     finished: bool,
 }
 
@@ -140,6 +148,7 @@ impl Host {
             if let Err(e) = self.pump() {
                 self.trouble(&e);
             }
+            self.triggered();
             while !self.finished {
                 match incoming.try_recv() {
                     Ok(ToHost { id, request }) => self.request(id, request),
@@ -186,6 +195,7 @@ impl Host {
         if happened.iter().any(|h| matches!(h, Happened::Stopped(_) | Happened::Resumed(_) | Happened::Exited(..))) {
             self.forget_copy();
         }
+        self.note_stops(&happened);
         for h in happened {
             let n = match h {
                 Happened::Stopped(stop) => Notice::Stopped(stop),
@@ -221,6 +231,14 @@ impl Host {
             Request::Snapshot { file } if self.offline.is_none() => self.snapshot(id, file),
             r if self.offline.is_some() && !matches!(r, Request::Detach { .. }) => {
                 let result = self.offline.as_mut().map_or_else(|| Err(no_target()), |d| d.answer(r));
+                self.outbox.reply(id, result);
+            }
+            r @ (Request::Timeline(_)
+            | Request::Spans { .. }
+            | Request::TimelineSummary
+            | Request::SetTrigger(_)
+            | Request::ClearTrigger { .. }) => {
+                let result = self.timeline(r);
                 self.outbox.reply(id, result);
             }
             r @ (Request::Goroutines(_)

@@ -4,6 +4,7 @@ use super::inspect::Inspector;
 use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::StopEpoch;
+use crate::base::clock::human_ns;
 use crate::engine::snapshot::Copy;
 use crate::engine::{EngineError, Loaded};
 use crate::target::core::CoreFile;
@@ -29,8 +30,35 @@ impl Host {
         match (taken, file) {
             (Err(f), _) => self.outbox.reply(id, Err(f)),
             (Ok((reply, _)), None) => self.outbox.reply(id, Ok(reply)),
-            (Ok((reply, source)), Some(path)) => self.write_later(id, reply, source, path),
+            (Ok((reply, source)), Some(path)) => {
+                let out = self.outbox.out.clone();
+                let done = move |result| drop(out.blocking_send(FromHost::Reply { id, result }));
+                if let Err(f) = write_later(reply, source, path, done) {
+                    self.outbox.reply(id, Err(f));
+                }
+            }
         }
+    }
+
+    /// Copies the process to a file because of a condition; what is looked at stays the running process.
+    pub(super) fn copy_because(&mut self, said: &str, path: PathBuf) -> Result<(), Failure> {
+        let taken = self.take_copy(Some(&path));
+        self.tell();
+        let (reply, source) = taken?;
+        self.forget_copy();
+        let (out, said, shown) = (self.outbox.out.clone(), said.to_string(), path.display().to_string());
+        let done = move |result: Result<Reply, Failure>| {
+            let (level, text) = match result {
+                Ok(Reply::Snapshot { pause_us, file_bytes, .. }) => {
+                    let pause = human_ns(pause_us * 1_000);
+                    (LogLevel::Warn, format!("{said}: copied to {shown}, {file_bytes} bytes; it stood {pause}"))
+                }
+                Ok(_) => (LogLevel::Warn, format!("{said}: copied to {shown}")),
+                Err(f) => (LogLevel::Error, format!("{said}: {f}")),
+            };
+            drop(out.blocking_send(FromHost::Notice(Notice::Log { level, text })));
+        };
+        write_later(reply, source, path, done)
     }
 
     fn take_copy(&mut self, file: Option<&Path>) -> Result<(Reply, Source), Failure> {
@@ -91,26 +119,6 @@ impl Host {
         }
     }
 
-    /// Writing takes as long as the disk does: on a thread of its own, so that no breakpoint waits for it.
-    fn write_later(&mut self, id: u64, mut reply: Reply, source: Source, path: PathBuf) {
-        let out = self.outbox.out.clone();
-        let write = move || {
-            let done = match &source {
-                Source::Copy(copy) => copy.write(&path),
-                Source::Core(loaded, core) => loaded.pack(core, &path),
-            };
-            if let (Ok(n), Reply::Snapshot { file_bytes, .. }) = (&done, &mut reply) {
-                *file_bytes = *n;
-            }
-            let result = done.map(|_| reply).map_err(|e| cannot_write(&path, &e));
-            let _client_is_gone = out.blocking_send(FromHost::Reply { id, result });
-        };
-        if let Err(e) = std::thread::Builder::new().name("snapshot".into()).spawn(write) {
-            let f = Failure::new(FailureKind::Internal, format!("no thread to write the file: {e}"));
-            self.outbox.reply(id, Err(f));
-        }
-    }
-
     fn new_epoch(&mut self) -> StopEpoch {
         match &mut self.engine {
             Some(e) => e.new_moment(),
@@ -142,6 +150,27 @@ impl Host {
             self.inspector = Some(Inspector::start(loaded.clone()));
         }
     }
+}
+
+/// Writing takes as long as the disk does: on a thread of its own, so that no breakpoint waits for it. `done` gets the reply, completed.
+fn write_later(
+    mut reply: Reply,
+    source: Source,
+    path: PathBuf,
+    done: impl FnOnce(Result<Reply, Failure>) + Send + 'static,
+) -> Result<(), Failure> {
+    let write = move || {
+        let written = match &source {
+            Source::Copy(copy) => copy.write(&path),
+            Source::Core(loaded, core) => loaded.pack(core, &path),
+        };
+        if let (Ok(n), Reply::Snapshot { file_bytes, .. }) = (&written, &mut reply) {
+            *file_bytes = *n;
+        }
+        done(written.map(|_| reply).map_err(|e| cannot_write(&path, &e)));
+    };
+    let spawned = std::thread::Builder::new().name("snapshot".into()).spawn(write);
+    spawned.map(drop).map_err(|e| Failure::new(FailureKind::Internal, format!("no thread to write the file: {e}")))
 }
 
 fn cannot_write(path: &Path, e: &io::Error) -> Failure {

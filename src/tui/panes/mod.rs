@@ -13,7 +13,9 @@ mod log;
 mod output;
 mod refs;
 mod source;
+mod spans;
 mod stack;
+mod timeline;
 mod vars;
 mod waits;
 
@@ -46,6 +48,8 @@ pub enum PaneId {
     Heap,
     Refs,
     Defers,
+    Timeline,
+    Spans,
 }
 
 /// What all panes may see beside the session.
@@ -286,6 +290,24 @@ pub const PANES: &[PaneSpec] = &[
         hints: &["enter", "waits", "prev-tab", "copy"],
         observe_hints: &["enter", "waits", "prev-tab", "copy"],
         new: || Box::new(defers::DefersPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Timeline,
+        name: "timeline",
+        title: "Timeline",
+        contexts: &["timeline"],
+        hints: &["enter", "time-in", "time-out", "time-now", "follow", "lanes", "prompt when", "freeze"],
+        observe_hints: &["enter", "time-in", "time-out", "time-now", "follow", "lanes", "prompt when", "freeze"],
+        new: || Box::new(timeline::TimelinePane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Spans,
+        name: "moment",
+        title: "Moment",
+        contexts: &["timeline"],
+        hints: &["enter", "follow", "blocked-by", "time-now", "copy"],
+        observe_hints: &["enter", "follow", "blocked-by", "time-now", "copy"],
+        new: || Box::new(spans::SpansPane::default()),
     },
 ];
 

@@ -1,0 +1,213 @@
+//! The sampler thread: looks at scheduler and collector of the running target, as long as somebody wants to know, and tells the host
+//! when a condition on the run holds.
+
+use crate::backend::protocol::*;
+use crate::base::clock::monotonic_ns;
+use crate::base::{GoroutineId, MemoryError};
+use crate::engine::Loaded;
+use crate::goruntime::sample::Sampler;
+use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState};
+use crate::target::linux::wake::Doorbell;
+use crate::trace::Source;
+use crate::trace::sampled::Sampled;
+use crate::trace::trigger::Trigger;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Looks a second.
+const RATE: u32 = 100;
+/// Nobody asked for so long: the looks end. What was seen stays.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A condition that was set.
+struct Set {
+    trigger: Trigger,
+    spec: TriggerSpec,
+    fired: Option<String>,
+}
+
+/// What both sides see.
+struct State {
+    seen: Sampled,
+    follow: Vec<GoroutineId>,
+    asked: Instant,
+    running: bool,
+    /// The target stands: nothing is worth a look.
+    standing: Option<i64>,
+    triggers: Vec<Set>,
+    /// Those that fired and are not dealt with yet.
+    fired: Vec<(TriggerSpec, String)>,
+    over: bool,
+}
+
+/// The host's handle on it. Dropping it ends the thread.
+pub(super) struct Sampling {
+    loaded: Loaded,
+    bell: Doorbell,
+    state: Arc<Mutex<State>>,
+}
+
+fn lock(s: &Mutex<State>) -> MutexGuard<'_, State> {
+    s.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Sampling {
+    fn drop(&mut self) {
+        lock(&self.state).over = true;
+    }
+}
+
+impl Sampling {
+    pub(super) fn new(loaded: Loaded, bell: Doorbell) -> Sampling {
+        let reasons = loaded.rt.wait_reasons().to_vec();
+        let state = State {
+            seen: Sampled::new(RATE, reasons),
+            follow: Vec::new(),
+            asked: Instant::now(),
+            running: false,
+            standing: None,
+            triggers: Vec::new(),
+            fired: Vec::new(),
+            over: false,
+        };
+        Sampling { loaded, bell, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Somebody wants to know: the looks begin or go on.
+    fn wanted(&self) -> Result<MutexGuard<'_, State>, Failure> {
+        let mut s = lock(&self.state);
+        s.asked = Instant::now();
+        if !s.running && !s.seen.ended {
+            let sampler = Sampler::new(&self.loaded.rt).ok_or_else(|| {
+                Failure::new(FailureKind::Unavailable, "where this program's scheduler keeps its state is not known")
+                    .fix("a build with DWARF (without -ldflags=-w) tells it")
+            })?;
+            let (state, loaded, bell) = (self.state.clone(), self.loaded.clone(), self.bell.clone());
+            let looks = move || watch(&state, &loaded, sampler, &bell);
+            std::thread::Builder::new().name("sampler".into()).spawn(looks).map_err(|e| {
+                Failure::new(FailureKind::Internal, format!("no thread that looks at the scheduler: {e}"))
+            })?;
+            s.running = true;
+        }
+        Ok(s)
+    }
+
+    pub(super) fn view(&self, q: &TimelineQuery) -> Result<TimelineView, Failure> {
+        let mut s = self.wanted()?;
+        if s.follow != q.goroutines {
+            s.follow.clone_from(&q.goroutines);
+        }
+        Ok(s.seen.view(q))
+    }
+
+    pub(super) fn spans(&self, lane: LaneKind, from_ns: i64, to_ns: i64, count: u32) -> Result<Vec<Span>, Failure> {
+        Ok(self.wanted()?.seen.spans(lane, from_ns, to_ns, count as usize))
+    }
+
+    pub(super) fn summary(&self) -> Result<TimelineSummary, Failure> {
+        Ok(self.wanted()?.seen.summary())
+    }
+
+    /// The target stands from now on.
+    pub(super) fn stopped(&self) {
+        lock(&self.state).standing.get_or_insert(monotonic_ns().cast_signed());
+    }
+
+    /// It runs again.
+    pub(super) fn resumed(&self) {
+        let mut s = lock(&self.state);
+        if let Some(from) = s.standing.take() {
+            s.seen.our_stop(from, monotonic_ns().cast_signed());
+        }
+    }
+
+    /// Sets a condition; `Err` says what is wrong with it.
+    pub(super) fn set(&self, spec: TriggerSpec) -> Result<Vec<TriggerState>, Failure> {
+        let trigger =
+            Trigger::parse(&spec.condition).map_err(|e| Failure::new(FailureKind::BadRequest, e.to_string()))?;
+        let mut s = self.wanted()?;
+        s.triggers.retain(|t| t.spec.condition != spec.condition);
+        s.triggers.push(Set { trigger, spec, fired: None });
+        Ok(states(&s))
+    }
+
+    /// Removes a condition, all with an empty text.
+    pub(super) fn clear(&self, condition: &str) -> Vec<TriggerState> {
+        let mut s = lock(&self.state);
+        s.triggers.retain(|t| !condition.is_empty() && t.spec.condition != condition);
+        states(&s)
+    }
+
+    /// Conditions that held since this was asked last.
+    pub(super) fn take_fired(&self) -> Vec<(TriggerSpec, String)> {
+        std::mem::take(&mut lock(&self.state).fired)
+    }
+}
+
+fn states(s: &State) -> Vec<TriggerState> {
+    s.triggers.iter().map(|t| TriggerState { spec: t.spec.clone(), fired: t.fired.clone() }).collect()
+}
+
+/// Wall clock less monotonic clock, ns.
+fn wall_less_mono() -> i64 {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);
+    wall - monotonic_ns().cast_signed()
+}
+
+fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doorbell) {
+    let (rt, mem) = (&*loaded.rt, &*loaded.mem);
+    let pace = Duration::from_secs(1) / RATE;
+    let mut next = Instant::now();
+    let mut follow = Vec::new();
+    loop {
+        // The clock first: what is read is at most some microseconds younger.
+        let (at, wall) = (monotonic_ns().cast_signed(), wall_less_mono());
+        let look = sampler.look(rt, mem);
+        let mut s = lock(state);
+        if s.over || (s.asked.elapsed() > PATIENCE && s.triggers.iter().all(|t| t.fired.is_some())) {
+            s.running = false;
+            return;
+        }
+        match look {
+            Ok(_) if s.standing.is_some() => {}
+            Ok(sample) => {
+                s.seen.add(at, &sample, wall);
+                let mut rings = false;
+                let State { triggers, fired, .. } = &mut *s;
+                for t in triggers.iter_mut().filter(|t| t.fired.is_none()) {
+                    if let Some(v) = t.trigger.met(&sample) {
+                        let said = t.trigger.said(v);
+                        fired.push((t.spec.clone(), said.clone()));
+                        t.fired = Some(said);
+                        rings = true;
+                    }
+                }
+                if rings {
+                    bell.ring();
+                }
+            }
+            Err(e) => {
+                // One unreadable page may be a moment's; a process that is gone, or a refusal, is not.
+                s.seen.problem = Some(e.to_string());
+                if matches!(e, MemoryError::Gone | MemoryError::Denied(_)) {
+                    s.seen.ended = true;
+                    s.running = false;
+                    return;
+                }
+            }
+        }
+        let wanted = (s.follow != follow).then(|| s.follow.clone());
+        drop(s);
+        if let Some(ids) = wanted {
+            let found = |id: &GoroutineId| Some((*id, rt.find_goroutine(mem, *id)?));
+            sampler.follow(ids.iter().filter_map(found).collect());
+            follow = ids;
+        }
+        next += pace;
+        let now = Instant::now();
+        match next.checked_duration_since(now) {
+            Some(left) => std::thread::sleep(left),
+            None => next = now, // too late for this one; the history counts it
+        }
+    }
+}

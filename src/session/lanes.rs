@@ -1,0 +1,203 @@
+//! Lanes of a timeline as characters: what the screen draws and the text report prints. One character a column; what is not Go code has a
+//! letter, so that nothing depends on colours.
+
+use crate::base::clock::human_ns;
+use crate::model::{Activity, Cell, Cells, Lane, LaneKind, Level};
+
+const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+const RAMP: [char; 8] = ['_', '_', '.', '.', '-', '=', '~', '^'];
+
+/// Name of a lane, at most ten characters.
+pub fn name(kind: LaneKind) -> String {
+    match kind {
+        LaneKind::Proc(p) => format!("P{p}"),
+        LaneKind::Thread(t) => format!("M {t}"),
+        LaneKind::Goroutine(g) => format!("g{}", g.0),
+        LaneKind::Collector => "GC".into(),
+        LaneKind::StopTheWorld => "STW".into(),
+        LaneKind::Heap => "heap".into(),
+        LaneKind::HeapGoal => "goal".into(),
+        LaneKind::Goroutines => "goroutines".into(),
+        LaneKind::RunQueue => "runnable".into(),
+        LaneKind::Syscalls => "syscalls".into(),
+        LaneKind::OurStops => "our stops".into(),
+    }
+}
+
+/// What was done, in words.
+pub fn activity(a: Activity) -> &'static str {
+    match a {
+        Activity::Unknown => "unknown",
+        Activity::Idle => "idle",
+        Activity::Running => "running",
+        Activity::Runnable => "runnable",
+        Activity::Blocked => "blocked",
+        Activity::Syscall => "syscall",
+        Activity::Marking => "marking",
+        Activity::Assist => "assist",
+        Activity::Sweeping => "sweeping",
+        Activity::Stopped => "stopped",
+    }
+}
+
+/// The character of a column of a lane of states.
+pub fn state(kind: LaneKind, c: &Cell, ascii: bool) -> char {
+    let eighth = usize::from(c.busy).div_ceil(32).clamp(1, 8) - 1;
+    match c.activity {
+        Activity::Unknown => ' ',
+        Activity::Idle => match kind {
+            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) if ascii => '-',
+            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) => '·',
+            _ if ascii => '.',
+            _ => '·',
+        },
+        Activity::Running if ascii => match c.busy {
+            ..=85 => ':',
+            86..=170 => '+',
+            _ => '#',
+        },
+        Activity::Running => BLOCKS[eighth],
+        Activity::Runnable => 'r',
+        Activity::Blocked => '_',
+        Activity::Syscall => 's',
+        Activity::Marking => 'M',
+        Activity::Assist => 'A',
+        Activity::Sweeping => 'w',
+        Activity::Stopped if kind == LaneKind::OurStops => 'S',
+        Activity::Stopped => '|',
+    }
+}
+
+/// The character of a column of a lane of amounts, of which `top` is the highest.
+pub fn level(l: Option<&Level>, top: u64, ascii: bool) -> char {
+    let Some(l) = l else { return ' ' };
+    if l.max == 0 {
+        return if ascii { '.' } else { '·' };
+    }
+    let ramp = if ascii { RAMP } else { BLOCKS };
+    let i = (u128::from(l.max) * 8).div_ceil(u128::from(top.max(1))).clamp(1, 8) as usize - 1;
+    ramp[i]
+}
+
+/// Highest amount of a lane; 0 for lanes of states.
+pub fn top(lane: &Lane) -> u64 {
+    match &lane.cells {
+        Cells::Levels(l) => l.iter().flatten().map(|l| l.max).max().unwrap_or(0),
+        Cells::States(_) => 0,
+    }
+}
+
+/// The last amount of a lane.
+pub fn last(lane: &Lane) -> Option<u64> {
+    match &lane.cells {
+        Cells::Levels(l) => l.iter().rev().flatten().next().map(|l| l.last),
+        Cells::States(_) => None,
+    }
+}
+
+/// Share of the columns' time that was not idle, of those that are known; none if nothing is.
+pub fn busy(lane: &Lane) -> Option<f64> {
+    let Cells::States(cells) = &lane.cells else { return None };
+    let known = cells.iter().filter(|c| c.activity != Activity::Unknown);
+    let (sum, n) = known.fold((0u64, 0u64), |(s, n), c| (s + u64::from(c.busy), n + 1));
+    (n > 0).then(|| sum as f64 / (n as f64 * 255.0))
+}
+
+/// Is it a lane of amounts?
+pub fn is_amount(kind: LaneKind) -> bool {
+    use LaneKind::{Goroutines, Heap, HeapGoal, RunQueue, Syscalls};
+    matches!(kind, Heap | HeapGoal | Goroutines | RunQueue | Syscalls)
+}
+
+/// An amount with its unit.
+pub fn amount(kind: LaneKind, n: u64) -> String {
+    match kind {
+        LaneKind::Heap | LaneKind::HeapGoal => bytes(n),
+        _ => n.to_string(),
+    }
+}
+
+/// Bytes, short.
+fn bytes(n: u64) -> String {
+    match n {
+        0..1_024 => format!("{n}B"),
+        1_024..1_048_576 => format!("{:.0}K", n as f64 / 1024.0),
+        1_048_576..1_073_741_824 => format!("{:.1}M", n as f64 / 1_048_576.0),
+        _ => format!("{:.2}G", n as f64 / 1_073_741_824.0),
+    }
+}
+
+/// The few words at the right end of a lane.
+pub fn note(lane: &Lane, brief: bool) -> String {
+    match lane.kind {
+        LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) => {
+            let share = busy(lane).map_or(String::new(), |b| format!("{:.0}%", b * 100.0));
+            [share, lane.note.clone()].iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join(" ")
+        }
+        LaneKind::Collector | LaneKind::StopTheWorld | LaneKind::OurStops => lane.note.clone(),
+        kind => match (last(lane), top(lane)) {
+            (Some(now), max) if now != max && !brief => format!("{} max {}", amount(kind, now), amount(kind, max)),
+            (Some(now), _) => amount(kind, now),
+            (None, _) => String::new(),
+        },
+    }
+}
+
+/// Time of day (UTC) of a moment, as fine as the columns need: `12:04:31` or `12:04:31.250`.
+pub fn time_of_day(wall_ns: i64, column_ns: u64) -> String {
+    let s = wall_ns.div_euclid(1_000_000_000);
+    let (h, m, sec) = (s / 3_600 % 24, s / 60 % 60, s % 60);
+    match column_ns {
+        0..125_000_000 => format!("{h:02}:{m:02}:{sec:02}.{:03}", wall_ns.rem_euclid(1_000_000_000) / 1_000_000),
+        _ => format!("{h:02}:{m:02}:{sec:02}"),
+    }
+}
+
+/// A length of time that may be less than a millisecond.
+pub fn length(ns: u64) -> String {
+    match ns {
+        0..1_000 => format!("{ns}ns"),
+        1_000..1_000_000 => format!("{}us", ns / 1_000),
+        1_000_000..10_000_000 => format!("{:.1}ms", ns as f64 / 1e6),
+        _ => human_ns(ns),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_its_own_mark() {
+        let all = [
+            Activity::Idle,
+            Activity::Running,
+            Activity::Runnable,
+            Activity::Blocked,
+            Activity::Syscall,
+            Activity::Marking,
+            Activity::Assist,
+            Activity::Sweeping,
+            Activity::Stopped,
+        ];
+        for ascii in [true, false] {
+            let mark = |a| state(LaneKind::Proc(0), &Cell { activity: a, busy: 255, ..Cell::default() }, ascii);
+            let marks: std::collections::BTreeSet<char> = all.into_iter().map(mark).collect();
+            assert_eq!(marks.len(), all.len());
+            assert!(!ascii || marks.iter().all(char::is_ascii));
+        }
+    }
+
+    #[test]
+    fn amounts_fill_the_height() {
+        let l = |max| Some(Level { min: 0, max, last: max });
+        let drawn: String = [0, 1, 50, 100].map(|n| level(l(n).as_ref(), 100, false)).into_iter().collect();
+        assert_eq!(drawn, "·▁▄█");
+        assert_eq!(level(None, 5, false), ' ');
+        assert_eq!(time_of_day(3_723_250_000_000, 1_000_000), "01:02:03.250");
+        assert_eq!(
+            (bytes(1_500), bytes(3 << 30), length(1_500), length(0)),
+            ("1K".into(), "3.00G".into(), "1us".into(), "0ns".into())
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! The timeline: a lane for each P, the collector, stops of the world, heap, goroutines, queues; a cursor on a lane and a moment.
+
+use super::{Ctx, Handled, Pane};
+use crate::base::GoroutineId;
+use crate::command::{Action, Do, Ui};
+use crate::model::{Activity, Cell, Cells, Lane, LaneKind, TimelineSource};
+use crate::session::lanes;
+use crate::session::{Interest, Session, Tone};
+use crate::tui::look::{Look, Pen, fit};
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+/// Columns of a lane's name.
+const NAME: u16 = 12;
+/// Columns of the words behind a lane, where there is room.
+const NOTE: u16 = 20;
+const NARROW_NOTE: u16 = 11;
+/// Columns between two times on the axis.
+const TICK: usize = 16;
+
+/// The pane.
+pub struct TimelinePane {
+    top: usize,
+    row: u16,
+    width: u16,
+}
+
+impl Default for TimelinePane {
+    /// Before the first drawing it takes the smallest screen for the true one.
+    fn default() -> Self {
+        TimelinePane { top: 0, row: 0, width: 78 }
+    }
+}
+
+/// Name, columns, note.
+fn parts(width: u16) -> (u16, u16) {
+    let note = match width {
+        0..=59 => 0,
+        60..=99 => NARROW_NOTE,
+        _ => NOTE,
+    };
+    (width.saturating_sub(NAME + note + u16::from(note > 0)), note)
+}
+
+fn style(look: &Look, kind: LaneKind, c: &Cell) -> Style {
+    look.style(match c.activity {
+        Activity::Unknown | Activity::Idle => "dim",
+        Activity::Running if matches!(kind, LaneKind::Proc(_) | LaneKind::Goroutine(_) | LaneKind::Thread(_)) => {
+            "state.running"
+        }
+        Activity::Running => "text",
+        Activity::Marking | Activity::Assist | Activity::Sweeping => "state.other",
+        Activity::Syscall => "state.syscall",
+        Activity::Stopped => "error",
+        Activity::Runnable | Activity::Blocked => "state.runnable",
+    })
+}
+
+fn source(s: TimelineSource) -> &'static str {
+    match s {
+        TimelineSource::Trace => "execution trace",
+        TimelineSource::Sampled => "sampled, nothing stopped",
+        TimelineSource::Text => "gctrace/schedtrace lines",
+        TimelineSource::Perf => "perf events",
+    }
+}
+
+impl TimelinePane {
+    /// Times over the columns, counted from the newest (what grows) or the begin.
+    fn axis(s: &Session, look: &Look, area: Rect, columns: u16, buf: &mut Buffer) {
+        let Some(v) = s.timeline.drawn() else { return };
+        let mut pen = Pen::new(buf, area, 0, look.style("dim"), look);
+        pen.column("", usize::from(NAME) - 1, Style::default());
+        let mut at = 0usize;
+        while at + TICK / 2 < usize::from(columns) {
+            let t = v.from_ns.saturating_add((at as u64 * v.column_ns).cast_signed());
+            // On a fixed grid, so that labels stand still while time goes on.
+            let text = match v.wall_ns {
+                Some(w) => lanes::time_of_day(t.saturating_add(w), v.column_ns),
+                None => format!("+{}", lanes::length(t.saturating_sub(v.extent.0).max(0).cast_unsigned())),
+            };
+            pen.column(&fit(&text, TICK - 1, ""), TICK - 1, Style::default());
+            at += TICK;
+        }
+    }
+
+    fn lane(&self, s: &Session, ctx: &Ctx, lane: &Lane, area: Rect, row: u16, buf: &mut Buffer) {
+        let look = ctx.look;
+        let (columns, note) = parts(area.width);
+        let current = s.timeline.current().is_some_and(|l| l.kind == lane.kind);
+        let base = if current && ctx.focused { look.style("selection") } else { look.style("text") };
+        let mut pen = Pen::new(buf, area, row, look.style("text"), look);
+        pen.put(if current && ctx.focused { look.marks().select } else { " " }, look.style("key"));
+        pen.column(&lanes::name(lane.kind), usize::from(NAME) - 2, base);
+        let top = lanes::top(lane);
+        let cursor = s.timeline.column();
+        let mut mark = [0; 4];
+        let n = match &lane.cells {
+            Cells::States(c) => c.len(),
+            Cells::Levels(l) => l.len(),
+        };
+        for i in 0..n.min(usize::from(columns)) {
+            let (c, mut st) = match &lane.cells {
+                Cells::States(c) => (lanes::state(lane.kind, &c[i], look.ascii), style(look, lane.kind, &c[i])),
+                Cells::Levels(l) => (lanes::level(l[i].as_ref(), top, look.ascii), look.style("value")),
+            };
+            if i == cursor && ctx.focused {
+                st = st.patch(look.style("selection"));
+            }
+            pen.put(c.encode_utf8(&mut mark), st);
+        }
+        if note > 0 {
+            pen.skip(1 + usize::from(columns).saturating_sub(n));
+            pen.put(&fit(&lanes::note(lane, note < NOTE), usize::from(note), look.marks().more), look.style("dim"));
+        }
+    }
+}
+
+impl Pane for TimelinePane {
+    fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
+        let Some(v) = s.timeline.drawn() else { return ("Timeline".into(), String::new()) };
+        let span = v.column_ns.saturating_mul(u64::from(parts(self.width).0.max(1)));
+        let t = format!("Timeline {}  {}", lanes::length(span), source(v.source));
+        let mut note = match v.source {
+            TimelineSource::Sampled => format!("{}/s", v.rate),
+            _ if v.growing => "reading".into(),
+            _ => String::new(),
+        };
+        if v.lost > 0 {
+            note += &format!(" {} lost", v.lost);
+        }
+        if !s.timeline.follows() && v.growing {
+            note += "  . is now";
+        }
+        (t, note)
+    }
+
+    fn interests(&self, _s: &Session, _ctx: &Ctx, _rows: u16) -> Vec<Interest> {
+        vec![Interest::Timeline(parts(self.width).0)]
+    }
+
+    fn draw(&mut self, s: &Session, ctx: &Ctx, area: Rect, buf: &mut Buffer) {
+        self.width = area.width;
+        let look = ctx.look;
+        let Some(v) = s.timeline.drawn() else {
+            let (text, style) = match (s.why_no_timeline(), s.timeline.view.failure()) {
+                (Some(why), _) => (why, "unavailable"),
+                (None, Some(why)) => (why, "error"),
+                _ => ("looking", "dim"),
+            };
+            for (i, l) in super::entries::wrap(text, area.width as usize).iter().enumerate() {
+                Pen::new(buf, area, i as u16, look.style(style), look).put(l, Style::default());
+            }
+            return;
+        };
+        let (columns, _) = parts(area.width);
+        Self::axis(s, look, area, columns, buf);
+        let all: Vec<&Lane> = s.timeline.lanes().collect();
+        let at = all.iter().position(|l| l.kind == s.timeline.lane).unwrap_or(0);
+        let height = usize::from(area.height.saturating_sub(2)).max(1);
+        // The lane under the cursor is seen, as few others as possible move.
+        self.top = self.top.min(all.len().saturating_sub(height)).min(at).max((at + 1).saturating_sub(height));
+        self.row = (at - self.top) as u16 + 1;
+        for (i, lane) in all.iter().enumerate().skip(self.top).take(height) {
+            self.lane(s, ctx, lane, area, (i - self.top) as u16 + 1, buf);
+        }
+        let last = area.height.saturating_sub(1);
+        let text = v.problem.clone().unwrap_or_else(|| s.moment_sentence());
+        let st = if v.problem.is_some() { "error" } else { "text" };
+        Pen::new(buf, area, last, look.style(st), look).skip(1).put(&text, Style::default());
+    }
+
+    fn act(&mut self, s: &mut Session, _ctx: &Ctx, ui: &Ui) -> Handled {
+        let t = &mut s.timeline;
+        match ui {
+            Ui::Move(n) => t.move_lane(i64::from(*n)),
+            Ui::Top => t.to_begin(),
+            Ui::Bottom | Ui::TimeNow => t.to_now(),
+            Ui::Left => t.move_column(-1),
+            Ui::Right => t.move_column(1),
+            Ui::Page(n) => t.move_column(i64::from(*n) * i64::from(parts(self.width).0 / 4)),
+            Ui::TimeZoom(closer) => t.zoom(if *closer { 0.5 } else { 2.0 }),
+            Ui::BriefLanes => t.brief = !t.brief,
+            Ui::FollowSelected => return self.follow(s),
+            Ui::Enter => {
+                return match t.cell().and_then(|c| c.goroutine) {
+                    Some(g) => Handled::Then(Do::Session(Action::Goroutine(Some(g)))),
+                    None => {
+                        s.say(Tone::Note, "no goroutine at this moment of this lane");
+                        Handled::Yes
+                    }
+                };
+            }
+            _ => return Handled::No,
+        }
+        Handled::Yes
+    }
+
+    fn cursor_row(&self) -> Option<u16> {
+        Some(self.row)
+    }
+    fn word(&self, s: &Session) -> Option<String> {
+        s.timeline.cell()?.goroutine.map(|g| format!("g{}", g.0))
+    }
+    fn key(&self, s: &Session) -> Option<String> {
+        Some(format!("{:?} {}", s.timeline.lane, s.timeline.moment()?))
+    }
+}
+
+impl TimelinePane {
+    /// A lane for the goroutine under the cursor, or else the selected one.
+    fn follow(&self, s: &mut Session) -> Handled {
+        let here = match s.timeline.current().map(|l| l.kind) {
+            Some(LaneKind::Goroutine(g)) => Some(g),
+            _ => s.timeline.cell().and_then(|c| c.goroutine),
+        };
+        let Some(g) = here.or(s.goroutine) else {
+            s.say(Tone::Note, "no goroutine here: move to one, or select one with :goroutine ID");
+            return Handled::Yes;
+        };
+        let GoroutineId(id) = g;
+        let gone = s.timeline.followed.contains(&g);
+        let text = match (s.timeline.follow(g), gone) {
+            (false, _) => "eight goroutines are followed already: G on one of their lanes ends that".to_string(),
+            (true, true) => format!("g{id} is no longer followed"),
+            (true, false) => format!("g{id} has a lane of its own"),
+        };
+        s.say(Tone::Note, &text);
+        Handled::Yes
+    }
+}

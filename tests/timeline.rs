@@ -1,0 +1,255 @@
+//! The timeline of a process: what looks without stopping say, beside what the runtime says of itself; conditions on the run; logs.
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+mod common;
+mod goprog;
+
+use adit::backend::protocol::*;
+use adit::model::{LaneKind, StopReason, TimelineQuery, TriggerAction, TriggerSpec};
+use common::oneshot::{arg, error, json};
+use common::{DEFAULT, Debuggee, PATIENCE};
+use goprog::build;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const STRIPPED: &[&str] = &["-ldflags=-s -w"];
+
+/// A child that ends with its owner.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(exe: &Path, args: &[&str], out: Stdio) -> Running {
+    Running(Command::new(exe).args(args).stdout(out).stderr(Stdio::null()).spawn().expect("the program"))
+}
+
+/// `tests/programs/paced`, its own words going to a file.
+struct Paced {
+    child: Running,
+    said: tempfile::NamedTempFile,
+}
+
+/// What the runtime said at one time: clock, cycles, pauses, goroutines.
+type Said = [i64; 4];
+
+impl Paced {
+    fn start(exe: &Path) -> Paced {
+        let said = tempfile::NamedTempFile::new().unwrap();
+        let child = start(exe, &["60"], said.reopen().unwrap().into());
+        let p = Paced { child, said };
+        let deadline = Instant::now() + PATIENCE;
+        while p.words().len() < 3 {
+            assert!(Instant::now() < deadline, "it says nothing");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        p
+    }
+    fn pid(&self) -> String {
+        self.child.0.id().to_string()
+    }
+    fn words(&self) -> Vec<Said> {
+        let text = fs::read_to_string(self.said.path()).unwrap();
+        let line = |l: &str| l.split(' ').map(|n| n.parse().unwrap()).collect::<Vec<i64>>().try_into().unwrap();
+        text.lines().filter(|l| l.split(' ').count() == 4 && text.ends_with('\n')).map(line).collect()
+    }
+    /// The last words before, and the first after a time.
+    fn around(&self, ns: i64) -> (Said, Said) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let all = self.words();
+            if let Some(i) = all.iter().position(|s| s[0] > ns).filter(|i| *i > 0) {
+                return (all[i - 1], all[i]);
+            }
+            assert!(Instant::now() < deadline, "nothing was said after {ns}: {:?}", all.last());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+fn lane<'a>(v: &'a Value, kind: &str, id: Option<u64>) -> &'a Value {
+    let all = v["lanes"].as_array().unwrap();
+    let found = all.iter().find(|l| l["kind"] == kind && (id.is_none() || l["id"] == id.unwrap()));
+    found.unwrap_or_else(|| panic!("no lane {kind} {id:?}"))
+}
+
+#[test]
+fn looks_say_what_the_runtime_says_of_itself() {
+    let matrix: [(&str, &[&str]); 7] = [
+        ("go1.21.13", DEFAULT),
+        ("go1.22.10", STRIPPED),
+        ("go1.23.9", STRIPPED),
+        ("go1.24.11", STRIPPED),
+        ("go1.25.5", STRIPPED),
+        ("", DEFAULT),
+        ("go1.27.3", STRIPPED),
+    ];
+    for (tool, flags) in matrix {
+        let what = format!("{tool} {flags:?}");
+        let p = Paced::start(&build("paced", tool, flags));
+        let v = json(&["timeline", &p.pid(), "--seconds", "2"]);
+        assert_eq!((&v["source"], &v["rate"]), (&"sampled".into(), &100.into()), "{what}");
+        let (from, to) = (v["start_ns"].as_i64().unwrap(), v["end_ns"].as_i64().unwrap());
+        let ((a0, a1), (b0, b1)) = (p.around(from), p.around(to));
+        let between = |n: i64, i: usize| {
+            let (least, most) = (b0[i] - a1[i], b1[i] - a0[i]);
+            assert!((least..=most).contains(&n), "{what}: {n} is not in {least}..={most} ({i})");
+            assert!(most > 0, "{what}: nothing happened");
+        };
+        between(v["summary"]["gc_cycles"].as_i64().unwrap(), 1);
+        between(v["summary"]["stw_ns"].as_i64().unwrap(), 2);
+        let goroutines = lane(&v, "goroutines", None)["cells"].as_array().unwrap().iter().rev().find(|c| !c.is_null());
+        assert_eq!(goroutines.unwrap()["last"].as_i64(), Some(b0[3]), "{what}");
+        assert_eq!(v["summary"]["procs"], 2, "{what}");
+        // A third of the time one goroutine is busy, on one P or the other; the rest is little. A loaded machine makes it more.
+        let busy: f64 = (0..2).map(|p| lane(&v, "proc", Some(p))["busy"].as_f64().unwrap()).sum();
+        assert!((0.2..1.6).contains(&busy), "{what}: {busy}");
+        let marked =
+            lane(&v, "gc", None)["cells"].as_array().unwrap().iter().filter(|c| c["activity"] == "marking").count();
+        assert!(marked > 2, "{what}: {marked}");
+        let heap = lane(&v, "heap", None)["cells"].as_array().unwrap();
+        assert!(heap.iter().flatten_levels().all(|n| (64 << 10..1 << 30).contains(&n)), "{what}: {heap:?}");
+    }
+}
+
+/// Amounts of the columns that are known.
+trait Levels {
+    fn flatten_levels(self) -> impl Iterator<Item = u64>;
+}
+
+impl<'a, I: Iterator<Item = &'a Value>> Levels for I {
+    fn flatten_levels(self) -> impl Iterator<Item = u64> {
+        self.filter(|c| !c.is_null()).map(|c| c["last"].as_u64().unwrap())
+    }
+}
+
+fn when(d: &mut Debuggee, condition: &str, action: TriggerAction) -> Result<Reply, Failure> {
+    d.call(Request::SetTrigger(TriggerSpec { condition: condition.into(), action }))
+}
+
+#[test]
+fn a_condition_stops_the_program_and_it_goes_on_unharmed() {
+    let p = Paced::start(&build("paced", "", DEFAULT));
+    let mut d = Debuggee::attach(p.child.0.id() as i32);
+    let Ok(Reply::Triggers(set)) = when(&mut d, "gc.pause > 1ns", TriggerAction::Stop) else { panic!("not set") };
+    assert_eq!(set.len(), 1);
+    let stop = d.wait_stop().expect("it stops");
+    let StopReason::Condition(said) = &stop.reason else { panic!("{:?}", stop.reason) };
+    assert!(said.starts_with("gc.pause > 1ns (gc.pause was "), "{said}");
+    // While it stands nothing is looked at; afterwards our own stop is in the picture.
+    std::thread::sleep(Duration::from_millis(300));
+    let before = p.words().len();
+    d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while p.words().len() < before + 10 {
+        assert!(Instant::now() < deadline, "it does not go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let q = TimelineQuery { columns: 50, ..TimelineQuery::default() };
+    let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q)) else { panic!("no timeline") };
+    assert!(v.lanes.iter().any(|l| l.kind == LaneKind::OurStops));
+    let (from_ns, to_ns) = v.extent;
+    let Ok(Reply::Spans(ours)) = d.call(Request::Spans { lane: LaneKind::OurStops, from_ns, to_ns, count: 9 }) else {
+        panic!("no spans")
+    };
+    assert_eq!(ours.len(), 1, "a condition fires once");
+    let stood = ours[0].to_ns.unwrap() - ours[0].from_ns;
+    assert!(stood >= 300_000_000, "{stood}");
+    assert!(d.stop.is_some() && d.exited.is_none());
+    d.call(Request::Detach { kill: false }).unwrap();
+}
+
+#[test]
+fn a_condition_copies_a_program_that_is_only_looked_at() {
+    let p = Paced::start(&build("paced", "", DEFAULT));
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("copy");
+    let spec = TargetSpec::Attach { pid: p.child.0.id() as i32, exe: None, control: false };
+    let mut d = Debuggee::open(spec).unwrap();
+    // Nothing is stopped here, whatever somebody asks for.
+    assert!(when(&mut d, "goroutines > 5", TriggerAction::Stop).is_err_and(|f| f.message.contains("observe mode")));
+    let e = when(&mut d, "threads > 5", TriggerAction::Snapshot(file.clone())).unwrap_err();
+    assert!(e.kind == FailureKind::BadRequest && e.message.contains("gc.pause"), "{e}");
+    when(&mut d, "goroutines > 1000", TriggerAction::Snapshot(dir.path().join("never"))).unwrap();
+    when(&mut d, "goroutines > 5", TriggerAction::Snapshot(file.clone())).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let fired = loop {
+        let Ok(Reply::Triggers(all)) = d.call(Request::ClearTrigger { condition: "nothing".into() }) else { panic!() };
+        if let Some(t) = all.iter().find(|t| t.fired.is_some()) {
+            break t.clone();
+        }
+        assert!(Instant::now() < deadline, "it does not fire");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(fired.spec.condition == "goroutines > 5" && fired.fired.unwrap().contains("goroutines was "));
+    // The file is whole once it says so; it is renamed into place.
+    while !file.exists() || json_count(&file).is_none() {
+        assert!(Instant::now() < deadline, "no copy");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(json_count(&file).unwrap() > 20);
+    assert!(!dir.path().join("never").exists());
+    // What is looked at is the living process again.
+    let n = p.words().len();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(p.words().len() > n);
+}
+
+/// Goroutines in a snapshot that is complete.
+fn json_count(file: &Path) -> Option<u64> {
+    let out = common::oneshot::adit(&["goroutines", arg(file), "--json"]);
+    serde_json::from_slice::<Value>(&out.stdout).ok()?["count"].as_u64()
+}
+
+#[test]
+fn a_log_with_collector_and_scheduler_lines_is_a_timeline() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("stderr");
+    for (tool, detail) in [("go1.21.13", 0), ("", 1), ("go1.27.3", 0)] {
+        let exe = build("paced", tool, DEFAULT);
+        let out = Command::new(exe)
+            .arg("1")
+            .env("GODEBUG", format!("gctrace=1,schedtrace=100,scheddetail={detail}"))
+            .stdout(Stdio::null())
+            .output()
+            .unwrap();
+        fs::write(&log, &out.stderr).unwrap();
+        let text = String::from_utf8_lossy(&out.stderr);
+        let lines = |p: &str| text.lines().filter(|l| l.starts_with(p)).count() as u64;
+        let v = json(&["timeline", arg(&log)]);
+        assert_eq!((&v["source"], &v["lost"]), (&"text".into(), &0.into()), "{tool}: {v}");
+        assert!(lines("gc ") > 3);
+        let kinds = &v["summary"]["by_kind"];
+        assert_eq!(
+            (kinds["gc"].as_u64(), kinds["sched"].as_u64()),
+            (Some(lines("gc ")), Some(lines("SCHED "))),
+            "{tool}"
+        );
+        assert_eq!(v["summary"]["procs"], 2, "{tool}");
+        assert_eq!(lane(&v, "gc", None)["cells"].as_array().unwrap().len(), 100);
+        if detail == 1 {
+            assert!(v["summary"]["goroutines"].as_u64().unwrap() > 20);
+            lane(&v, "proc", Some(1));
+        }
+    }
+}
+
+#[test]
+fn what_has_no_timeline_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let dump = dir.path().join("dump");
+    fs::write(&dump, "goroutine 1 [running]:\nmain.main()\n\t/src/main.go:3 +0x1d\n").unwrap();
+    for target in [arg(&dump), "1", "99999999", arg(dir.path())] {
+        let (code, message) = error(&["timeline", target]);
+        assert!(code == 5 || code == 2, "{target}: {code} {message}");
+    }
+    let (_, message) = error(&["timeline", arg(&dump)]);
+    assert!(message.contains("goroutine dump"), "{message}");
+}
