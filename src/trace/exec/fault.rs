@@ -56,7 +56,7 @@ impl Trouble {
         Trouble::Order(what.into())
     }
     /// With the place.
-    pub(super) fn at(self, at: u64, generation: Option<u64>) -> Fault {
+    pub fn at(self, at: u64, generation: Option<u64>) -> Fault {
         Fault { at, generation, trouble: self }
     }
 }

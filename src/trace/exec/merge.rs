@@ -68,6 +68,8 @@ pub struct Merge {
     pub tables: Arc<Tables>,
     /// Its number.
     pub number: u64,
+    /// Where it is in the file.
+    pub at: u64,
     store: Arc<dyn Store>,
     cursors: Vec<Cursor>,
     heap: Heap,
@@ -83,6 +85,7 @@ impl Merge {
         let mut m = Merge {
             tables: g.tables,
             number: g.number,
+            at: g.at,
             store,
             cursors: Vec::with_capacity(g.threads.len()),
             heap: Heap::default(),

@@ -238,7 +238,7 @@ impl Reader {
             Ok(true) => self.merge = Some(merge),
             Ok(false) => {}
             Err(t) => {
-                let f = t.at(0, Some(merge.number));
+                let f = t.at(merge.at, Some(merge.number));
                 if self.mode == Mode::Strict {
                     self.failed = Some(f);
                 } else {
