@@ -338,6 +338,8 @@ pub enum Request {
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
+    /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
+    TraceReport(TraceReportKind),
     /// Sets a condition on the run, or sets it again. Reply: `Triggers`. When it holds: `Notice::Stopped`, or a copy in a file and `Notice::Log`.
     SetTrigger(TriggerSpec),
     /// Removes one. Reply: `Triggers`.
@@ -496,6 +498,7 @@ pub enum Reply {
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
     TimelineSummary(Box<TimelineSummary>),
+    TraceReport(Box<TraceReport>),
     Triggers(Vec<TriggerState>),
     /// `bytes` were copied, `file_bytes` written.
     Snapshot {

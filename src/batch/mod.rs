@@ -9,6 +9,7 @@ mod snapshot;
 mod stack;
 mod text;
 mod timeline;
+mod trace;
 mod waits;
 
 pub use diagnose::{Diagnose, diagnose};

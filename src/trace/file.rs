@@ -27,6 +27,8 @@ const FAULTS: usize = 32;
 const MAX_INDEX: usize = 1 << 16;
 /// Bytes that are read again for one view or list of spans.
 const AGAIN: u64 = 128 << 20;
+/// A generation with more bytes is not read to its end for a view of its begin.
+const LARGE: u64 = 16 << 20;
 /// Chunks on their way.
 const AHEAD: usize = 8;
 
@@ -135,7 +137,7 @@ impl TraceFile {
             let tracker = Tracker::from(i.amounts, follow.iter().copied());
             // The mark behind a generation is no event of it.
             let until = touched.get(n + 1).map_or(to, |next| next.from.min(to));
-            read(reader, tracker, until, out)?;
+            read(reader, tracker, (until, i.begin.end.saturating_sub(i.begin.at) > LARGE), out)?;
             if out.enough() {
                 break;
             }

@@ -3,7 +3,7 @@
 use super::columns::{Grid, Levels, States};
 use super::track::{Sink, Stretch};
 use crate::model::{Activity, Lane, LaneKind, Level};
-use std::collections::BTreeMap;
+use rustc_hash::FxHashMap;
 
 /// Columns at most.
 const COLUMNS: usize = 8192;
@@ -11,6 +11,10 @@ const COLUMNS: usize = 8192;
 const CELLS: usize = 1 << 20;
 /// Width of a column at first: 2 to this power, ns.
 const SHIFT: u32 = 14;
+
+/// Lanes of amounts.
+const LEVELS: [LaneKind; 5] =
+    [LaneKind::Heap, LaneKind::HeapGoal, LaneKind::Goroutines, LaneKind::RunQueue, LaneKind::Syscalls];
 
 #[derive(Clone, Copy, Default)]
 struct Bin {
@@ -58,9 +62,13 @@ struct LevelLane {
 pub struct Pyramid {
     from: Option<i64>,
     shift: u32,
-    states: BTreeMap<LaneKind, Vec<Bin>>,
-    procs: Vec<Vec<Bin>>,
-    levels: BTreeMap<LaneKind, LevelLane>,
+    states: Vec<(LaneKind, Vec<Bin>)>,
+    /// Where a P's lane is; and a thread's, and the others'.
+    procs: Vec<Option<u32>>,
+    threads: FxHashMap<i64, u32>,
+    collector: Option<u32>,
+    world: Option<u32>,
+    levels: [LevelLane; LEVELS.len()],
     /// Lanes for which there was no room.
     pub left_out: bool,
     /// What is met late after a gap was not there before it.
@@ -88,35 +96,46 @@ impl Pyramid {
         let halve = |v: &mut Vec<Bin>| {
             *v = v.chunks(2).map(|c| c.get(1).map_or(c[0], |b| Bin::merge(c[0], *b))).collect();
         };
-        self.states.values_mut().for_each(halve);
-        self.procs.iter_mut().for_each(halve);
-        for l in self.levels.values_mut() {
+        self.states.iter_mut().map(|s| &mut s.1).for_each(halve);
+        for l in &mut self.levels {
             l.bins = l.bins.chunks(2).map(|c| c.iter().flatten().copied().reduce(join)).collect();
             l.late = l.late.chunks(2).map(|c| c.iter().sum()).collect();
         }
     }
 
     fn lane(&mut self, kind: LaneKind) -> Option<&mut Vec<Bin>> {
-        let room = (self.states.len() + self.procs.len() + 1) * COLUMNS <= CELLS;
-        if let LaneKind::Proc(p) = kind {
-            let p = p as usize;
-            if self.procs.len() <= p && room && (p + 1) * COLUMNS <= CELLS {
-                self.procs.resize_with(p + 1, Vec::new);
+        let room = (self.states.len() + 1) * COLUMNS <= CELLS;
+        let states = &mut self.states;
+        let mut nowhere = None;
+        let place = match kind {
+            LaneKind::Proc(p) => {
+                let p = p as usize;
+                if self.procs.len() <= p {
+                    self.procs.resize(p + 1, None);
+                }
+                &mut self.procs[p]
             }
-            self.left_out |= self.procs.len() <= p;
-            return self.procs.get_mut(p);
+            LaneKind::Thread(m) => {
+                if let Some(i) = self.threads.get(&m) {
+                    return states.get_mut(*i as usize).map(|s| &mut s.1);
+                }
+                if room {
+                    self.threads.insert(m, states.len() as u32);
+                }
+                &mut nowhere
+            }
+            LaneKind::Collector => &mut self.collector,
+            _ => &mut self.world,
+        };
+        if place.is_none() {
+            if !room {
+                self.left_out = true;
+                return None;
+            }
+            *place = Some(states.len() as u32);
+            states.push((kind, Vec::new()));
         }
-        if !room && !self.states.contains_key(&kind) {
-            self.left_out = true;
-            return None;
-        }
-        Some(self.states.entry(kind).or_default())
-    }
-
-    /// The lanes of this kind of thing, in order.
-    fn all(&self) -> impl Iterator<Item = (LaneKind, &Vec<Bin>)> {
-        let procs = self.procs.iter().enumerate().filter(|p| !p.1.is_empty());
-        procs.map(|(i, b)| (LaneKind::Proc(i as u32), b)).chain(self.states.iter().map(|(k, b)| (*k, b)))
+        place.and_then(|i| states.get_mut(i as usize)).map(|s| &mut s.1)
     }
 
     /// Lanes on a grid whose columns are not narrower than ours.
@@ -127,7 +146,7 @@ impl Pyramid {
             let at = from.saturating_add((i as i64) << self.shift);
             (at, at.saturating_add(1 << self.shift))
         };
-        for (kind, bins) in self.all() {
+        for (kind, bins) in &self.states {
             if matches!(kind, LaneKind::Thread(_)) && !threads {
                 continue;
             }
@@ -135,9 +154,9 @@ impl Pyramid {
             for (i, b) in bins.iter().enumerate() {
                 s.add_sums(span(i), &b.ns, b.leader, b.changes);
             }
-            lanes.push(Lane { kind, cells: s.cells(), note: String::new() });
+            lanes.push(Lane { kind: *kind, cells: s.cells(), note: String::new() });
         }
-        for (kind, l) in &self.levels {
+        for (kind, l) in LEVELS.iter().zip(&self.levels).filter(|l| !l.1.bins.is_empty()) {
             let mut out = Levels::new(grid);
             let mut more: u64 = l.late.iter().sum();
             for (i, b) in l.bins.iter().enumerate() {
@@ -186,7 +205,7 @@ impl Sink for Pyramid {
 
     fn level(&mut self, kind: LaneKind, at: i64, amount: u64, late: bool) {
         let (i, gap) = (self.place(at), self.gap);
-        let l = self.levels.entry(kind).or_default();
+        let Some(l) = LEVELS.iter().position(|k| *k == kind).and_then(|n| self.levels.get_mut(n)) else { return };
         let begun = l.bins.len();
         if begun <= i {
             // The last amount held until now.
@@ -202,7 +221,7 @@ impl Sink for Pyramid {
 
     fn gap(&mut self, _at: i64) {
         self.gap = true;
-        for l in self.levels.values_mut() {
+        for l in &mut self.levels {
             l.last = None;
         }
     }

@@ -130,6 +130,7 @@ pub struct Tracker {
     gs: Vec<Go>,
     free: Vec<u32>,
     follow: FxHashSet<i64>,
+    unmet: usize,
     collector: Option<Lane>,
     world: Option<Lane>,
     /// Amounts now.
@@ -147,8 +148,8 @@ pub struct Tracker {
 impl Tracker {
     /// Nothing known yet. These goroutines have lanes.
     pub fn new(follow: impl IntoIterator<Item = GoroutineId>) -> Tracker {
-        let follow = follow.into_iter().map(|g| g.0.cast_signed()).collect();
-        Tracker { follow, ..Tracker::default() }
+        let follow: FxHashSet<i64> = follow.into_iter().map(|g| g.0.cast_signed()).collect();
+        Tracker { unmet: follow.len(), follow, ..Tracker::default() }
     }
 
     /// Begins in the middle, where these were the amounts.
@@ -175,6 +176,11 @@ impl Tracker {
         self.procs.iter().flatten().count()
     }
 
+    /// Is there a followed goroutine that was not heard of yet?
+    pub fn waits(&self) -> bool {
+        self.unmet > 0
+    }
+
     fn new_go(&mut self, id: i64) -> u32 {
         let go = Go {
             id,
@@ -184,6 +190,7 @@ impl Tracker {
             followed: !self.follow.is_empty() && self.follow.contains(&id),
             lane: UNKNOWN,
         };
+        self.unmet = self.unmet.saturating_sub(usize::from(go.followed));
         let slot = self.free.pop().unwrap_or(self.gs.len() as u32);
         match self.gs.get_mut(slot as usize) {
             Some(g) => *g = go,

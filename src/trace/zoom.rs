@@ -142,12 +142,18 @@ impl Again for Spans {
 
 /// Reads a generation (or what the reader has) into a sink, up to a time. The reader sees only one generation: what it meets is as it was
 /// at the begin.
-pub(super) fn read<S: Again>(mut reader: Reader, mut tracker: Tracker, until: i64, out: &mut S) -> Result<(), Fault> {
+pub(super) fn read<S: Again>(
+    mut reader: Reader,
+    mut tracker: Tracker,
+    (until, large): (i64, bool),
+    out: &mut S,
+) -> Result<(), Fault> {
     let mut c = Chunk::default();
     out.next_generation();
     while reader.next(&mut c)? {
         for e in &c.events {
-            if e.time > until {
+            // Who did nothing is told of at the end only; a small generation is read to there.
+            if e.time > until && large && !tracker.waits() {
                 tracker.flush(until.max(tracker.last), out);
                 return Ok(());
             }
