@@ -9,7 +9,12 @@ mod reference;
 #[path = "traces/words.rs"]
 mod words;
 
+use adit::base::GoroutineId;
+use adit::model::*;
+use adit::trace::Source;
 use adit::trace::exec::{Mode, Store};
+use adit::trace::file::TraceFile;
+use common::oneshot::{arg, json};
 use golden::{Golden, unquote};
 use reference::{RELEASE, ask, goroot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +22,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 const RELEASES: [&str; 7] = ["1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.6", "1.27.3"];
 
@@ -171,5 +177,226 @@ fn fresh_traces_of_every_release() {
             *kinds.entry(line.split_whitespace().nth(3).unwrap_or("")).or_default() += 1;
         }
         assert_eq!(kinds, read(&fs::read(path).unwrap(), Mode::Tolerant).kinds, "{release}");
+    }
+}
+
+/// All of a file, analysed.
+fn opened(bytes: Vec<u8>) -> TraceFile {
+    let f = TraceFile::open(Arc::new(bytes)).expect("a trace");
+    assert!(f.wait(Duration::from_secs(120)), "it is read");
+    f
+}
+
+fn named(v: &serde_json::Value) -> BTreeMap<String, u64> {
+    let all = v.as_object().into_iter().flatten();
+    all.map(|(k, n)| (k.clone(), n.as_u64().unwrap_or(0))).filter(|n| n.1 > 0).collect()
+}
+
+fn times(t: &[(String, u64)]) -> BTreeMap<String, u64> {
+    t.iter().filter(|t| t.1 > 0).cloned().collect()
+}
+
+/// Every goroutine's times are those of Go's summary, to the nanosecond.
+fn check_goroutines(what: &str, f: &TraceFile, go: &serde_json::Value) {
+    let TraceReport::Goroutines { rows, total } = f.report(TraceReportKind::Goroutines) else { panic!("goroutines") };
+    let want = go["Goroutines"].as_object().unwrap();
+    assert_eq!((rows.len(), total), (want.len(), want.len() as u64), "{what}");
+    for g in &rows {
+        let w = &want[&g.id.to_string()];
+        let what = format!("{what}: goroutine {} of {}", g.id, g.function);
+        assert_eq!(w["Name"], g.function.as_str(), "{what}");
+        let t = &g.times;
+        let ours = [t.running, t.runnable, t.syscall, t.syscall_blocked, t.total];
+        let theirs = ["Exec", "Sched", "Syscall", "SyscallB", "All"].map(|k| w[k].as_u64().unwrap_or(0));
+        assert_eq!(ours, theirs, "{what}: running, runnable, syscall, syscall blocked, total");
+        assert_eq!(times(&t.blocked), named(&w["Block"]), "{what}: blocked");
+        assert_eq!(times(&t.ranges), named(&w["Range"]), "{what}: ranges");
+    }
+    let TraceReport::Functions(rows) = f.report(TraceReportKind::Functions) else { panic!("functions") };
+    let sum = |f: &dyn Fn(&Times) -> u64| rows.iter().map(|r| f(&r.times)).sum::<u64>();
+    let all = |k: &str| want.values().map(|w| w[k].as_u64().unwrap_or(0)).sum::<u64>();
+    assert_eq!((sum(&|t| t.running), sum(&|t| t.total)), (all("Exec"), all("All")), "{what}: by function");
+    assert_eq!(rows.iter().map(|r| r.count).sum::<u64>(), total, "{what}");
+}
+
+/// Stacks with count and time, as the reference writes them.
+fn by_stack(p: &Profile) -> BTreeMap<String, (u64, u64)> {
+    let mut out: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    let mut from = 0;
+    for (end, v) in p.ends.iter().zip(p.values.chunks(2)) {
+        let frames = &p.stacks[from..*end as usize];
+        from = *end as usize;
+        let frame = |i: &u32| {
+            let f = p.frames[*i as usize];
+            format!("{}:{};", p.functions[f.function as usize].name, f.line)
+        };
+        let e = out.entry(frames.iter().map(frame).collect()).or_default();
+        (e.0, e.1) = (e.0 + v[0] as u64, e.1 + v[1] as u64);
+    }
+    out
+}
+
+#[test]
+fn figures_are_those_of_the_distribution() {
+    let paths: Vec<PathBuf> = fresh().iter().map(|f| f.1.clone()).collect();
+    let go = ask(&paths);
+    for (release, path) in fresh() {
+        let g = &go[path];
+        let f = opened(fs::read(path).unwrap());
+        assert_eq!(f.faults().1, 0, "{release}: {:?}", f.faults());
+        let v1 = *release == "1.21.13";
+        let s = f.summary();
+        let kinds: BTreeMap<String, u64> =
+            g["Kinds"].as_object().unwrap().iter().map(|(k, n)| (k.clone(), n.as_u64().unwrap())).collect();
+        assert_eq!(s.by_kind, kinds, "{release}");
+        assert_eq!(Some(s.events), g["Events"].as_u64(), "{release}");
+        if v1 {
+            // Events of one time come in an order that Go draws by lot, and times of one nanosecond with it.
+            assert_eq!(s.goroutines as usize, g["Goroutines"].as_object().unwrap().len());
+        } else {
+            check_goroutines(release, &f, g);
+            for (name, kind) in [
+                ("network", TraceReportKind::Network),
+                ("sync", TraceReportKind::Sync),
+                ("syscall", TraceReportKind::Syscall),
+                ("sched", TraceReportKind::Sched),
+            ] {
+                let TraceReport::Profile(p) = f.report(kind) else { panic!("{name}") };
+                let want: BTreeMap<String, (u64, u64)> = g["Profiles"][name]
+                    .as_object()
+                    .unwrap()
+                    .iter()
+                    .map(|(k, v)| (k.clone(), (v["Count"].as_u64().unwrap(), v["Time"].as_u64().unwrap())))
+                    .collect();
+                assert!(!want.is_empty(), "{release}: {name}");
+                assert_eq!(by_stack(&p), want, "{release}: {name}");
+            }
+            let TraceReport::Mutator(rows) = f.report(TraceReportKind::Mutator) else { panic!("mmu") };
+            for (window, least) in g["MMU"].as_object().unwrap() {
+                let ours = rows.iter().find(|r| r.window_ns.to_string() == *window).expect("the same windows").least;
+                let theirs = least.as_f64().unwrap();
+                assert!((ours - theirs).abs() < 1e-6, "{release}: {window} ns: {ours}, Go says {theirs}");
+            }
+        }
+        let TraceReport::Tasks { rows, tasks, total } = f.report(TraceReportKind::Tasks) else { panic!("tasks") };
+        assert_eq!(Some(total), g["Tasks"].as_u64(), "{release}");
+        let orders = rows.iter().find(|r| r.name == "order").expect("tasks of that name");
+        assert_eq!((orders.done.count, orders.open), (75, 0), "{release}");
+        let parcel = tasks.iter().find(|t| t.name == "parcel").expect("a task in a task");
+        assert!(tasks.iter().any(|t| Some(t.id) == parcel.parent && t.name == "order" && t.goroutines == 2 && t.logs == 1));
+        let TraceReport::Regions(rows) = f.report(TraceReportKind::Regions) else { panic!("regions") };
+        for name in ["pay", "ship", "pack"] {
+            let r = rows.iter().find(|r| r.name == name).expect("regions of that name");
+            assert_eq!(r.done.count, 75, "{release}: {name}");
+            assert_eq!(r.done.histogram.iter().sum::<u64>(), 75, "{release}: {name}");
+        }
+        let TraceReport::Logs { lines, total } = f.report(TraceReportKind::Logs) else { panic!("logs") };
+        assert_eq!((total, lines[0].category.as_str(), lines[0].message.as_str()), (75, "id", "0"), "{release}");
+        let TraceReport::Stops { stops, total } = f.report(TraceReportKind::Stops) else { panic!("stops") };
+        assert_eq!(stops.len() as u64, total);
+        assert!(stops.iter().any(|s| s.kind == "GC mark termination"), "{release}");
+        assert!(stops.iter().any(|s| s.kind == "read mem stats" && !s.stack.is_empty()) || v1, "{release}");
+        assert_eq!(stops.iter().map(|s| s.length_ns).sum::<u64>(), s.stw_ns, "{release}");
+    }
+}
+
+fn ask_view(f: &mut TraceFile, from: Option<i64>, span: u64, columns: u16, goroutines: &[u64]) -> TimelineView {
+    let goroutines = goroutines.iter().map(|g| GoroutineId(*g)).collect();
+    f.view(&TimelineQuery { from_ns: from, span_ns: span, columns, goroutines, threads: true })
+}
+
+/// Busy time of a lane, in columns.
+fn busy(l: &Lane) -> f64 {
+    let Cells::States(c) = &l.cells else { panic!("states") };
+    c.iter().map(|c| f64::from(c.busy) / 255.0).sum()
+}
+
+#[test]
+fn views_near_and_far_say_the_same() {
+    for (release, path) in fresh() {
+        let mut f = opened(fs::read(path).unwrap());
+        let whole = ask_view(&mut f, None, 0, 100, &[]);
+        assert!(!whole.growing && whole.problem.is_none(), "{release}: {:?}", whole.problem);
+        let kinds: Vec<LaneKind> = whole.lanes.iter().map(|l| l.kind).collect();
+        assert!(kinds.is_sorted(), "{kinds:?}");
+        for k in [LaneKind::Proc(0), LaneKind::Collector, LaneKind::StopTheWorld, LaneKind::Heap, LaneKind::Goroutines] {
+            assert!(kinds.contains(&k), "{release}: {k:?}");
+        }
+        // One column of the whole, read again at full resolution.
+        let at = whole.from_ns + 50 * whole.column_ns as i64;
+        let near = ask_view(&mut f, Some(at), whole.column_ns, 100, &[1]);
+        assert!(near.column_ns < whole.column_ns / 50, "{release}");
+        for l in near.lanes.iter().filter(|l| matches!(l.kind, LaneKind::Proc(_) | LaneKind::Collector)) {
+            let far = whole.lanes.iter().find(|w| w.kind == l.kind).expect("the same lanes");
+            let Cells::States(c) = &far.cells else { panic!("states") };
+            let (n, w) = (busy(l) * near.column_ns as f64, f64::from(c[50].busy) / 255.0 * whole.column_ns as f64);
+            let off = (n - w).abs() / whole.column_ns as f64;
+            assert!(off < 0.06, "{release}: {:?}: {n} ns near, {w} ns far", l.kind);
+        }
+        let main = near.lanes.iter().find(|l| l.kind == LaneKind::Goroutine(GoroutineId(1))).expect("a followed one");
+        assert_eq!(main.note, "main.main", "{release}");
+        let Cells::States(c) = &main.cells else { panic!("states") };
+        assert!(c.iter().all(|c| c.activity != Activity::Unknown), "{release}: it was somewhere all the time");
+    }
+}
+
+#[test]
+fn spans_tell_who_and_where() {
+    for (release, path) in fresh().iter().skip(1) {
+        let mut f = opened(fs::read(path).unwrap());
+        let (a, z) = ask_view(&mut f, None, 0, 10, &[]).extent;
+        let TraceReport::Goroutines { rows, .. } = f.report(TraceReportKind::Goroutines) else { panic!("goroutines") };
+        // All spans of a goroutine add up to its times.
+        for g in rows.iter().filter(|g| ["main.main", "main.echo.func2", "main.files"].contains(&g.function.as_str())) {
+            let spans = f.spans(LaneKind::Goroutine(g.id), a, z + 1, 1 << 20);
+            let sum = |a: Activity| {
+                let of = spans.iter().filter(|s| s.activity == a);
+                of.map(|s| (s.to_ns.unwrap_or(z) - s.from_ns).max(0) as u64).sum::<u64>()
+            };
+            let what = format!("{release}: {} {}", g.id, g.function);
+            let runs: u64 = [Activity::Running, Activity::Assist, Activity::Sweeping].into_iter().map(sum).sum();
+            assert_eq!(runs, g.times.running, "{what}");
+            assert_eq!(sum(Activity::Blocked), g.times.all_blocked(), "{what}");
+            assert_eq!(sum(Activity::Syscall), g.times.syscall + g.times.syscall_blocked, "{what}");
+            assert!(spans.windows(2).all(|w| w[0].to_ns.unwrap_or(z) <= w[1].from_ns), "{what}: in order");
+        }
+        let main = rows.iter().find(|g| g.function == "main.main").expect("main");
+        let waits: Vec<_> = f
+            .spans(LaneKind::Goroutine(main.id), a, z + 1, 1 << 20)
+            .into_iter()
+            .filter(|s| s.activity == Activity::Blocked && s.what.starts_with("sync"))
+            .collect();
+        let wait = waits.last().expect("main waits for all others");
+        assert!(wait.stack.iter().any(|l| l.function == "main.main"), "{release}: {wait:?}");
+        assert!(wait.by.is_some(), "{release}: somebody ended it: {wait:?}");
+        // Spans of a P do not overlap, and say whose they are.
+        let spans = f.spans(LaneKind::Proc(0), a, z + 1, 1 << 20);
+        assert!(spans.len() > 100 && spans.windows(2).all(|w| w[0].to_ns.unwrap_or(z) <= w[1].from_ns), "{release}");
+        assert!(spans.iter().any(|s| s.activity == Activity::Running && s.what.starts_with("main.")), "{release}");
+        assert!(spans.iter().any(|s| s.activity == Activity::Running && !s.stack.is_empty()), "{release}");
+    }
+}
+
+#[test]
+fn goroutines_as_last_seen() {
+    let (_, path) = fresh().last().unwrap();
+    let v = json(&["goroutines", arg(path), "--all", "--stack", "5"]);
+    let of = |f: &str| common::oneshot::of(&v, f).clone();
+    let main = of("main.main");
+    assert_eq!((main["state"].as_str(), v["read"]["mode"].as_str()), (Some("running"), Some("offline")));
+    let list = v["goroutines"].as_array().unwrap();
+    let forever = list.iter().filter(|g| g["entry"]["function"] == "main.main.func1").count();
+    assert_eq!(forever, 5, "{v}");
+    let stack = json(&["stack", arg(path), "1"]);
+    assert!(stack.to_string().contains("main.main"), "{stack}");
+    let t = json(&["timeline", arg(path), "--by", "functions"]);
+    assert_eq!((t["source"].as_str(), t["by"].as_str()), (Some("trace"), Some("functions")));
+    assert!(t["rows"].as_array().unwrap().iter().any(|r| r["function"] == "main.tasks" && r["count"] == 1));
+    assert!(t["summary"]["by_kind"]["StateTransition"].as_u64() > Some(1000));
+    for (by, _) in TraceReportKind::ALL {
+        let t = json(&["timeline", arg(path), "--by", by]);
+        assert!(t["rows"].as_array().is_some_and(|r| !r.is_empty() || by == "cpu"), "{by}");
+        let out = common::oneshot::adit(&["timeline", arg(path), "--by", by]);
+        assert!(out.status.success() && out.stdout.iter().all(|b| *b >= b' ' || *b == b'\n'), "{by}");
     }
 }

@@ -11,10 +11,13 @@ use crate::trace::exec::{Fault, Store};
 use crate::trace::file::TraceFile;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Spans in one answer at most.
 const MAX_SPANS: u32 = 10_000;
+
+/// How long an answer may have to wait for the end of the file.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// An opened trace.
 pub struct TraceTarget {
@@ -45,15 +48,19 @@ impl TraceTarget {
         })
     }
 
-    fn list(&mut self) -> &Listed {
+    /// Goroutines as they were at the end: there is no answer before that is read.
+    fn list(&mut self) -> Result<&Listed, Failure> {
         if !self.listed_whole {
-            // Before it is asked whether all is read: what is read in between is only seen too late.
-            self.listed_whole = self.file.done();
+            if !self.file.wait(PATIENCE) {
+                let message = "the trace is still being read: its goroutines are those at its end";
+                return Err(Failure::new(FailureKind::Unavailable, message).fix("ask again in a moment"));
+            }
+            self.listed_whole = true;
             self.listed.goroutines = self.file.goroutines().into_iter().map(|(row, stack)| parsed(row, stack)).collect();
             let took_us = self.opened.elapsed().as_micros() as u64;
             self.listed.read = ReadInfo { mode: ReadMode::Offline, took_us, ..ReadInfo::default() };
         }
-        &self.listed
+        Ok(&self.listed)
     }
 }
 
@@ -75,10 +82,14 @@ fn parsed(mut row: Goroutine, stack: Vec<Location>) -> Parsed {
     Parsed { row, frames, problem, ..Parsed::default() }
 }
 
+fn no_memory() -> Failure {
+    Failure::new(FailureKind::Unavailable, "a trace has no memory")
+        .fix("adit snapshot PID -o FILE keeps everything of a running program")
+}
+
 impl Offline for TraceTarget {
     fn opened(&self) -> Reply {
-        let notes = vec![format!("an execution trace as Go {} writes it", self.file.releases)];
-        let target = TargetInfo { kind: TargetKind::Trace, notes, ..TargetInfo::default() };
+        let target = TargetInfo { kind: TargetKind::Trace, ..TargetInfo::default() };
         Reply::Opened { target: Arc::new(target), caps: Caps { observe: true, ..Caps::default() }, stop: None }
     }
 
@@ -96,10 +107,13 @@ impl Offline for TraceTarget {
             Request::Resume { .. } | Request::Pause | Request::Restart { .. } | Request::SetBreakpoint { .. } => {
                 Err(Failure::new(FailureKind::BadState, "a trace cannot be run: it is what was"))
             }
-            other => match self.list().answer(other) {
+            // What cannot be had anyway need not wait.
+            r @ (Request::Scope { .. } | Request::Eval { .. } | Request::Children { .. } | Request::Source { .. }) => {
+                Listed::default().answer(r).unwrap_or_else(|_| Err(no_memory()))
+            }
+            other => match self.list()?.answer(other) {
                 Ok(answer) => answer,
-                Err(_) => Err(Failure::new(FailureKind::Unavailable, "a trace has no memory")
-                    .fix("adit snapshot PID -o FILE keeps everything of a running program")),
+                Err(_) => Err(no_memory()),
             },
         }
     }

@@ -133,7 +133,8 @@ impl Collector {
     /// The worst window of each length, from 10 µs to 10 s in steps of 1, 2, 5.
     pub(super) fn utilisation(&self, last: i64) -> Vec<Utilisation> {
         let mut series = self.series.clone();
-        if series.last().is_none_or(|s| s.0 < last) {
+        // A trace ends with the stop of the world that ends it: as in Go, that is not the program's.
+        if series.last().is_some_and(|s| s.0 < last && s.1 > 0.0) {
             series.push((last, 0.0));
         }
         let decades = (4..10).flat_map(|d| [1, 2, 5].map(|n| n * 10u64.pow(d))).chain([10_000_000_000]);
