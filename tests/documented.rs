@@ -60,6 +60,7 @@ fn every_command_of_the_screen_has_a_way_in() {
         "defers",
         "heap",
         "timeline",
+        "profiles",
         "mutes",
     ];
     let keys = preset("default").expect("parses");

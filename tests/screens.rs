@@ -92,6 +92,7 @@ fn small_screens_say_so_and_none_panics() {
                 "1",
                 "5 v",
                 "4",
+                "7 j j Enter t",
             ] {
                 s.keys(keys).text();
             }
@@ -325,4 +326,131 @@ fn defers() {
     for (w, h) in SIZES {
         insta::assert_snapshot!(format!("defers-{w}x{h}"), Stage::new(true, (w, h)).line("defers").text());
     }
+}
+
+/// A profile that was opened as a file.
+fn profile(size: (u16, u16)) -> Stage {
+    let mut shop = Shop::new(false);
+    shop.kind = adit::model::TargetKind::Profile;
+    Stage::with(shop, size, options())
+}
+
+#[test]
+fn profiles() {
+    for (w, h) in SIZES {
+        insta::assert_snapshot!(format!("profile-flame-{w}x{h}"), profile((w, h)).keys("j j j").text());
+        insta::assert_snapshot!(format!("profile-table-{w}x{h}"), profile((w, h)).keys("t j j").text());
+        insta::assert_snapshot!(format!("profile-zoom-{w}x{h}"), profile((w, h)).keys("j j j Enter j").text());
+        insta::assert_snapshot!(format!("profile-callers-{w}x{h}"), profile((w, h)).keys("r j").text());
+        insta::assert_snapshot!(format!("profile-search-{w}x{h}"), profile((w, h)).keys("/ price Enter").text());
+        let mut s = profile((w, h));
+        s.line("diff /srv/before.pb.gz");
+        insta::assert_snapshot!(format!("profile-diff-{w}x{h}"), s.keys("j j j j").text());
+        insta::assert_snapshot!(format!("profile-diff-table-{w}x{h}"), s.keys("t").text());
+        let mut live = Stage::new(false, (w, h));
+        insta::assert_snapshot!(format!("profile-sources-{w}x{h}"), live.keys("7 j").text());
+    }
+}
+
+#[test]
+fn keys_of_a_profile() {
+    let mut s = profile((80, 24));
+    let has = |s: &mut Stage, text: &str| {
+        let t = s.text();
+        assert!(t.contains(text), "{text}: {t}");
+    };
+    has(&mut s, "[Flame cpu]");
+    // Values, ends, a part of it, back.
+    s.keys("c");
+    has(&mut s, "[Flame samples]");
+    s.keys("c r");
+    has(&mut s, "[Flame cpu, callers]");
+    s.keys("r j j j Enter");
+    has(&mut s, "in main.(*Cart).Total]");
+    s.keys("Enter");
+    has(&mut s, "fills the width already");
+    s.keys("Backspace Backspace");
+    assert!(!s.text().contains("in main."), "{}", s.text());
+    s.keys("Backspace Backspace");
+    has(&mut s, "all of it is shown");
+    // Only what matches; a bad expression changes nothing.
+    s.keys("f");
+    s.app.paste("mallocgc");
+    s.keys("Enter");
+    has(&mut s, "focus mallocgc");
+    has(&mut s, "of all");
+    s.line("focus (");
+    has(&mut s, "focus mallocgc");
+    s.keys("f");
+    assert!(!s.text().contains("focus mallocgc"));
+    // The table and back; Enter in it shows who calls the function.
+    s.keys("t");
+    has(&mut s, "[Functions 59 by cpu]");
+    s.keys("/ price Enter");
+    s.keys("Esc Enter");
+    has(&mut s, "callers, in main.(*Cart).price]");
+    s.keys("Backspace r");
+    // Compared, by shares, and no more.
+    s.line("diff /srv/before.pb.gz");
+    has(&mut s, "against before.pb.gz");
+    has(&mut s, "regression example.com/rules/engine.(*Set[go.shape.string]).Match +356%");
+    s.keys("t");
+    has(&mut s, "+3.20s  +356%");
+    s.keys("%");
+    has(&mut s, "shares are compared");
+    s.keys("d");
+    assert!(!s.text().contains("against"), "{}", s.text());
+    assert_eq!(s.asked(|r| matches!(r, Request::ProfileBase { .. })), 2);
+}
+
+#[test]
+fn boxes_are_reached_by_arrows() {
+    let mut s = profile((120, 40));
+    let under = |s: &mut Stage| {
+        let t = s.text();
+        let row = t.lines().find(|l| l.contains("its own") || l.contains("%)")).unwrap_or("");
+        row.trim_matches(['|', ' ']).split("  ").next().unwrap_or("").to_string()
+    };
+    for (keys, want) in [
+        ("j", "net/http.(*conn).serve"),
+        ("j", "main.(*API).checkout"),
+        ("j", "main.(*Cart).Total"),
+        ("l", "encoding/json.(*Decoder).Decode"),
+        ("h", "main.(*Cart).Total"),
+        ("j j", "example.com/rules/engine.(*Set[go.shape.string]).Match"),
+        ("k", "main.(*Cart).price"),
+        ("g", "all"),
+        ("j l l", "51 narrow ones"),
+    ] {
+        s.keys(keys);
+        assert_eq!(under(&mut s), want, "{keys}: {}", s.text());
+    }
+}
+
+#[test]
+fn what_is_not_looked_at_is_not_asked() {
+    let mut s = Stage::new(false, (80, 24));
+    assert_eq!(s.asked(|r| matches!(r, Request::Profile(_) | Request::ProfileSources)), 0);
+    s.keys("7");
+    assert_eq!(s.asked(|r| matches!(r, Request::ProfileSources)), 1);
+    s.keys("Enter");
+    assert_eq!(s.asked(|r| matches!(r, Request::ProfileFetch { .. })), 1);
+    assert!(s.text().contains("[Flame cpu]"), "{}", s.text());
+    let n = s.asked(|_| true);
+    for _ in 0..5 {
+        s.settle();
+        s.text();
+    }
+    assert_eq!(s.asked(|_| true), n, "nothing is asked twice");
+    // Back at the list.
+    s.keys("Backspace");
+    assert!(s.text().contains("CPU for 5 s"), "{}", s.text());
+    let mut shop = Shop::new(false);
+    shop.healthy = true;
+    let mut s = Stage::with(shop, (80, 24), options());
+    assert!(s.keys("7").text().contains("no net/http/pprof"), "{}", s.text());
+    // Another workspace of a profile says what it is.
+    let mut s = profile((80, 24));
+    s.keys("7");
+    assert!(s.text().contains("[Flame cpu]"));
 }

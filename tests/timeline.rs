@@ -4,8 +4,9 @@
 mod common;
 mod goprog;
 
+use adit::backend::oncpu;
 use adit::backend::protocol::*;
-use adit::model::{LaneKind, StopReason, TimelineQuery, TriggerAction, TriggerSpec};
+use adit::model::{LaneKind, StopReason, TimelineQuery, TimelineSource, TriggerAction, TriggerSpec};
 use common::oneshot::{arg, error, json};
 use common::{DEFAULT, Debuggee, PATIENCE};
 use goprog::build;
@@ -156,7 +157,9 @@ fn a_condition_stops_the_program_and_it_goes_on_unharmed() {
     let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q)) else { panic!("no timeline") };
     assert!(v.lanes.iter().any(|l| l.kind == LaneKind::OurStops));
     let (from_ns, to_ns) = v.extent;
-    let Ok(Reply::Spans(ours)) = d.call(Request::Spans { lane: LaneKind::OurStops, from_ns, to_ns, count: 9 }) else {
+    let Ok(Reply::Spans(ours)) =
+        d.call(Request::Spans { lane: LaneKind::OurStops, from_ns, to_ns, count: 9, source: None })
+    else {
         panic!("no spans")
     };
     assert_eq!(ours.len(), 1, "a condition fires once");
@@ -242,6 +245,58 @@ fn a_log_with_collector_and_scheduler_lines_is_a_timeline() {
 }
 
 #[test]
+fn lines_of_a_program_launched_here_are_a_second_source() {
+    let spec = LaunchSpec {
+        exe: build("paced", "", DEFAULT),
+        args: vec!["20".into()],
+        env: vec![("GODEBUG".into(), "gctrace=1".into())],
+        size: (200, 24),
+        ..LaunchSpec::default()
+    };
+    let mut d = Debuggee::open(TargetSpec::Launch(spec)).unwrap();
+    d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).unwrap();
+    let q = TimelineQuery { columns: 50, source: Some(TimelineSource::Text), ..TimelineQuery::default() };
+    let deadline = Instant::now() + PATIENCE;
+    let (text, looks) = loop {
+        let (Ok(Reply::Timeline(text)), Ok(Reply::Timeline(looks))) = (
+            d.call(Request::Timeline(q.clone())),
+            d.call(Request::Timeline(TimelineQuery { source: None, ..q.clone() })),
+        ) else {
+            panic!("no timeline")
+        };
+        let cycles = |v: &adit::model::TimelineView| v.extent.1 - v.extent.0;
+        if text.source == TimelineSource::Text && cycles(&text) > 1_000_000_000 && cycles(&looks) > 1_000_000_000 {
+            break (text, looks);
+        }
+        assert!(Instant::now() < deadline, "no lines");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(
+        (looks.source, &looks.others, &text.others),
+        (TimelineSource::Sampled, &vec![TimelineSource::Text], &vec![TimelineSource::Sampled])
+    );
+    // One clock: a cycle that the looks saw begin and end lies where the line says, give or take two looks and the time from exec to the runtime's clock.
+    let (from_ns, to_ns) = (looks.extent.0 + 200_000_000, looks.extent.1 - 200_000_000);
+    let spans = |d: &mut Debuggee, source| match d.call(Request::Spans {
+        lane: LaneKind::Collector,
+        from_ns,
+        to_ns,
+        count: 1_000,
+        source,
+    }) {
+        Ok(Reply::Spans(s)) => {
+            s.into_iter().filter(|s| s.activity == adit::model::Activity::Marking).collect::<Vec<_>>()
+        }
+        other => panic!("{other:?}"),
+    };
+    let (said, seen) = (spans(&mut d, Some(TimelineSource::Text)), spans(&mut d, None));
+    assert!(said.len() > 2 && seen.len() > 2, "{} {}", said.len(), seen.len());
+    let near = |s: &adit::model::Span| said.iter().any(|t| (t.from_ns - s.from_ns).abs() < 60_000_000);
+    assert!(seen.iter().filter(|s| near(s)).count() * 10 >= seen.len() * 8, "{seen:?} {said:?}");
+    d.call(Request::Detach { kill: true }).unwrap();
+}
+
+#[test]
 fn what_has_no_timeline_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let dump = dir.path().join("dump");
@@ -252,4 +307,99 @@ fn what_has_no_timeline_says_so() {
     }
     let (_, message) = error(&["timeline", arg(&dump)]);
     assert!(message.contains("goroutine dump"), "{message}");
+}
+
+#[test]
+fn perf_events_say_which_code_runs() {
+    let p = Paced::start(&build("paced", "", STRIPPED));
+    let mut d = Debuggee::open(TargetSpec::Attach { pid: p.child.0.id() as i32, exe: None, control: false }).unwrap();
+    let profile = match oncpu::fetch(&format!("perf://{}?seconds=2&hz=200", p.pid())) {
+        Ok(p) => p,
+        Err(f) if f.message.contains("perf events are forbidden") => return eprintln!("skipped: {}", f.message),
+        Err(f) => panic!("{f}"),
+    };
+    let total: i64 = profile.values.iter().step_by(2).sum();
+    // A third of one processor for two seconds.
+    assert!((60..600).contains(&total), "{total}");
+    let mut begin = 0;
+    let (mut busy, mut own) = (0, 0);
+    for (i, end) in profile.ends.iter().enumerate() {
+        let stack = &profile.stacks[begin as usize..*end as usize];
+        begin = *end;
+        let names: Vec<&str> =
+            stack.iter().map(|f| &*profile.functions[profile.frames[*f as usize].function as usize].name).collect();
+        if names.contains(&"main.busy") {
+            busy += profile.values[i * 2];
+            assert!(names.contains(&"main.main.func2"), "{names:?}");
+        }
+        own += if names.last().is_some_and(|n| n.starts_with('[')) { profile.values[i * 2] } else { 0 };
+    }
+    assert!(busy * 2 > total, "{busy} of {total}");
+    assert!(own > 0, "nothing of the runtime's own in {total} samples");
+    // The same fills the lanes of Ps, while somebody wants it.
+    d.call(Request::TimelineCode { on: true }).unwrap();
+    std::thread::sleep(Duration::from_millis(1_500));
+    let mut names = Vec::new();
+    for p in 0..2 {
+        let all = Request::Spans { lane: LaneKind::Proc(p), from_ns: 0, to_ns: i64::MAX, count: 10_000, source: None };
+        let Ok(Reply::Spans(spans)) = d.call(all) else { panic!("no spans") };
+        names.extend(spans.into_iter().flat_map(|s| s.stack).map(|l| l.function));
+    }
+    assert!(names.iter().any(|n| n == "main.busy"), "{names:?}");
+    d.call(Request::TimelineCode { on: false }).unwrap();
+}
+
+/// Opens a file and asks for its timeline between two times, once it is read.
+fn of_file(file: &Path, from: i64, to: i64) -> (Debuggee, adit::model::TimelineView) {
+    let mut d = Debuggee::open(TargetSpec::File { path: file.into(), exe: None }).unwrap();
+    let span_ns = (to - from).cast_unsigned();
+    let q = TimelineQuery { from_ns: Some(from), span_ns, columns: 200, ..TimelineQuery::default() };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q.clone())) else { panic!("no timeline") };
+        if !v.growing {
+            return (d, *v);
+        }
+        assert!(Instant::now() < deadline, "it is never read to its end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn looks_agree_with_a_trace_of_the_same_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    for (tool, flags) in [("", DEFAULT), ("go1.23.9", DEFAULT)] {
+        let trace = dir.path().join(format!("trace{tool}"));
+        let mut p = start(&build("traffic", tool, flags), &["7", arg(&trace)], Stdio::null());
+        let deadline = Instant::now() + PATIENCE;
+        while !trace.exists() {
+            assert!(Instant::now() < deadline, "no trace begins");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let v = json(&["timeline", &p.0.id().to_string(), "--seconds", "4"]);
+        assert!(p.0.wait().unwrap().success());
+        let (from, to) = (v["start_ns"].as_i64().unwrap(), v["end_ns"].as_i64().unwrap());
+        let (mut d, t) = of_file(&trace, from, to);
+        assert!(t.extent.0 < from && t.extent.1 > to, "{tool}: {:?} does not hold {from}..{to}", t.extent);
+        for proc in 0..2 {
+            let sampled = lane(&v, "proc", Some(proc))["busy"].as_f64().unwrap();
+            let traced = t.lanes.iter().find(|l| l.kind == LaneKind::Proc(proc as u32)).unwrap();
+            let traced = adit::session::lanes::busy(traced).unwrap();
+            assert!((sampled - traced).abs() < 0.05, "{tool} P{proc}: sampled {sampled:.3}, traced {traced:.3}");
+            eprintln!("{tool} P{proc}: sampled {sampled:.3}, traced {traced:.3}");
+        }
+        let Ok(Reply::Spans(marks)) =
+            d.call(Request::Spans { lane: LaneKind::Collector, from_ns: from, to_ns: to, count: 10_000, source: None })
+        else {
+            panic!("no spans")
+        };
+        let marking = marks.iter().filter(|s| s.activity == adit::model::Activity::Marking);
+        let ended = marking.filter(|s| s.to_ns.is_some_and(|t| (from..to).contains(&t))).count() as i64;
+        let seen = v["summary"]["gc_cycles"].as_i64().unwrap();
+        // One can end between the last event and the last look.
+        assert!(ended > 3 && (seen - ended).abs() <= 1, "{tool}: {seen} seen, {ended} traced");
+        let goroutines = |l: &Value| l["cells"].as_array().unwrap().iter().flatten_levels().max().unwrap();
+        assert!(goroutines(lane(&v, "goroutines", None)) > 5);
+    }
 }

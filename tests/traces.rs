@@ -12,6 +12,7 @@ mod words;
 use adit::base::GoroutineId;
 use adit::model::*;
 use adit::trace::Source;
+use adit::trace::exec::store::Spool;
 use adit::trace::exec::{Mode, Store};
 use adit::trace::file::TraceFile;
 use common::oneshot::{arg, json};
@@ -302,7 +303,7 @@ fn figures_are_those_of_the_distribution() {
 
 fn ask_view(f: &mut TraceFile, from: Option<i64>, span: u64, columns: u16, goroutines: &[u64]) -> TimelineView {
     let goroutines = goroutines.iter().map(|g| GoroutineId(*g)).collect();
-    f.view(&TimelineQuery { from_ns: from, span_ns: span, columns, goroutines, threads: true })
+    f.view(&TimelineQuery { from_ns: from, span_ns: span, columns, goroutines, threads: true, source: None })
 }
 
 /// Busy time of a lane, in columns.
@@ -399,4 +400,156 @@ fn goroutines_as_last_seen() {
         let out = common::oneshot::adit(&["timeline", arg(path), "--by", by]);
         assert!(out.status.success() && out.stdout.iter().all(|b| *b >= b' ' || *b == b'\n'), "{by}");
     }
+}
+
+/// A small generator of numbers, the same in every run.
+struct Lot(u64);
+
+impl Lot {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+    fn below(&mut self, n: usize) -> usize {
+        (self.next() % n.max(1) as u64) as usize
+    }
+}
+
+/// Traces of several generations: the runtime makes one every 20 ms.
+fn generations(release: &str) -> Vec<u8> {
+    let exe = common::build_with("tracegen", common::DEFAULT, &format!("go{release}"));
+    let path = tmp(&format!("{release}-generations.trace"));
+    let out = Command::new(exe).arg(&path).arg("300").env("GODEBUG", "traceadvanceperiod=20000000").output().expect("it runs");
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    fs::read(path).unwrap()
+}
+
+/// Everything is asked of a trace that may be damaged: nothing of it may panic or take for ever.
+fn ask_all(bytes: Vec<u8>) -> (u64, u64, Option<String>) {
+    let Ok(mut f) = TraceFile::open(Arc::new(bytes)) else { return (0, 1, Some("not opened".into())) };
+    assert!(f.wait(Duration::from_secs(60)), "it comes to an end");
+    let whole = ask_view(&mut f, None, 0, 50, &[1]);
+    let middle = whole.extent.0 / 2 + whole.extent.1 / 2;
+    ask_view(&mut f, Some(middle), 1_000_000, 50, &[1, 7]);
+    f.spans(LaneKind::Proc(0), middle, middle.saturating_add(1_000_000), 100);
+    f.spans(LaneKind::Goroutine(GoroutineId(1)), middle, middle.saturating_add(1_000_000), 100);
+    for (_, kind) in TraceReportKind::ALL {
+        f.report(kind);
+    }
+    f.goroutines();
+    (f.summary().events, f.faults().1, whole.problem)
+}
+
+#[test]
+fn cut_traces_show_what_they_have() {
+    for release in RELEASES {
+        let bytes = generations(release);
+        let v1 = release == "1.21.13";
+        let (all, faults, _) = ask_all(bytes.clone());
+        assert_eq!(faults, 0, "{release}");
+        let mut seen = Vec::new();
+        for tenth in 1..10 {
+            let cut = bytes[..bytes.len() * tenth / 10 + tenth].to_vec();
+            let (events, faults, problem) = ask_all(cut);
+            assert!(events <= all, "{release}");
+            seen.push(events);
+            let named = problem.is_some_and(|p| p.contains("byte ") || p.contains("not opened"));
+            // Before 1.26 nothing marks the end: a cut between two batches looks like one.
+            assert!(named || faults == 0, "{release}: cut at {tenth} tenths, {faults} faults without a word");
+            assert!(named || !["1.26.6", "1.27.3"].contains(&release), "{release}: cut at {tenth} tenths, nothing said");
+        }
+        if !v1 {
+            // Nine tenths of a trace are about nine tenths of its events, also of the generation that is cut.
+            assert!(seen.is_sorted(), "{release}: {seen:?}");
+            assert!(seen[8] * 10 > all * 7, "{release}: {seen:?} of {all}");
+            assert!(seen[4] * 10 > all * 3, "{release}: {seen:?} of {all}");
+        }
+    }
+}
+
+#[test]
+fn damage_costs_no_more_than_a_generation() {
+    for release in &RELEASES[1..] {
+        let bytes = generations(release);
+        let (all, ..) = ask_all(bytes.clone());
+        let mut whole = 0;
+        for at in [3, 5, 7] {
+            let mut b = bytes.clone();
+            let from = b.len() * at / 10;
+            b[from..from + 40].fill(0xff);
+            let (events, faults, problem) = ask_all(b);
+            let p = problem.unwrap_or_default();
+            assert!(faults > 0 && p.contains("byte "), "{release}: {faults} faults, {p}");
+            assert!(events > 0 && events <= all, "{release}");
+            whole += usize::from(events * 2 > all);
+        }
+        assert!(whole >= 2, "{release}: what follows damage is read");
+    }
+}
+
+#[test]
+fn mutated_traces_do_no_harm() {
+    let mut lot = Lot(0x5eed_cafe);
+    let seconds = std::env::var("ADIT_TRACE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
+    let all: Vec<Vec<u8>> = fresh().iter().map(|f| fs::read(&f.1).unwrap()).collect();
+    let begin = std::time::Instant::now();
+    let mut runs = 0;
+    while begin.elapsed() < Duration::from_secs(seconds) {
+        let mut b = all[lot.below(all.len())].clone();
+        // A part of it: its begin is where the tables of v1 are not, and small is fast.
+        if lot.below(3) > 0 {
+            b.truncate(16 + lot.below(60_000));
+        }
+        for _ in 0..=lot.below(20) {
+            let (at, len) = (16 + lot.below(b.len() - 16), lot.below(30));
+            let end = (at + len).min(b.len());
+            match lot.below(5) {
+                0 => b[at..end].fill(lot.next() as u8),
+                1 => drop(b.drain(at..end)),
+                2 => b.extend_from_within(at..end),
+                3 => b[at..end].iter_mut().for_each(|x| *x ^= 1 << (end % 8)),
+                _ => b[at..end].reverse(),
+            }
+            if b.len() < 64 {
+                break;
+            }
+            let at = 16 + lot.below(b.len() - 16);
+            b[at] = lot.next() as u8;
+        }
+        read(&b, Mode::Strict);
+        ask_all(b);
+        runs += 1;
+    }
+    assert!(runs > 10, "{runs} runs");
+}
+
+#[test]
+fn a_stream_is_shown_as_it_arrives() {
+    let bytes = generations("1.27.3");
+    let (from, mut to) = std::io::pipe().unwrap();
+    let half = bytes.len() / 2;
+    std::io::Write::write_all(&mut to, &bytes[..1000]).unwrap();
+    let rest = bytes.clone();
+    let writer = std::thread::spawn(move || {
+        std::io::Write::write_all(&mut to, &rest[1000..half]).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        std::io::Write::write_all(&mut to, &rest[half..]).unwrap();
+    });
+    let mut f = TraceFile::open(Arc::new(Spool::start(from).unwrap())).unwrap();
+    let mut early = 0;
+    let begin = std::time::Instant::now();
+    while !writer.is_finished() && begin.elapsed() < Duration::from_secs(20) {
+        let v = ask_view(&mut f, None, 0, 20, &[]);
+        if v.growing && !v.lanes.is_empty() && !writer.is_finished() {
+            early = early.max(f.summary().events);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    writer.join().unwrap();
+    assert!(f.wait(Duration::from_secs(60)));
+    let (all, _, _) = ask_all(bytes);
+    assert!(early > 0 && early < all, "{early} of {all} while it came");
+    assert_eq!((f.summary().events, f.faults().1), (all, 0));
 }

@@ -2,6 +2,7 @@
 
 use super::protocol::{Failure, FailureKind};
 use crate::dumps::{MAX_DUMP, is_dump};
+use crate::profile::load::is_profile;
 use crate::target::core::is_core;
 use crate::trace::text::TextLog;
 use std::fs::File;
@@ -21,6 +22,8 @@ pub enum FileKind {
     Trace,
     /// A goroutine dump in text, log lines around it or not.
     Dump,
+    /// A profile: pprof's format, its text, folded stacks.
+    Profile,
     /// Text with `gctrace` or `schedtrace` lines.
     Lines,
 }
@@ -61,7 +64,6 @@ pub fn recognise(path: &Path) -> Result<FileKind, Failure> {
 }
 
 fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
-    let not_yet = |what: &str| Failure::new(FailureKind::Unavailable, format!("{what}: not in this version"));
     let starts = |with: &[u8]| head.starts_with(with);
     if is_core(head) {
         return Ok(FileKind::Core);
@@ -74,7 +76,11 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
         return Ok(FileKind::Trace);
     }
     if starts(&[0x1f, 0x8b]) {
-        return Err(not_yet("a gzip file (a pprof profile is one)").fix("a core or a dump has to be unpacked first"));
+        if is_profile(head) {
+            return Ok(FileKind::Profile);
+        }
+        return Err(Failure::new(FailureKind::BadRequest, "a gzip file, and no profile is in it")
+            .fix("a core or a dump has to be unpacked first (gzip -d)"));
     }
     if starts(&[0x28, 0xb5, 0x2f, 0xfd]) || starts(b"\xfd7zXZ") || starts(b"\x04\x22\x4d\x18") {
         return Err(
@@ -83,6 +89,9 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
     }
     if is_dump(head) {
         return Ok(FileKind::Dump);
+    }
+    if is_profile(head) {
+        return Ok(FileKind::Profile);
     }
     if TextLog::is_one(head) {
         return Ok(FileKind::Lines);
@@ -110,7 +119,7 @@ mod tests {
         assert_eq!(of_content(b"go 1.26 trace\x00\x00\x00").ok(), Some(FileKind::Trace));
         for (bytes, says) in [
             (&core[..], "a program, not a core"),
-            (&[0x1f, 0x8b, 8], "gzip"),
+            (&[0x1f, 0x8b, 8], "no profile is in it"),
             (b"", "empty"),
             (b"\x28\xb5\x2f\xfd...", "compressed"),
             (b"<html>", "not recognised"),

@@ -47,7 +47,7 @@ impl Offline for LinesTarget {
     fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
             Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.log.view(&q)))),
-            Request::Spans { lane, from_ns, to_ns, count } => {
+            Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 Ok(Reply::Spans(self.log.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize)))
             }
             Request::TimelineSummary => Ok(Reply::TimelineSummary(Box::new(self.log.summary()))),

@@ -5,12 +5,15 @@
 
 pub mod client;
 pub mod dump;
+pub mod fetch;
 pub mod files;
 pub mod host;
 pub mod lines;
 pub mod listed;
 pub mod native;
 pub mod offline;
+pub mod oncpu;
+pub mod profile;
 pub mod protocol;
 pub mod replay;
 pub mod trace;

@@ -65,6 +65,13 @@ pub enum TargetSpec {
         /// The executable of a core, when the core does not lead to it.
         exe: Option<PathBuf>,
     },
+    /// Profiles: files or addresses, several added up, compared with others or not.
+    Profile {
+        /// What to look at.
+        sources: Vec<String>,
+        /// What to compare it with.
+        base: Vec<String>,
+    },
 }
 
 /// A frame of a goroutine. `goroutine` none means: the one of the current stop.
@@ -335,11 +342,32 @@ pub enum Request {
         to_ns: i64,
         /// Spans at most.
         count: u32,
+        /// From this source, where there are several.
+        source: Option<TimelineSource>,
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
     /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
     TraceReport(TraceReportKind),
+    /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
+    TimelineCode {
+        /// On, or off.
+        on: bool,
+    },
+    /// What is to be seen of the profile that is open. Reply: `Profile`.
+    Profile(ProfileQuery),
+    /// Compare the profile with other files or addresses; none ends it. Reply: `Done`.
+    ProfileBase {
+        /// Files as the host sees them, or addresses.
+        base: Vec<String>,
+    },
+    /// Profiles that can be had of a running process. Reply: `ProfileSources`.
+    ProfileSources,
+    /// Fetch a profile of a running process and open it beside the process. Reply: `Done`, once it is there.
+    ProfileFetch {
+        /// Where it is.
+        url: String,
+    },
     /// Sets a condition on the run, or sets it again. Reply: `Triggers`. When it holds: `Notice::Stopped`, or a copy in a file and `Notice::Log`.
     SetTrigger(TriggerSpec),
     /// Removes one. Reply: `Triggers`.
@@ -499,6 +527,12 @@ pub enum Reply {
     Spans(Vec<Span>),
     TimelineSummary(Box<TimelineSummary>),
     TraceReport(Box<TraceReport>),
+    Profile(Box<ProfileView>),
+    /// `why` none of them can be had, if so.
+    ProfileSources {
+        sources: Vec<ProfileSource>,
+        why: String,
+    },
     Triggers(Vec<TriggerState>),
     /// `bytes` were copied, `file_bytes` written.
     Snapshot {
@@ -562,6 +596,8 @@ pub enum FailureKind {
     Host,
     /// What was asked for cannot be had, and why.
     Unavailable,
+    /// More than is taken in.
+    Limit,
     /// The build failed.
     Build,
     /// The user cancelled it.

@@ -96,7 +96,7 @@ impl Offline for TraceTarget {
     fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
             Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.file.view(&q)))),
-            Request::Spans { lane, from_ns, to_ns, count } => {
+            Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 Ok(Reply::Spans(self.file.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize)))
             }
             Request::TimelineSummary => Ok(Reply::TimelineSummary(Box::new(self.file.summary()))),

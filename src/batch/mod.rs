@@ -4,6 +4,7 @@
 mod diagnose;
 mod goroutines;
 mod json;
+mod prof;
 mod refs;
 mod snapshot;
 mod stack;
@@ -14,6 +15,7 @@ mod waits;
 
 pub use diagnose::{Diagnose, diagnose};
 pub use goroutines::{Goroutines, goroutines};
+pub use prof::{Prof, ROWS as PROFILE_ROWS, ReportOf, prof};
 pub use refs::{RefsOf, refs};
 pub use snapshot::{Snapshot, snapshot};
 pub use stack::{StackOf, stack};
@@ -51,6 +53,7 @@ pub fn exit_code(f: &Failure) -> u8 {
     match f.kind {
         FailureKind::BadRequest => exit::USAGE,
         FailureKind::Gone => exit::GONE,
+        FailureKind::Limit => exit::LIMIT,
         FailureKind::Cancelled => exit::INTERRUPTED,
         _ => exit::OPEN,
     }

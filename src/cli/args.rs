@@ -1,5 +1,6 @@
 //! The command line as clap sees it. Help texts here are the manual page, too.
 
+use crate::batch::ReportOf;
 use crate::config::theme::SHIPPED;
 use crate::model::{FindingClass, GroupBy, TraceReportKind};
 use crate::tui::theme::ColorChoice;
@@ -206,6 +207,12 @@ pub enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Profiles: what takes the time or the memory, and what changed since another one
+    ///
+    /// Reads pprof profiles of every kind (packed or not), their text (debug=1), folded stacks, and addresses of a running
+    /// program's net/http/pprof (http://127.0.0.1:6060 for a CPU profile of 5 s). Without a report on a terminal, it opens
+    /// the screen.
+    Prof(ProfArgs),
     /// What scheduler and collector do: sampled from a running process without stopping it, or from an execution trace
     Timeline(TimelineArgs),
     /// Write one file that opens in all of adit on another machine: a process as it is now, or a core with its program
@@ -343,6 +350,88 @@ pub struct DiagnoseArgs {
     /// One JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// `adit prof`.
+#[derive(Args, Clone, Debug)]
+pub struct ProfArgs {
+    /// Profiles: files, addresses, or ids of processes to sample; several are added up
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+    /// How long to sample a process
+    #[arg(long, value_name = "N", default_value_t = 5.0)]
+    pub seconds: f64,
+    /// Compare with this profile: what has more than it, what less; exit code 1 when a function has more
+    #[arg(long, value_name = "BASE")]
+    pub diff: Vec<String>,
+    /// Rows at most, 0 for all
+    #[arg(long, value_name = "N")]
+    pub top: Option<usize>,
+    /// Kind of value: cpu, samples, inuse_space, delay, … as the profile names it
+    #[arg(long = "type", value_name = "T")]
+    pub kind: Option<String>,
+    /// Rows by source line instead of by function
+    #[arg(long)]
+    pub lines: bool,
+    /// Call paths from the roots
+    #[arg(long, conflicts_with_all = ["peek", "list"])]
+    pub tree: bool,
+    /// Callers and callees of the functions that match
+    #[arg(long, value_name = "RE", conflicts_with = "list")]
+    pub peek: Option<String>,
+    /// Values by source line of the functions that match
+    #[arg(long, value_name = "RE")]
+    pub list: Option<String>,
+    /// Only stacks with a function or file that matches
+    #[arg(long, value_name = "RE")]
+    pub focus: Option<String>,
+    /// Only stacks without such a function or file
+    #[arg(long, value_name = "RE")]
+    pub ignore: Option<String>,
+    /// Leave frames that match out of all stacks
+    #[arg(long, value_name = "RE")]
+    pub hide: Option<String>,
+    /// Only samples with a label KEY whose value matches
+    #[arg(long, value_name = "KEY=RE", value_parser = pair)]
+    pub tag: Vec<(String, String)>,
+    /// Compare shares: the base is scaled to the same sum
+    #[arg(long, requires = "diff")]
+    pub normalize: bool,
+    /// Samples (objects, contentions) that a function must have for a verdict
+    #[arg(long, value_name = "N", default_value_t = 200, requires = "diff")]
+    pub min_samples: u64,
+    /// Percent by which it must have changed
+    #[arg(long, value_name = "PERCENT", default_value_t = 50.0, value_parser = percent, requires = "diff")]
+    pub min_change: f64,
+    /// Write a flame graph
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Write folded stacks
+    #[arg(long, value_name = "FILE")]
+    pub folded: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl ProfArgs {
+    /// The report asked for; none where only files are to be written, or nothing was said.
+    pub fn report(&self) -> Option<ReportOf> {
+        match (&self.peek, &self.list) {
+            (Some(re), _) => Some(ReportOf::Peek(re.clone())),
+            (_, Some(re)) => Some(ReportOf::List(re.clone())),
+            _ if self.tree => Some(ReportOf::Tree),
+            _ if self.top.is_some() || self.lines => Some(ReportOf::Top),
+            _ => None,
+        }
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').parse::<f64>() {
+        Ok(n) if n.is_finite() && n >= 0.0 => Ok(n),
+        _ => Err("a number of percent is needed".into()),
+    }
 }
 
 /// `adit refs`.

@@ -14,7 +14,9 @@ pub use build::test_flags;
 pub use documents::{completions, manual};
 
 use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
+use crate::backend::{fetch, oncpu};
 use crate::model::HeapBy;
+use crate::profile::diff::Thresholds;
 use crate::{batch, config, tui};
 use args::{Cli, Common, Sub};
 use clap::{CommandFactory, Parser};
@@ -55,6 +57,7 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Sub::Goroutines(g)) => g.json,
         Some(Sub::Diagnose(d)) => d.json,
         Some(Sub::Refs(r)) => r.json,
+        Some(Sub::Prof(p)) => p.json,
         Some(Sub::Timeline(t)) => t.json,
         Some(Sub::Waits { json, .. }) => *json,
         Some(
@@ -159,6 +162,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let (mut client, target) = target::open(&r.target, r.exe.clone(), r.consistent)?;
             batch::refs(&mut client, &target, &args, &mut out())
         }
+        Sub::Prof(p) => profile(common, p),
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
             let (mut client, target) = target::open(target, exe.clone(), *consistent)?;
@@ -187,6 +191,56 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
     }
+}
+
+/// Reports, or the screen where nothing else was asked for.
+fn profile(common: &Common, p: &args::ProfArgs) -> Result<u8, Failure> {
+    let written = p.svg.is_some() || p.folded.is_some();
+    let asked = p.report();
+    let terminal = io::stdin().is_terminal() && io::stdout().is_terminal();
+    let narrowed = p.kind.is_some() || p.focus.is_some() || p.ignore.is_some() || p.hide.is_some() || !p.tag.is_empty();
+    if asked.is_none() && !written && !p.json && !narrowed && terminal {
+        return full_screen(
+            common,
+            TargetSpec::Profile { sources: absolute(&sampled(p, &p.files)), base: absolute(&sampled(p, &p.diff)) },
+            None,
+            false,
+        );
+    }
+    let args = batch::Prof {
+        files: sampled(p, &p.files),
+        base: sampled(p, &p.diff),
+        report: asked.or((!written).then_some(batch::ReportOf::Top)),
+        top: p.top.unwrap_or(batch::PROFILE_ROWS),
+        kind: p.kind.clone(),
+        lines: p.lines,
+        focus: p.focus.clone(),
+        ignore: p.ignore.clone(),
+        hide: p.hide.clone(),
+        tags: p.tag.clone(),
+        normalize: p.normalize,
+        thresholds: Thresholds { min_samples: p.min_samples, min_change: p.min_change / 100.0 },
+        svg: p.svg.clone(),
+        folded: p.folded.clone(),
+        substitute: common.substitute_path.clone(),
+        style: style(common, p.json),
+    };
+    batch::prof(&args, &mut out())
+}
+
+/// A process id where there is no such file is a process to be sampled.
+fn sampled(p: &args::ProfArgs, files: &[String]) -> Vec<String> {
+    let named = |f: &String| match f.parse::<i32>() {
+        Ok(pid) if pid > 0 && !std::path::Path::new(f).exists() => oncpu::source(pid, p.seconds),
+        _ => f.clone(),
+    };
+    files.iter().map(named).collect()
+}
+
+/// The host may have another working directory one day.
+fn absolute(files: &[String]) -> Vec<String> {
+    let whole = |f: &String| std::path::absolute(f).map_or_else(|_| f.clone(), |p| p.display().to_string());
+    files.iter().map(|f| if fetch::is_url(f) || f.starts_with(oncpu::SCHEME) { f.clone() } else { whole(f) }).collect()
 }
 
 fn style(common: &Common, json: bool) -> batch::Style {
@@ -238,7 +292,7 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
     let name = match &spec {
         TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
         // Files come and go: nothing is kept for them.
-        TargetSpec::File { .. } => String::new(),
+        TargetSpec::File { .. } | TargetSpec::Profile { .. } => String::new(),
         TargetSpec::Attach { pid, exe, .. } => match exe {
             Some(e) => e.to_string_lossy().into_owned(),
             None => std::fs::read_link(format!("/proc/{pid}/exe"))

@@ -204,8 +204,12 @@ pub const COMMANDS: &[Command] = &[
         "Give the goroutine under the timeline's cursor (else the selected one) a lane of its own, or take it away." |_| ui(Ui::FollowSelected)),
     command!("blocked-by" [] "blocked by" "" Looking None Nothing
         "Go to the goroutine that ended the wait under the cursor (execution traces)." |_| ui(Ui::BlockedBy)),
+    command!("time-source" [] "source" "" Looking None Nothing
+        "Show the timeline from another source, where there are several: looks, an execution trace, gctrace lines of a program launched here." |_| ui(Ui::NextSource)),
     command!("lanes" [] "lanes" "" Looking None Nothing
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
+    command!("code" [] "code" "" Looking None Target
+        "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
         "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
         |r| act(Action::When(r.into()))),
@@ -214,6 +218,24 @@ pub const COMMANDS: &[Command] = &[
     command!("refs" ["references"] "refs" "[EXPRESSION | ADDRESS]" Looking Expression Target
         "Show who keeps an object alive: what an expression points to, an address, or what is under the cursor."
         |r| if r.is_empty() { ui(Ui::RefsSelected) } else { act(Action::Refs(r.into())) }),
+    command!("profiles" ["prof"] "profiles" "" Looking None Target
+        "Go to the profile, or to the list of those that the process has." |_| ui(Ui::Focus("flame"))),
+    command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Target
+        "Compare the profile with another one; without one, ask for it, or end the comparison that is shown."
+        |r| if r.is_empty() { ui(Ui::CompareProfile) } else { act(Action::ProfileBase(r.into())) }),
+    command!("focus" [] "focus" "[REGEX]" Looking Text Target
+        "Show only stacks of the profile with a function or file that matches; without one, ask for it, or show all again."
+        |r| if r.is_empty() { ui(Ui::FocusProfile) } else { act(Action::ProfileFocus(r.into())) }),
+    command!("callers" [] "callers" "" Looking None Target
+        "Show the profile from the functions that take it to their callers, or from the roots again." |_| ui(Ui::TurnProfile)),
+    command!("sample-type" [] "values" "" Looking None Target
+        "Show the profile's next kind of value." |_| ui(Ui::NextKind)),
+    command!("table" [] "table/graph" "" Looking None Target
+        "Show the profile as a table of functions, or as a flame graph." |_| ui(Ui::ProfileTable)),
+    command!("normalize" [] "shares" "" Looking None Target
+        "Compare shares of both profiles, or values as they are." |_| ui(Ui::NormalizeProfile)),
+    command!("zoom-out" [] "out" "" Looking None Nothing
+        "Go one level out of the part of the profile that is shown." |_| ui(Ui::ZoomOutProfile)),
     command!("mute" [] "mute" "[TEXT]" Looking Text Nothing
         "Leave out findings at functions that contain a text, or at the one under the cursor."
         |r| if r.is_empty() { ui(Ui::MuteSelected) } else { act(Action::Mute(r.into())) }),
@@ -266,7 +288,7 @@ pub const COMMANDS: &[Command] = &[
     command!("keys" [] "keys" "" Screen None Nothing
         "Show the effective key map." |_| ui(Ui::Keys)),
     command!("workspace" [] "workspace" "N" Screen Number Nothing
-        "Go to a workspace: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 6 Timeline, 8 Breakpoints, 9 Log."
+        "Go to a workspace: 1 Triage, 2 Goroutines, 3 Debug, 4 Data, 5 Waits, 6 Timeline, 7 Profiles, 8 Breakpoints, 9 Log."
         |r| match r.parse() { Ok(n @ 1..=9) => ui(Ui::Workspace(n)), _ => Err(String::new()) }),
     command!("next-pane" [] "pane" "" Screen None Nothing "Go to the next pane." |_| ui(Ui::NextPane)),
     command!("prev-pane" [] "pane back" "" Screen None Nothing "Go to the previous pane." |_| ui(Ui::PrevPane)),

@@ -83,8 +83,24 @@ pub enum Ui {
     FollowSelected,
     /// Who ended the wait under the cursor.
     BlockedBy,
+    /// Another source of the timeline.
+    NextSource,
     /// Fewer lanes, or all.
     BriefLanes,
+    /// One level out of the profile's graph.
+    ZoomOutProfile,
+    /// Ends the profile's comparison, or asks for what to compare with.
+    CompareProfile,
+    /// Ends the profile's focus, or asks for one.
+    FocusProfile,
+    /// Callers or callees.
+    TurnProfile,
+    /// The profile's next kind of value.
+    NextKind,
+    /// Table or graph.
+    ProfileTable,
+    /// Shares or values are compared.
+    NormalizeProfile,
     /// Who keeps the thing under the cursor alive.
     RefsSelected,
 }

@@ -26,6 +26,7 @@ pub const CONTEXTS: &[&str] = &[
     "refs",
     "defers",
     "timeline",
+    "profile",
 ];
 
 /// Context to keys to command line.

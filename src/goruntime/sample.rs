@@ -44,6 +44,8 @@ pub struct ProcSample {
     pub state: ProcState,
     /// The goroutine on it.
     pub goroutine: Option<GoroutineId>,
+    /// The thread that has it.
+    pub tid: Option<Tid>,
     /// Goroutines in its queue, the next one included.
     pub queued: u32,
     /// `p.schedtick`: rises with every goroutine that it starts (not those that inherit a time slice).
@@ -110,7 +112,7 @@ pub struct Sampler {
     gc: GcLayout,
     at: At,
     procs: Vec<LoadAddr>,
-    machines: Vec<LoadAddr>,
+    machines: Vec<(LoadAddr, Tid)>,
     follow: Vec<(GoroutineId, LoadAddr)>,
     looks: u32,
     ended: Option<u32>,
@@ -218,7 +220,7 @@ impl Sampler {
     /// Looks once.
     pub fn look(&mut self, rt: &GoRuntime, mem: &dyn Memory) -> Result<Sample, MemoryError> {
         if self.looks.is_multiple_of(WALK_EVERY) || self.procs.is_empty() {
-            self.walk(mem)?;
+            self.walk(rt, mem)?;
         }
         self.looks = self.looks.wrapping_add(1);
         let (s, gc, at) = (&self.sched, &self.gc, &self.at);
@@ -240,7 +242,7 @@ impl Sampler {
             .collect();
         let procs: Vec<ProcReads> = self.procs.iter().map(|p| proc_reads(s, *p, &mut b)).collect();
         let m = &rt.layout().m;
-        let machines: Vec<usize> = self.machines.iter().map(|at| b.add(at.add(m.curg), 8)).collect();
+        let machines: Vec<usize> = self.machines.iter().map(|at| b.add(at.0.add(m.curg), 8)).collect();
         b.read(mem)?;
         let mut gs = Batch::default();
         let mut current: Vec<Option<GReads>> = Vec::with_capacity(machines.len());
@@ -266,8 +268,10 @@ impl Sampler {
         for p in &procs {
             free += p.free.map_or(0, |i| u64::from(b.get(i) as u32));
             let machine = LoadAddr(b.get(p.m));
-            let g = self.machines.iter().position(|m| *m == machine).and_then(|i| current[i].as_ref());
-            out.procs.push(proc_sample(&b, &gs, p, g, out.stopping));
+            let at = self.machines.iter().position(|m| m.0 == machine);
+            let tid = at.map(|i| self.machines[i].1);
+            let g = at.and_then(|i| current[i].as_ref());
+            out.procs.push(ProcSample { tid, ..proc_sample(&b, &gs, p, g, out.stopping) });
         }
         out.goroutines = s.system_gs.map(|_| b.get(made).saturating_sub(free).min(u64::from(u32::MAX)) as u32);
         let in_syscall = |g: &&GReads| gs.get(g.status) as u32 & !SCAN_BIT == status::SYSCALL;
@@ -304,7 +308,7 @@ impl Sampler {
     }
 
     /// Finds Ps and Ms.
-    fn walk(&mut self, mem: &dyn Memory) -> Result<(), MemoryError> {
+    fn walk(&mut self, rt: &GoRuntime, mem: &dyn Memory) -> Result<(), MemoryError> {
         let n = (mem.read_u64(self.at.allp.add(8))? as usize).min(MAX);
         let first = mem.read_ptr(self.at.allp)?;
         let mut b = Batch::default();
@@ -316,16 +320,11 @@ impl Sampler {
         self.machines.clear();
         let mut m = mem.read_ptr(self.at.allm)?;
         while !m.is_nil() && self.machines.len() < MAX {
-            self.machines.push(m);
+            let tid = mem.read_u64(m.add(rt.layout().m.procid)).unwrap_or(0);
+            self.machines.push((m, Tid(tid as i32)));
             m = mem.read_ptr(m.add(self.sched.m_alllink)).unwrap_or_default();
         }
         Ok(())
-    }
-
-    /// The thread of each M that is known.
-    pub fn threads(&self, rt: &GoRuntime, mem: &dyn Memory) -> Vec<Tid> {
-        let tid = |m: &LoadAddr| mem.read_u64(m.add(rt.layout().m.procid)).ok().map(|t| Tid(t as i32));
-        self.machines.iter().filter_map(tid).filter(|t| t.0 != 0).collect()
     }
 }
 
@@ -376,5 +375,6 @@ fn proc_sample(b: &Batch, gs: &Batch, p: &ProcReads, g: Option<&GReads>, stoppin
         // The two ends are read one after the other: a torn pair is no queue.
         queued: if in_queue <= 256 { in_queue } else { 0 } + u32::from(b.get(p.next) != 0),
         schedtick: b.get(p.tick) as u32,
+        tid: None,
     }
 }

@@ -23,4 +23,6 @@ pub struct Caps {
     pub snapshot: bool,
     /// The program's output comes through us.
     pub output: bool,
+    /// There is a profile to look at, or one may be fetched.
+    pub profiles: bool,
 }

@@ -29,7 +29,10 @@ pub use goroutine::{CreatedBy, Goroutine, GoroutineFilter, GoroutineGroup, Gorou
 pub use graph::{EdgeKind, Evidence, WaitEdge, WaitGraph, WaitNode, WaitObject, WaitScope};
 pub use heap::{HeapBy, HeapObject, HeapRow, HeapSummary, RefStep, References};
 pub use location::Location;
-pub use profile::{Profile, ProfileFrame, ProfileFunction, ValueKind};
+pub use profile::{
+    FlameCell, Pair, Profile, ProfileFrame, ProfileFunction, ProfileLines, ProfileQuery, ProfileRow, ProfileSource,
+    ProfileView, ValueKind,
+};
 pub use stop::{Stop, StopReason};
 pub use target::{ReadInfo, ReadMode, TargetInfo, TargetKind};
 pub use thread::Thread;

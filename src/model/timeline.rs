@@ -135,7 +135,8 @@ pub struct Lane {
 /// Which part of a timeline, and how fine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineQuery {
-    /// Begin, ns; none for the newest `span_ns`. It is rounded down to a whole column, so that columns keep their times while time goes on.
+    /// Begin, ns, rounded down to a whole column. None for the newest: it then moves on by a quarter of the columns at a time, so that a
+    /// screen is not drawn anew with every look.
     pub from_ns: Option<i64>,
     /// Length, ns; 0 for all there is.
     pub span_ns: u64,
@@ -145,6 +146,8 @@ pub struct TimelineQuery {
     pub goroutines: Vec<GoroutineId>,
     /// Lanes of threads, too.
     pub threads: bool,
+    /// From this source, where there are several; none for the one that says most.
+    pub source: Option<TimelineSource>,
 }
 
 /// One answer: what of the timeline a screen shows.
@@ -170,6 +173,8 @@ pub struct TimelineView {
     pub rate: u32,
     /// What is wrong with the source, one line.
     pub problem: Option<String>,
+    /// Sources that there are beside the one shown.
+    pub others: Vec<TimelineSource>,
     /// Wall clock (since 1970) less the clock of these times, ns, where it is known.
     pub wall_ns: Option<i64>,
 }

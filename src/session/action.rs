@@ -125,6 +125,14 @@ pub enum Action {
     Refs(String),
     /// Walk the heap anew.
     Heap,
+    /// Fill the timeline with the code that runs (perf events), or no more.
+    TimelineCode,
+    /// Fetch a profile of the process from an address.
+    ProfileFetch(String),
+    /// Compare the profile with a file or an address; empty ends it.
+    ProfileBase(String),
+    /// Only stacks of the profile that match; empty for all.
+    ProfileFocus(String),
     /// A condition on the run: set it, clear it, list all.
     When(String),
     /// Show a pending deferred call of the selected frame, from 1.

@@ -3,6 +3,7 @@
 use super::{Purpose, RunState, STACK_DEPTH, Session};
 use crate::backend::protocol::{FrameRef, LoadLimits, Request, WaitQuery};
 use crate::base::GoroutineId;
+use crate::model::ProfileQuery;
 
 /// Something that a visible pane needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,10 @@ pub enum Interest {
     Waits(WaitQuery),
     /// Sums over the heap.
     Heap,
+    /// A part of the profile.
+    Profile(ProfileQuery),
+    /// Which profiles the process has.
+    ProfileSources,
     /// The timeline in this many columns.
     Timeline(u16),
     /// What happened around the timeline's cursor.
@@ -54,6 +59,8 @@ impl Session {
                 Interest::Findings => self.want_findings(),
                 Interest::Waits(q) => self.want_waits(q),
                 Interest::Heap => self.want_heap(),
+                Interest::Profile(part) => self.want_profile(part),
+                Interest::ProfileSources => self.want_sources(),
                 Interest::Timeline(columns) => self.want_timeline(*columns),
                 Interest::Spans => self.want_spans(),
                 Interest::Code => self.want_code(),
@@ -61,6 +68,7 @@ impl Session {
                 Interest::Source(file) => self.want_source(file),
             }
         }
+        self.ask_profile();
     }
 
     /// May the target be read now, unasked? A running target in control mode is read only when the user asks.

@@ -70,13 +70,26 @@ pub fn state(kind: LaneKind, c: &Cell, ascii: bool) -> char {
 
 /// The character of a column of a lane of amounts, of which `top` is the highest.
 pub fn level(l: Option<&Level>, top: u64, ascii: bool) -> char {
+    level_of(l, top, ascii, (0, 1))
+}
+
+/// The same of a lane that is drawn over several rows: which one from below, of how many.
+pub fn level_of(l: Option<&Level>, top: u64, ascii: bool, (row, rows): (usize, usize)) -> char {
     let Some(l) = l else { return ' ' };
     if l.max == 0 {
-        return if ascii { '.' } else { '·' };
+        return match (row, ascii) {
+            (0, true) => '.',
+            (0, false) => '·',
+            _ => ' ',
+        };
     }
     let ramp = if ascii { RAMP } else { BLOCKS };
-    let i = (u128::from(l.max) * 8).div_ceil(u128::from(top.max(1))).clamp(1, 8) as usize - 1;
-    ramp[i]
+    let filled = (u128::from(l.max) * 8 * rows as u128).div_ceil(u128::from(top.max(1))).max(1) as usize;
+    match filled.saturating_sub(row * 8) {
+        0 => ' ',
+        8.. if ascii && rows > 1 => '#',
+        n => ramp[n.min(8) - 1],
+    }
 }
 
 /// Highest amount of a lane; 0 for lanes of states.
@@ -193,6 +206,8 @@ mod tests {
         let l = |max| Some(Level { min: 0, max, last: max });
         let drawn: String = [0, 1, 50, 100].map(|n| level(l(n).as_ref(), 100, false)).into_iter().collect();
         assert_eq!(drawn, "·▁▄█");
+        let high = |row| level_of(l(50).as_ref(), 100, false, (row, 3));
+        assert_eq!([high(0), high(1), high(2)], ['█', '▄', ' ']);
         assert_eq!(level(None, 5, false), ' ');
         assert_eq!(time_of_day(3_723_250_000_000, 1_000_000), "01:02:03.250");
         assert_eq!(

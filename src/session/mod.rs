@@ -13,6 +13,7 @@ pub mod lanes;
 pub mod log;
 pub mod output;
 mod perform;
+pub mod profile;
 mod replies;
 pub mod report;
 pub mod source;
@@ -158,7 +159,18 @@ enum Purpose {
     Spans {
         serial: u64,
     },
+    Profile {
+        serial: u64,
+    },
+    ProfileSources {
+        serial: u64,
+    },
+    ProfileFetch,
+    ProfileBase,
     Triggers,
+    TimelineCode {
+        on: bool,
+    },
     Snapshot {
         file: Option<String>,
     },
@@ -188,7 +200,10 @@ impl Purpose {
             Purpose::Heap { .. } => "the heap",
             Purpose::Refs { .. } => "references",
             Purpose::Timeline { .. } => "the timeline",
+            Purpose::Profile { .. } | Purpose::ProfileBase | Purpose::ProfileFetch => "the profile",
+            Purpose::ProfileSources { .. } => "the list of profiles",
             Purpose::Triggers => "conditions",
+            Purpose::TimelineCode { .. } => "perf events",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",
@@ -264,6 +279,8 @@ pub struct Session {
     pub heap: heap::HeapView,
     /// The timeline.
     pub timeline: timeline::TimeView,
+    /// Profiles.
+    pub profile: profile::ProfileState,
     /// Source files.
     pub sources: source::SourceStore,
     /// What happened.
@@ -334,6 +351,7 @@ impl Session {
             waits: waits::WaitView::default(),
             heap: heap::HeapView::default(),
             timeline: timeline::TimeView::default(),
+            profile: profile::ProfileState::default(),
             sources: source::SourceStore::new(start.substitute.clone()),
             log: log::Log::default(),
             output: output::Output::default(),
@@ -393,6 +411,7 @@ impl Session {
     pub fn opened_file(&self) -> String {
         match &self.start.target {
             Some(TargetSpec::File { path, .. }) => path.display().to_string(),
+            Some(TargetSpec::Profile { sources, .. }) => sources.join(" "),
             _ => String::new(),
         }
     }
@@ -547,6 +566,9 @@ impl Session {
         self.heap.sums.cancel("cancelled: :heap asks again");
         self.heap.refs.cancel("cancelled");
         self.timeline.view.drop_pending();
+        self.profile.view.cancel("cancelled");
+        self.profile.sources.cancel("cancelled: Ctrl-r looks again");
+        self.profile.fetching = None;
         self.pending.retain(|_, p| p.purpose.words().is_none());
         before != self.pending.len()
     }

@@ -86,6 +86,9 @@ impl Session {
         self.heap.refs.drop_pending();
         self.timeline.view.drop_pending();
         self.timeline.spans.drop_pending();
+        self.profile.view.drop_pending();
+        self.profile.sources.drop_pending();
+        self.profile.fetching = None;
         self.list_asked = None;
         self.old_since = None;
         self.step = None;
@@ -214,8 +217,15 @@ impl Session {
                 self.waits_known(serial, Ok((read, *graph)))
             }
             (Purpose::Heap { serial }, Reply::Heap { read, heap, .. }) => self.heap_known(serial, Ok((read, *heap))),
+            (Purpose::Profile { serial }, Reply::Profile(v)) => self.profile_known(serial, Ok(*v)),
+            (Purpose::ProfileSources { serial }, Reply::ProfileSources { sources, why }) => {
+                self.sources_known(serial, Ok((sources, why)));
+            }
+            (Purpose::ProfileFetch, Reply::Done) => self.profile_fetched(Ok(())),
+            (Purpose::ProfileBase, Reply::Done) => self.profile_compared(),
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::TimelineCode { on }, Reply::Done) => self.code_known(on, Ok(())),
             (Purpose::Triggers, Reply::Triggers(v)) => self.triggers_known(Ok(v)),
             (Purpose::Refs { serial }, Reply::Refs { references, .. }) => self.refs_known(serial, Ok(*references)),
             (Purpose::Snapshot { file }, Reply::Snapshot { pause_us, bytes, file_bytes, .. }) => {
@@ -260,8 +270,12 @@ impl Session {
             Purpose::Diagnose { serial } => self.diagnosed(serial, Err(printable_str(&text, 300))),
             Purpose::Waits { serial } => self.waits_known(serial, Err(printable_str(&text, 300))),
             Purpose::Heap { serial } => self.heap_known(serial, Err(printable_str(&text, 300))),
+            Purpose::Profile { serial } => self.profile_known(serial, Err(printable_str(&text, 300))),
+            Purpose::ProfileSources { serial } => self.sources_known(serial, Err(printable_str(&text, 300))),
+            Purpose::ProfileFetch => self.profile_fetched(Err(printable_str(&text, 300))),
             Purpose::Timeline { serial } => self.timeline_known(serial, Err(printable_str(&text, 300))),
             Purpose::Spans { serial } => self.spans_known(serial, Err(printable_str(&text, 300))),
+            Purpose::TimelineCode { on } => self.code_known(on, Err(text)),
             Purpose::Triggers => self.triggers_known(Err(text)),
             Purpose::Refs { serial } => self.refs_known(serial, Err(printable_str(&text, 300))),
             Purpose::Snapshot { .. } => self.say(Tone::Error, &format!("no snapshot: {text}")),

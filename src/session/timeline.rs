@@ -5,8 +5,8 @@ use super::{Purpose, Session, Tone, lanes};
 use crate::backend::protocol::Request;
 use crate::base::GoroutineId;
 use crate::model::{
-    Activity, Cell, Cells, Lane, LaneKind, Span, TargetKind, TimelineQuery, TimelineView, TriggerAction, TriggerSpec,
-    TriggerState,
+    Activity, Cell, Cells, Lane, LaneKind, Span, TargetKind, TimelineQuery, TimelineSource, TimelineView,
+    TriggerAction, TriggerSpec, TriggerState,
 };
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -62,6 +62,10 @@ pub struct TimeView {
     pub spans: Asked<SpansQuery, Vec<Span>>,
     /// Conditions on the run.
     pub triggers: Vec<TriggerState>,
+    /// The source that the user chose.
+    source: Option<TimelineSource>,
+    /// The code that Ps execute is sampled, too.
+    pub code: bool,
     due: Option<Instant>,
     stamp: u64,
     shown: bool,
@@ -81,6 +85,8 @@ impl Default for TimeView {
             view: Asked::default(),
             spans: Asked::default(),
             triggers: Vec::new(),
+            source: None,
+            code: false,
             due: None,
             stamp: 0,
             shown: false,
@@ -143,6 +149,7 @@ impl TimeView {
             columns: self.columns,
             goroutines: self.followed.clone(),
             threads: false,
+            source: self.source,
         }
     }
     fn spans_query(&self) -> Option<SpansQuery> {
@@ -204,6 +211,23 @@ impl TimeView {
     pub fn to_now(&mut self) {
         (self.from_ns, self.cursor_ns) = (None, None);
         self.due = None;
+    }
+
+    /// The next source, where there are several. None if there is no other.
+    pub fn next_source(&mut self) -> Option<TimelineSource> {
+        let v = self.drawn()?;
+        let mut all = v.others.clone();
+        all.push(v.source);
+        all.sort_by_key(|s| *s as u8);
+        let at = all.iter().position(|s| *s == v.source)?;
+        let next = all[(at + 1) % all.len()];
+        if next == v.source {
+            return None;
+        }
+        self.source = Some(next);
+        self.spans.clear();
+        self.due = None;
+        Some(next)
     }
 
     /// The first moment there is.
@@ -296,7 +320,12 @@ impl Session {
         }
         if let Some(serial) = self.timeline.spans.want(&q, self.timeline.stamp, self.now) {
             let SpansQuery { lane, from_ns, to_ns } = q;
-            self.ask_quietly(Purpose::Spans { serial }, Request::Spans { lane, from_ns, to_ns, count: SPANS }, true);
+            let source = self.timeline.source;
+            self.ask_quietly(
+                Purpose::Spans { serial },
+                Request::Spans { lane, from_ns, to_ns, count: SPANS, source },
+                true,
+            );
         }
     }
 
@@ -399,11 +428,30 @@ impl Session {
         }
     }
 
+    /// Which code runs, too, or no more.
+    pub(super) fn toggle_code(&mut self) {
+        let on = !self.timeline.code;
+        self.ask(Purpose::TimelineCode { on }, Request::TimelineCode { on });
+    }
+
+    pub(super) fn code_known(&mut self, on: bool, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.timeline.code = on;
+                let text = if on { "perf events fill the lanes of Ps with code" } else { "no more perf events" };
+                self.say(Tone::Note, text);
+            }
+            Err(e) => self.say(Tone::Error, &e),
+        }
+    }
+
     /// One line on the moment under the cursor.
     pub fn moment_sentence(&self) -> String {
         let t = &self.timeline;
         let (Some(v), Some(lane), Some(at)) = (t.drawn(), t.current(), t.moment()) else { return String::new() };
-        let ago = if v.growing {
+        let ago = if t.cursor_ns.is_none() && v.growing {
+            "now".to_string()
+        } else if v.growing {
             format!("{} ago", lanes::length(v.extent.1.saturating_sub(at).max(0).cast_unsigned()))
         } else {
             format!("+{}", lanes::length(at.saturating_sub(v.extent.0).max(0).cast_unsigned()))

@@ -5,8 +5,11 @@ use crate::model::{Activity, Cell, Cells, Level, TimelineQuery};
 
 /// Most columns that are made, whatever is asked for.
 const MAX_COLUMNS: u16 = 4096;
-/// Longest column, ns: thirteen days. Whatever a file claims, times then fit.
-const MAX_COLUMN_NS: u64 = 1 << 50;
+/// Longest column, ns: almost a day. Whatever a file claims, times then fit.
+const MAX_COLUMN_NS: u64 = 1 << 46;
+/// First and last time that is believed, ns: nine years around zero, so that sums fit.
+const FIRST: i64 = -(1 << 58);
+const LAST: i64 = 1 << 58;
 
 /// Which times the columns of a view are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +29,13 @@ impl Grid {
         let whole = extent.1.saturating_sub(extent.0).max(1).cast_unsigned();
         let span = if q.span_ns == 0 { whole } else { q.span_ns };
         let column_ns = span.div_ceil(u64::from(columns)).clamp(1, MAX_COLUMN_NS);
-        let newest = extent.1.saturating_sub(span.min(i64::MAX as u64).cast_signed()).saturating_add(1);
-        let from = q.from_ns.unwrap_or(if q.span_ns == 0 { extent.0 } else { newest.max(extent.0) });
         let step = column_ns.cast_signed();
-        let from = from.clamp(i64::MIN / 2, i64::MAX / 2);
+        let (first, last) = (extent.0.clamp(FIRST, LAST), extent.1.clamp(FIRST, LAST));
+        // The newest is written in the last quarter; when that is full, everything moves on by a quarter.
+        let page = step * i64::from((columns / 4).max(1));
+        let newest = (last - last.rem_euclid(page) - 3 * page).max(first);
+        let from = q.from_ns.unwrap_or(if q.span_ns == 0 { first } else { newest });
+        let from = from.clamp(FIRST, LAST);
         Grid { from_ns: from.saturating_sub(from.rem_euclid(step)), column_ns, columns: usize::from(columns) }
     }
 
@@ -223,9 +229,16 @@ mod tests {
     #[test]
     fn a_grid_keeps_its_columns_while_time_goes_on() {
         let q = TimelineQuery { span_ns: 400, columns: 4, ..TimelineQuery::default() };
-        assert_eq!(Grid::of(&q, (0, 1_399)), GRID);
-        assert_eq!(Grid::of(&q, (0, 1_498)), GRID);
-        assert_eq!(Grid::of(&q, (0, 1_499)).from_ns, 1_100);
+        for now in [1_300, 1_350, 1_399] {
+            assert_eq!(Grid::of(&q, (0, now)), GRID);
+        }
+        assert_eq!(Grid::of(&q, (0, 1_400)).from_ns, 1_100);
+        // Before the columns are full they begin at the begin.
+        assert_eq!(Grid::of(&q, (1_250, 1_400)).from_ns, 1_200);
+        // A quarter at a time.
+        let q = TimelineQuery { span_ns: 4_000, columns: 40, ..TimelineQuery::default() };
+        let froms: Vec<i64> = [9_000, 9_999, 10_000].iter().map(|n| Grid::of(&q, (0, *n)).from_ns).collect();
+        assert_eq!(froms, [6_000, 6_000, 7_000]);
         let all = Grid::of(&TimelineQuery { columns: 3, ..TimelineQuery::default() }, (10, 40));
         assert_eq!((all.from_ns, all.column_ns), (10, 10));
         // Nonsense is answered too.

@@ -49,6 +49,7 @@ struct Inner {
     index: Vec<Indexed>,
     faults: VecDeque<Fault>,
     fault_count: u64,
+    wall_ns: Option<i64>,
     done: bool,
 }
 
@@ -217,6 +218,7 @@ impl Source for TraceFile {
             lanes,
             growing: !inner.done,
             lost: inner.fault_count,
+            wall_ns: inner.wall_ns,
             problem: fault.or(note).map(|p| crate::base::text::printable_str(&p, 300)),
             ..TimelineView::default()
         }
@@ -312,6 +314,7 @@ impl Inner {
             self.fault(f.clone());
         }
         if let (Some(begin), Some(first)) = (c.begins, c.events.first()) {
+            self.wall_ns = self.wall_ns.or_else(|| c.tables.wall_ns());
             self.settle();
             if self.index.len() < MAX_INDEX {
                 self.index.push(Indexed { begin, from: first.time, amounts: self.tracker.now });

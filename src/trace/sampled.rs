@@ -4,17 +4,24 @@
 
 use super::Source;
 use super::columns::{Grid, Levels, States};
-use crate::base::GoroutineId;
+use crate::base::{GoroutineId, Tid};
 use crate::goruntime::sample::{Pause, ProcState, Sample};
-use crate::model::{Activity, Lane, LaneKind, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView};
+use crate::model::{
+    Activity, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Spans and amounts that are kept in all; the oldest go first. About 50 MB.
 const KEPT: usize = 1 << 20;
+/// Stacks that are kept, of all Ps.
+const STACKS: usize = 1 << 16;
 /// Ids remembered to count goroutines seen.
 const IDS: usize = 1 << 20;
+
+/// A stack, leaf first.
+pub type Frames = Arc<[Location]>;
 
 /// A stretch of one state, as kept.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +89,10 @@ pub struct Sampled {
     rate: u32,
     gc: Cycles,
     reasons: Vec<Arc<str>>,
+    /// The P that each thread had at the last look.
+    threads: FxHashMap<i32, u32>,
+    code: BTreeMap<u32, VecDeque<(i64, Frames)>>,
+    coded: usize,
     wall: Option<i64>,
     /// One line on what is wrong.
     pub problem: Option<String>,
@@ -120,6 +131,9 @@ impl Sampled {
         for p in &sample.procs {
             self.kept +=
                 self.procs.entry(p.id).or_default().see(before, at, activity(p.state), p.goroutine.map_or(0, |g| g.0));
+            if let Some(t) = p.tid {
+                self.threads.insert(t.0, p.id);
+            }
             let old = self.ticks.insert(p.id, (p.schedtick, p.goroutine));
             if let Some((tick, g)) = old {
                 let rounds = u64::from(p.schedtick.wrapping_sub(tick));
@@ -184,6 +198,28 @@ impl Sampled {
             });
             self.kept += 1;
         }
+    }
+
+    /// A thread was on a processor here, leaf first: it fills the lane of the P that the thread had.
+    pub fn add_code(&mut self, at: i64, tid: Tid, stack: Frames) {
+        let Some(p) = self.threads.get(&tid.0) else { return };
+        self.code.entry(*p).or_default().push_back((at, stack));
+        self.coded += 1;
+        if self.coded > STACKS {
+            let cut = self.last.unwrap_or(at) - (self.last.unwrap_or(at) - self.first.unwrap_or(at)) / 2;
+            for c in self.code.values_mut() {
+                let n = c.partition_point(|s| s.0 < cut).max(1).min(c.len());
+                c.drain(..n);
+                self.coded -= n;
+            }
+        }
+    }
+
+    /// What a P was seen to execute between two times: the first stack there is.
+    fn code_in(&self, p: u32, from: i64, to: i64) -> Vec<Location> {
+        let Some(c) = self.code.get(&p) else { return Vec::new() };
+        let i = c.partition_point(|s| s.0 < from);
+        c.get(i).filter(|s| s.0 <= to).map(|s| s.1.to_vec()).unwrap_or_default()
     }
 
     /// A stop that we made ourselves.
@@ -327,6 +363,7 @@ impl Source for Sampled {
             unseen: self.unseen,
             rate: self.rate,
             problem: self.problem.clone(),
+            others: Vec::new(),
             wall_ns: self.wall,
         }
     }
@@ -354,7 +391,10 @@ impl Source for Sampled {
                 proc: if let LaneKind::Proc(p) = lane { Some(p) } else { None },
                 thread: None,
                 what,
-                stack: Vec::new(),
+                stack: match lane {
+                    LaneKind::Proc(p) => self.code_in(p, s.from, s.to),
+                    _ => Vec::new(),
+                },
                 by: None,
             }
         };

@@ -68,6 +68,9 @@ pub struct TextLog {
     moments: Vec<Moment>,
     broken: u64,
     cut: u64,
+    /// Added to all times, ns: when the program began.
+    origin: i64,
+    growing: bool,
 }
 
 /// Number and what follows it.
@@ -135,6 +138,16 @@ pub fn moment(line: &str) -> Option<Moment> {
 }
 
 impl TextLog {
+    /// The log of a program that began at this time (CLOCK_MONOTONIC, ns) and still writes.
+    pub fn since(origin: i64) -> TextLog {
+        TextLog { origin: origin.clamp(0, MAX_NS as i64), growing: true, ..TextLog::default() }
+    }
+
+    /// Is there anything in it?
+    pub fn is_empty(&self) -> bool {
+        self.cycles.is_empty() && self.moments.is_empty()
+    }
+
     /// Reads a whole text.
     pub fn parse(text: &[u8]) -> TextLog {
         let mut log = TextLog::default();
@@ -158,13 +171,13 @@ impl TextLog {
         let line = tail(line);
         if line.starts_with("gc ") {
             match cycle(&line) {
-                Some(c) => self.cycles.push(c),
+                Some(c) => self.cycles.push(Cycle { at: c.at + self.origin, ..c }),
                 // "gc " begins many a sentence; with a time after it, it was one of these.
                 None => self.broken += u64::from(line.contains(" @")),
             }
         } else if line.starts_with("SCHED ") {
             match moment(&line) {
-                Some(m) => self.moments.push(m),
+                Some(m) => self.moments.push(Moment { at: m.at + self.origin, ..m }),
                 None => self.broken += 1,
             }
         } else if line.starts_with("  ") {
@@ -205,7 +218,7 @@ impl TextLog {
     fn extent(&self) -> (i64, i64) {
         let ends = self.cycles.iter().map(|c| c.at.saturating_add(c.phases.iter().sum::<u64>().cast_signed()));
         let last = ends.chain(self.moments.iter().map(|m| m.at)).max().unwrap_or(0);
-        (0, last)
+        (self.origin, last.max(self.origin))
     }
 
     /// Stops of the world and mark phases.
@@ -222,7 +235,7 @@ impl TextLog {
 
     fn states(&self, grid: Grid, lane: LaneKind, on: Activity) -> Lane {
         let mut states = States::new(grid);
-        let mut free = 0;
+        let mut free = self.origin;
         for (_, from, to, _) in self.phases().filter(|p| p.0 == lane) {
             states.add(free, from, Activity::Idle, None);
             states.add(from, to, on, None);
@@ -315,6 +328,7 @@ impl Source for TextLog {
             column_ns: grid.column_ns,
             extent,
             lanes,
+            growing: self.growing,
             lost: self.broken,
             problem: (self.cut > 0).then(|| "the log is longer than what is kept: its begin was left out".into()),
             ..TimelineView::default()

@@ -42,7 +42,7 @@ impl App {
                 place: peeked.as_ref().map(|p| p.1.as_ref()),
                 workspace: self.workspace,
                 focused: i == self.focus,
-                search: None,
+                search: self.search.as_deref().filter(|_| i == self.focus),
             };
             let pane = &mut self.panes[id as usize];
             pane.before(&self.session, &ctx);
@@ -171,6 +171,7 @@ impl App {
             TargetKind::Core => Some("core"),
             TargetKind::Snapshot => Some("snapshot"),
             TargetKind::Dump => Some("goroutine dump"),
+            TargetKind::Profile => Some("profile"),
             _ => None,
         }
     }

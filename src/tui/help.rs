@@ -124,10 +124,12 @@ pub fn welcome(s: &Session) -> TextView {
             line("b", "breakpoint on the line under the cursor"),
             line("1", "findings, worst first, with the evidence; w shows who waits for whom"),
             line("2", "goroutines, grouped by where they wait; Enter opens a group"),
+            line("6", "scheduler, collector and heap over time, while it runs"),
         ]);
     } else {
         lines.push(line("1", "findings, worst first, with the evidence; w shows who waits for whom"));
         lines.push(line("2", "goroutines, grouped by where they wait; Enter opens a group"));
+        lines.push(line("6", "scheduler, collector and heap over time; nothing is stopped for it"));
     }
     lines.extend([
         line("Tab", "next pane;  Enter opens what is under the cursor"),

@@ -46,7 +46,7 @@ pub const WORKSPACES: [(u8, &str, &str, Option<&str>); 9] = [
     (4, "Data", "Vars", None),
     (5, "Waits", "Waits", None),
     (6, "Timeline", "Time", None),
-    (7, "Profiles", "Prof", Some("profiles are not in this version")),
+    (7, "Profiles", "Prof", None),
     (8, "Breakpoints", "Brk", None),
     (9, "Log", "Log", None),
 ];
@@ -65,6 +65,7 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
         (2, Class::List) => vec![slot(&[Goroutines, Stack, Defers, Source], area)],
         (8, Class::List) => vec![slot(&[Breakpoints, Source], area)],
         (6, Class::List) => vec![slot(&[Timeline, Spans, Stack, Source, Goroutines], area)],
+        (7, Class::List) => vec![slot(&[Flame, Table, Lines], area)],
         (9, Class::List) => vec![slot(&[Log, Output], area)],
         (_, Class::List) => {
             vec![slot(&[Source, Stack, Vars, Goroutines, Breakpoints, Output, Log, Assembly, Defers, Waits], area)]
@@ -73,6 +74,7 @@ pub fn slots(workspace: u8, area: Rect) -> Vec<Slot> {
         (4, class) => data(class, area),
         (5, class) => waits(class, area),
         (6, class) => timeline(class, area),
+        (7, class) => profiles(class, area),
         (2, Class::Small) => {
             let (a, b) = rows(area, area.height.saturating_sub(9));
             vec![slot(&[Goroutines], a), slot(&[Stack, Source, Vars, Defers], b)]
@@ -252,6 +254,26 @@ fn timeline(class: Class, area: Rect) -> Vec<Slot> {
     }
 }
 
+/// The graph, the functions, and the lines of the one under the cursor.
+fn profiles(class: Class, area: Rect) -> Vec<Slot> {
+    match class {
+        Class::Wide => {
+            let (l, r) = columns(area, area.width * 3 / 5);
+            let (table, lines) = rows(r, r.height / 2);
+            vec![slot(&[Flame], l), slot(&[Table], table), slot(&[Lines], lines)]
+        }
+        Class::Medium => {
+            let (a, b) = rows(area, area.height * 11 / 20);
+            let (l, r) = columns(b, b.width / 2);
+            vec![slot(&[Flame], a), slot(&[Table], l), slot(&[Lines], r)]
+        }
+        _ => {
+            let (a, b) = rows(area, area.height.saturating_sub(7));
+            vec![slot(&[Flame, Table], a), slot(&[Lines], b)]
+        }
+    }
+}
+
 /// One slot grown: half of the screen at zoom 1, all of it at zoom 2.
 pub fn zoomed(mut all: Vec<Slot>, focus: usize, zoom: u8, area: Rect) -> Vec<Slot> {
     if zoom == 0 || focus >= all.len() || all.len() == 1 {
@@ -295,7 +317,7 @@ mod tests {
     fn panes_fill_the_screen_and_do_not_overlap() {
         for (w, h) in [(60, 15), (79, 40), (80, 24), (99, 50), (100, 24), (120, 40), (159, 30), (200, 60), (400, 100)] {
             let area = Rect::new(0, 2, w, h - 4);
-            for n in [1, 2, 3, 4, 5, 6, 8, 9] {
+            for n in [1, 2, 3, 4, 5, 6, 7, 8, 9] {
                 let v = slots(n, area);
                 assert_eq!(v.iter().map(|s| s.area.area()).sum::<u32>(), area.area(), "{n} at {w}x{h}");
                 for (i, a) in v.iter().enumerate() {

@@ -23,6 +23,7 @@ impl App {
         let kind = self.session.target.as_ref().map(|t| t.kind);
         match (self.session.control(), self.session.state == RunState::Stopped) {
             _ if kind == Some(TargetKind::Trace) => 6,
+            _ if kind == Some(TargetKind::Profile) => 7,
             (true, true) => 3,
             // What runs under control is read only when it is asked for.
             (true, false) => 2,
@@ -42,6 +43,7 @@ impl App {
                 PaneId::Waits => 5,
                 PaneId::Heap | PaneId::Refs => 4,
                 PaneId::Timeline | PaneId::Spans => 6,
+                PaneId::Flame | PaneId::Table | PaneId::Lines => 7,
                 _ => 3,
             };
             self.go_workspace(ws);

@@ -152,6 +152,17 @@ impl App {
             Ui::CycleGroup if self.focused() == PaneId::Heap => {
                 self.verb_for(PaneId::Heap, &u);
             }
+            Ui::FocusProfile if self.session.profile.focus.is_empty() => self.push_prompt("focus "),
+            Ui::FocusProfile => self.session.perform(Action::ProfileFocus(String::new())),
+            Ui::CompareProfile if self.session.profile_is_compared() => {
+                self.session.perform(Action::ProfileBase(String::new()));
+            }
+            Ui::CompareProfile => self.push_prompt("diff "),
+            Ui::ProfileTable => {
+                // From one to the other, also where both are on the screen.
+                let other = if self.focused() == PaneId::Table { PaneId::Flame } else { PaneId::Table };
+                self.show_pane(other);
+            }
             Ui::CycleGroup | Ui::ToggleSystem => {
                 self.verb_for(PaneId::Goroutines, &u);
             }

@@ -1,5 +1,6 @@
 //! A scripted host: a small shop, stopped in `main.(*Cart).Total`, with 100,000 goroutines made on demand by index.
 
+mod samples;
 mod times;
 mod trouble;
 
@@ -43,6 +44,7 @@ pub struct Shop {
     /// A file, not a process.
     pub kind: TargetKind,
     looks: u64,
+    samples: adit::backend::profile::ProfileDesk,
     /// Everything asked for.
     pub asked: Arc<std::sync::Mutex<Vec<Request>>>,
 }
@@ -63,6 +65,7 @@ impl Shop {
             limit: None,
             kind: TargetKind::Process,
             looks: 0,
+            samples: samples::desk(false),
             asked: Arc::default(),
         };
         if control {
@@ -245,6 +248,7 @@ impl Shop {
                         output: self.control,
                         memory: true,
                         snapshot: !self.control,
+                        profiles: true,
                     }),
                     stop: self.control.then(|| self.stop()),
                 }
@@ -267,6 +271,16 @@ impl Shop {
             Request::Waits(q) => Reply::Waits { epoch, read, graph: Box::new(trouble::graph(q)) },
             Request::Heap { by, .. } => Reply::Heap { epoch, read, heap: Box::new(trouble::heap(*by)) },
             Request::Refs { object, .. } => Reply::Refs { epoch, references: Box::new(trouble::references(object)) },
+            Request::Profile(q) => match self.samples.answer(q) {
+                Ok(v) => Reply::Profile(Box::new(v)),
+                Err(f) => return (Err(f), notices),
+            },
+            Request::ProfileBase { base } => {
+                self.samples = samples::desk(!base.is_empty());
+                Reply::Done
+            }
+            Request::ProfileSources => samples::sources(self.healthy),
+            Request::ProfileFetch { .. } => Reply::Done,
             Request::Timeline(q) => Reply::Timeline(Box::new(times::view(q))),
             Request::Spans { lane, from_ns, .. } => Reply::Spans(times::spans(*lane, *from_ns)),
             Request::Snapshot { file } => {

@@ -66,6 +66,7 @@ pub fn view(q: &TimelineQuery) -> TimelineView {
         unseen: 91,
         rate: 100,
         problem: None,
+        others: Vec::new(),
         wall_ns: Some(43_470 * SECOND),
     }
 }

@@ -110,6 +110,7 @@ impl Stage {
                 "S-Tab" => vec![KeyCode::BackTab],
                 "Space" => vec![KeyCode::Char(' ')],
                 "Down" => vec![KeyCode::Down],
+                "Backspace" => vec![KeyCode::Backspace],
                 "PgDn" => vec![KeyCode::PageDown],
                 k => ctrl.unwrap_or(k).chars().map(KeyCode::Char).collect(),
             };

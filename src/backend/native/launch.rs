@@ -1,11 +1,13 @@
 //! Opening targets, building, restarting, and the program's terminal.
 
 use super::inspect::Inspector;
+use super::timeline::Lines;
 use super::{Host, caps, from_engine, from_open};
 use crate::backend::dump::DumpTarget;
 use crate::backend::trace::TraceTarget;
 use crate::backend::files::{FileKind, recognise};
 use crate::backend::lines::LinesTarget;
+use crate::backend::profile::{self, ProfileDesk};
 use crate::backend::protocol::*;
 use crate::engine::open::load_symbols;
 use crate::engine::{Engine, Happened, Loaded};
@@ -41,6 +43,9 @@ impl Host {
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
             }
+            TargetSpec::Profile { sources, base } => {
+                Ok(self.offline.insert(Box::new(ProfileDesk::open(&sources, &base)?)).opened())
+            }
             TargetSpec::File { path, exe } => self.open_file(&path, exe.as_deref()),
             TargetSpec::Launch(spec) => {
                 if let Some(b) = &spec.build {
@@ -63,6 +68,7 @@ impl Host {
             FileKind::Lines => Ok(self.offline.insert(Box::new(LinesTarget::open(path)?)).opened()),
             FileKind::Trace => Ok(self.offline.insert(Box::new(TraceTarget::open(path)?)).opened()),
             FileKind::Dump => Ok(self.offline.insert(Box::new(DumpTarget::open(path)?)).opened()),
+            FileKind::Profile => Ok(self.offline.insert(Box::new(profile::open_file(path)?)).opened()),
         }
     }
 
@@ -114,10 +120,13 @@ impl Host {
             |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
         let mut master = File::from(fd.try_clone().map_err(fail)?);
         let out = self.outbox.out.clone();
+        let lines = Lines::new();
+        self.lines = Some(lines.clone());
         let reader = move || {
             let mut buf = vec![0; 16 << 10];
             // EIO is how a pty says that the last writer is gone.
             while let Ok(n) = master.read(&mut buf) {
+                lines.feed(&buf[..n]);
                 if n == 0 || out.blocking_send(FromHost::Notice(Notice::Output(buf[..n].to_vec()))).is_err() {
                     break;
                 }

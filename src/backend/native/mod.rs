@@ -6,6 +6,7 @@
 mod failure;
 mod inspect;
 mod launch;
+mod profiles;
 mod sampling;
 mod snapshot;
 mod timeline;
@@ -26,6 +27,7 @@ use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use timeline::Lines;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 
@@ -65,7 +67,9 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         observe_epoch: StopEpoch(1),
         copy: None,
         offline: None,
+        profiles: None,
         sampling: None,
+        lines: None,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -129,8 +133,12 @@ struct Host {
     copy: Option<Arc<StopState>>,
     /// The target, when it is a file without memory.
     offline: Option<Box<dyn Offline>>,
+    /// Reads profiles of the process, once somebody asked.
+    profiles: Option<profiles::Profiles>,
     /// Looks at scheduler and collector, once somebody asked.
     sampling: Option<Sampling>,
+    /// What the program that we launched says of its collector and scheduler.
+    lines: Option<Lines>,
     bell: Doorbell,
     finished: bool,
 }
@@ -236,11 +244,16 @@ impl Host {
             r @ (Request::Timeline(_)
             | Request::Spans { .. }
             | Request::TimelineSummary
+            | Request::TimelineCode { .. }
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
                 let result = self.timeline(r);
                 self.outbox.reply(id, result);
             }
+            r @ (Request::Profile(_)
+            | Request::ProfileBase { .. }
+            | Request::ProfileSources
+            | Request::ProfileFetch { .. }) => self.profiles(id, r),
             r @ (Request::Goroutines(_)
             | Request::Groups(_)
             | Request::GroupMembers { .. }
@@ -291,6 +304,25 @@ impl Host {
         match &self.inspector {
             Some(i) => i.send(Job { id, request, state, breakpoints, out: self.outbox.out.clone() }),
             None => self.outbox.reply(id, Err(no_target())),
+        }
+    }
+
+    /// Hands a request about profiles to their thread, started by the first.
+    fn profiles(&mut self, id: u64, request: Request) {
+        let started = match (&self.profiles, &self.loaded) {
+            (Some(_), _) => Ok(()),
+            (None, Some(l)) if l.process.is_some() => profiles::Profiles::start(l).map(|p| self.profiles = Some(p)),
+            (None, Some(_)) => Err(Failure::new(FailureKind::Unavailable, "a core or snapshot has no profile in it")
+                .fix("adit prof FILE opens one")),
+            (None, None) => Err(no_target()),
+        };
+        let out = self.outbox.out.clone();
+        let sent = started.and_then(|()| match &self.profiles {
+            Some(p) if p.send(id, request, out) => Ok(()),
+            _ => Err(Failure::new(FailureKind::Internal, "the reader of profiles has ended")),
+        });
+        if let Err(f) = sent {
+            self.outbox.reply(id, Err(f));
         }
     }
 
@@ -395,5 +427,6 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
         memory: true,
         snapshot: true,
         output: launched.is_some_and(|l| l.tty.is_none()),
+        profiles: loaded.process.is_some(),
     }
 }

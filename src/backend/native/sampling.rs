@@ -1,21 +1,28 @@
 //! The sampler thread: looks at scheduler and collector of the running target, as long as somebody wants to know, and tells the host
 //! when a condition on the run holds.
 
+use super::from_open;
 use crate::backend::protocol::*;
 use crate::base::clock::monotonic_ns;
-use crate::base::{GoroutineId, MemoryError};
-use crate::engine::Loaded;
+use crate::base::{GoroutineId, LoadAddr, MemoryError, Tid};
+use crate::engine::{Loaded, OpenError};
 use crate::goruntime::sample::Sampler;
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState};
+use crate::target::TargetError;
+use crate::target::linux::perf::OnCpu;
 use crate::target::linux::wake::Doorbell;
 use crate::trace::Source;
-use crate::trace::sampled::Sampled;
+use crate::trace::sampled::{Frames, Sampled};
 use crate::trace::trigger::Trigger;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Looks a second.
 const RATE: u32 = 100;
+/// Perf samples a second of each thread that is on a processor.
+const CODE_HZ: u32 = 99;
+/// Looks between two emptyings of the perf rings, and looks for new threads.
+const CODE_EVERY: u64 = 5;
 /// Nobody asked for so long: the looks end. What was seen stays.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -35,6 +42,8 @@ struct State {
     /// The target stands: nothing is worth a look.
     standing: Option<i64>,
     triggers: Vec<Set>,
+    /// Which code runs is wanted, too.
+    code: bool,
     /// Those that fired and are not dealt with yet.
     fired: Vec<(TriggerSpec, String)>,
     over: bool,
@@ -67,6 +76,7 @@ impl Sampling {
             running: false,
             standing: None,
             triggers: Vec::new(),
+            code: false,
             fired: Vec::new(),
             over: false,
         };
@@ -121,6 +131,16 @@ impl Sampling {
         }
     }
 
+    /// Perf events on or off. The error says why they cannot be had.
+    pub(super) fn code(&self, on: bool) -> Result<(), Failure> {
+        if on {
+            // Whether it is permitted is to be told now, and not by a thread that has nobody to tell.
+            OnCpu::open(self.loaded.pid, CODE_HZ).map_err(|e| from_open(&OpenError::Target(e)))?;
+        }
+        self.wanted()?.code = on;
+        Ok(())
+    }
+
     /// Sets a condition; `Err` says what is wrong with it.
     pub(super) fn set(&self, spec: TriggerSpec) -> Result<Vec<TriggerState>, Failure> {
         let trigger =
@@ -148,6 +168,21 @@ fn states(s: &State) -> Vec<TriggerState> {
     s.triggers.iter().map(|t| TriggerState { spec: t.spec.clone(), fired: t.fired.clone() }).collect()
 }
 
+/// What threads executed since the last time.
+fn gather(loaded: &Loaded, code: &mut Option<OnCpu>) -> Result<Vec<(i64, Tid, Frames)>, TargetError> {
+    let cpu = match code {
+        Some(c) => c,
+        None => code.insert(OnCpu::open(loaded.pid, CODE_HZ)?),
+    };
+    cpu.add_threads()?;
+    let locations = |pcs: &[u64]| {
+        let at = |(i, pc): (usize, &u64)| loaded.rt.pcs().get(LoadAddr(*pc), i == 0);
+        let infos = pcs.iter().enumerate().filter_map(at);
+        infos.flat_map(|i| i.frames.iter().map(|f| (*f.at).clone()).collect::<Vec<_>>()).collect::<Frames>()
+    };
+    Ok(cpu.drain().into_iter().map(|s| (s.at_ns, s.tid, locations(&s.pcs))).collect())
+}
+
 /// Wall clock less monotonic clock, ns.
 fn wall_less_mono() -> i64 {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);
@@ -159,7 +194,10 @@ fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doo
     let pace = Duration::from_secs(1) / RATE;
     let mut next = Instant::now();
     let mut follow = Vec::new();
+    let mut code = None;
+    let mut round = 0u64;
     loop {
+        round += 1;
         // The clock first: what is read is at most some microseconds younger.
         let (at, wall) = (monotonic_ns().cast_signed(), wall_less_mono());
         let look = sampler.look(rt, mem);
@@ -195,6 +233,17 @@ fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doo
                     return;
                 }
             }
+        }
+        if s.code && round.is_multiple_of(CODE_EVERY) {
+            match gather(loaded, &mut code) {
+                Ok(found) => found.into_iter().for_each(|(at, tid, stack)| s.seen.add_code(at, tid, stack)),
+                Err(e) => {
+                    s.seen.problem = Some(format!("perf events: {e}"));
+                    s.code = false;
+                }
+            }
+        } else if !s.code {
+            code = None;
         }
         let wanted = (s.follow != follow).then(|| s.follow.clone());
         drop(s);

@@ -3,8 +3,47 @@
 use super::sampling::Sampling;
 use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
+use crate::base::clock::monotonic_ns;
 use crate::engine::Happened;
-use crate::model::{StopReason, TriggerAction};
+use crate::model::{StopReason, TimelineSource, TriggerAction};
+use crate::trace::Source;
+use crate::trace::text::TextLog;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Longest line of a program's output that is looked at, bytes.
+const MAX_LINE: usize = 64 << 10;
+
+/// `gctrace` and `schedtrace` lines in the output of a program that we launched.
+#[derive(Clone)]
+pub(super) struct Lines(Arc<Mutex<(TextLog, Vec<u8>)>>);
+
+impl Lines {
+    /// For a program that begins now.
+    pub(super) fn new() -> Lines {
+        Lines(Arc::new(Mutex::new((TextLog::since(monotonic_ns().cast_signed()), Vec::new()))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (TextLog, Vec<u8>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// More output.
+    pub(super) fn feed(&self, bytes: &[u8]) {
+        let mut l = self.lock();
+        let (log, rest) = &mut *l;
+        for b in bytes {
+            match b {
+                b'\n' => {
+                    log.line(rest);
+                    rest.clear();
+                }
+                b'\r' => {}
+                b if rest.len() < MAX_LINE => rest.push(*b),
+                _ => {}
+            }
+        }
+    }
+}
 
 impl Host {
     /// Answers from looks at the running process; the first request begins them.
@@ -23,11 +62,32 @@ impl Host {
             s
         });
         match r {
-            Request::Timeline(q) => sampling.view(&q).map(|v| Reply::Timeline(Box::new(v))),
-            Request::Spans { lane, from_ns, to_ns, count } => {
+            Request::Timeline(q) => {
+                let mut sampled = sampling.view(&q)?;
+                let mut lines = self.lines.as_ref().map(Lines::lock).filter(|l| !l.0.is_empty());
+                if let Some(l) = lines.as_mut() {
+                    if q.source == Some(TimelineSource::Text) {
+                        let mut v = l.0.view(&q);
+                        v.others.push(TimelineSource::Sampled);
+                        v.wall_ns = sampled.wall_ns;
+                        return Ok(Reply::Timeline(Box::new(v)));
+                    }
+                    sampled.others.push(TimelineSource::Text);
+                }
+                Ok(Reply::Timeline(Box::new(sampled)))
+            }
+            Request::Spans { lane, from_ns, to_ns, count, source: Some(TimelineSource::Text) }
+                if self.lines.is_some() =>
+            {
+                let mut lines = self.lines.as_ref().map(Lines::lock);
+                let spans = lines.as_mut().map(|l| l.0.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize));
+                Ok(Reply::Spans(spans.unwrap_or_default()))
+            }
+            Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 sampling.spans(lane, from_ns, to_ns, count.min(MAX_SPANS)).map(Reply::Spans)
             }
             Request::TimelineSummary => sampling.summary().map(|s| Reply::TimelineSummary(Box::new(s))),
+            Request::TimelineCode { on } => sampling.code(on).map(|()| Reply::Done),
             Request::SetTrigger(spec) => {
                 if spec.action == TriggerAction::Stop {
                     self.engine()?;

@@ -3,6 +3,7 @@
 pub mod copy;
 pub mod doctor;
 pub mod memory;
+pub mod perf;
 pub mod polite;
 pub mod procfs;
 pub mod spawn;

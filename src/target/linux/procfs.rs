@@ -2,7 +2,11 @@
 
 use crate::base::{LoadBias, Tid};
 use crate::target::TargetError;
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 /// The fields of `/proc/PID/status` by name.
 pub fn status(pid: i32) -> Option<BTreeMap<String, String>> {
@@ -48,6 +52,52 @@ pub fn alive(pid: i32) -> bool {
 pub fn threads(pid: i32) -> Result<Vec<Tid>, TargetError> {
     let dir = fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| TargetError::NoProcess(pid))?;
     Ok(dir.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok().map(Tid)).collect())
+}
+
+/// TCP ports on which a process listens, by its own network name space, with whether they can be reached over the loopback of IPv4
+/// or of IPv6; ascending.
+pub fn listening(pid: i32) -> Vec<(u16, bool)> {
+    let mut inodes = BTreeSet::new();
+    for f in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+        let to = fs::read_link(f.path()).unwrap_or_default();
+        if let Some(n) = to.to_str().and_then(|t| t.strip_prefix("socket:[")?.strip_suffix(']')?.parse::<u64>().ok()) {
+            inodes.insert(n);
+        }
+    }
+    let mut ports = BTreeMap::new();
+    for (file, v6) in [("tcp6", true), ("tcp", false)] {
+        let text = fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+        for l in text.lines().skip(1) {
+            if let Some((port, v4)) = listener(l, v6, &inodes) {
+                let known = ports.entry(port).or_insert(v4);
+                *known |= v4;
+            }
+        }
+    }
+    ports.into_iter().collect()
+}
+
+/// A line of `/proc/PID/net/tcp`: port, and whether it is bound to IPv4's loopback or to any address.
+fn listener(line: &str, v6: bool, inodes: &BTreeSet<u64>) -> Option<(u16, bool)> {
+    const LISTEN: &str = "0A";
+    let w: Vec<&str> = line.split_whitespace().collect();
+    let (address, port) = w.get(1)?.split_once(':')?;
+    if *w.get(3)? != LISTEN || !inodes.contains(&w.get(9)?.parse().ok()?) {
+        return None;
+    }
+    let any = address.bytes().all(|b| b == b'0');
+    let loopback = match v6 {
+        true => address == "00000000000000000000000001000000",
+        false => address.ends_with("7F"),
+    };
+    // Any address of IPv6 takes IPv4's, too, in Go programs.
+    (any || loopback).then_some((u16::from_str_radix(port, 16).ok()?, any || !v6))
+}
+
+/// Does a process see the same network as we do?
+pub fn same_network(pid: i32) -> bool {
+    let ns = |p: String| fs::read_link(format!("/proc/{p}/ns/net")).ok();
+    ns(pid.to_string()).is_some_and(|a| ns("self".into()) == Some(a))
 }
 
 /// Start time in clock ticks since boot (field 22 of `stat`): with the pid, it names a process for ever.

@@ -6,11 +6,13 @@ mod defers;
 mod detail;
 mod entries;
 mod findings;
+mod flame;
 mod goroutines;
 mod heap;
 mod list;
 mod log;
 mod output;
+mod profile;
 mod refs;
 mod source;
 mod spans;
@@ -50,6 +52,9 @@ pub enum PaneId {
     Defers,
     Timeline,
     Spans,
+    Flame,
+    Table,
+    Lines,
 }
 
 /// What all panes may see beside the session.
@@ -139,6 +144,9 @@ pub struct PaneSpec {
     /// Makes one.
     pub new: fn() -> Box<dyn Pane>,
 }
+
+const PROFILE_HINTS: &[&str] =
+    &["enter", "zoom-out", "callers", "table", "sample-type", "focus", "diff", "search", "normalize"];
 
 /// All panes, by id.
 pub const PANES: &[PaneSpec] = &[
@@ -296,8 +304,18 @@ pub const PANES: &[PaneSpec] = &[
         name: "timeline",
         title: "Timeline",
         contexts: &["timeline"],
-        hints: &["enter", "time-in", "time-out", "time-now", "follow", "lanes", "prompt when", "freeze"],
-        observe_hints: &["enter", "time-in", "time-out", "time-now", "follow", "lanes", "prompt when", "freeze"],
+        hints: &["enter", "time-in", "time-out", "time-now", "follow", "lanes", "code", "prompt when", "freeze"],
+        observe_hints: &[
+            "enter",
+            "time-in",
+            "time-out",
+            "time-now",
+            "follow",
+            "lanes",
+            "code",
+            "prompt when",
+            "freeze",
+        ],
         new: || Box::new(timeline::TimelinePane::default()),
     },
     PaneSpec {
@@ -308,6 +326,33 @@ pub const PANES: &[PaneSpec] = &[
         hints: &["enter", "follow", "blocked-by", "time-now", "copy"],
         observe_hints: &["enter", "follow", "blocked-by", "time-now", "copy"],
         new: || Box::new(spans::SpansPane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Flame,
+        name: "flame",
+        title: "Flame",
+        contexts: &["profile"],
+        hints: PROFILE_HINTS,
+        observe_hints: PROFILE_HINTS,
+        new: || Box::new(flame::FlamePane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Table,
+        name: "table",
+        title: "Functions",
+        contexts: &["profile"],
+        hints: PROFILE_HINTS,
+        observe_hints: PROFILE_HINTS,
+        new: || Box::new(profile::TablePane::default()),
+    },
+    PaneSpec {
+        id: PaneId::Lines,
+        name: "lines",
+        title: "Lines",
+        contexts: &["profile"],
+        hints: &["edit", "sample-type", "table", "copy"],
+        observe_hints: &["edit", "sample-type", "table", "copy"],
+        new: || Box::new(profile::LinesPane::default()),
     },
 ];
 

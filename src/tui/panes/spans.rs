@@ -23,6 +23,15 @@ fn spans(s: &Session) -> &[Span] {
     s.timeline.spans.data().map_or(&[], Vec::as_slice)
 }
 
+/// Time of day, or since the begin: what stands still while time goes on.
+fn when(s: &Session, at: i64) -> String {
+    let Some(v) = s.timeline.drawn() else { return String::new() };
+    match v.wall_ns {
+        Some(w) => lanes::time_of_day(at.saturating_add(w), 0),
+        None => format!("+{}", lanes::length(at.saturating_sub(v.extent.0).max(0).cast_unsigned())),
+    }
+}
+
 impl Pane for SpansPane {
     fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
         let lane = s.timeline.current().map_or(String::new(), |l| lanes::name(l.kind));
@@ -55,7 +64,7 @@ impl Pane for SpansPane {
         let dim = Style::default();
         Pen::new(buf, area, 0, look.style("dim"), look)
             .skip(1)
-            .right("FROM", 10, dim)
+            .right("FROM", 12, dim)
             .right("FOR", 8, dim)
             .column("WHAT", 9, dim)
             .column("WHO", 8, dim)
@@ -69,9 +78,7 @@ impl Pane for SpansPane {
             };
             let mut pen = Pen::new(buf, area, (i - self.cursor.top) as u16 + 1, base, look);
             pen.put(if under && ctx.focused { look.marks().select } else { " " }, look.style("key"));
-            let d = x.from_ns.saturating_sub(now);
-            let sign = if d < 0 { "-" } else { "+" };
-            pen.right(&format!("{sign}{}", lanes::length(d.unsigned_abs())), 10, look.style("dim"));
+            pen.right(&when(s, x.from_ns), 12, look.style("dim"));
             let len =
                 x.to_ns.map_or("..".into(), |t| lanes::length(t.saturating_sub(x.from_ns).max(0).cast_unsigned()));
             pen.right(&len, 8, look.style("value"));

@@ -64,6 +64,20 @@ fn source(s: TimelineSource) -> &'static str {
     }
 }
 
+/// How many rows each lane gets: amounts more than one where there is room, the heap first.
+fn heights(lanes: &[&Lane], height: usize) -> Vec<u16> {
+    let mut rows = vec![1u16; lanes.len().min(height)];
+    let mut left = height - rows.len();
+    for (kind, most) in [(LaneKind::Heap, 4), (LaneKind::Goroutines, 3), (LaneKind::RunQueue, 3)] {
+        if let Some(i) = lanes.iter().take(rows.len()).position(|l| l.kind == kind) {
+            let more = left.min(most - 1);
+            rows[i] += more as u16;
+            left -= more;
+        }
+    }
+    rows
+}
+
 impl TimelinePane {
     /// Times over the columns, counted from the newest (what grows) or the begin.
     fn axis(s: &Session, look: &Look, area: Rect, columns: u16, buf: &mut Buffer) {
@@ -83,14 +97,33 @@ impl TimelinePane {
         }
     }
 
-    fn lane(&self, s: &Session, ctx: &Ctx, lane: &Lane, area: Rect, row: u16, buf: &mut Buffer) {
+    /// A lane, over so many rows from this one on.
+    fn lane(&self, s: &Session, ctx: &Ctx, lane: &Lane, area: Rect, (row, rows): (u16, u16), buf: &mut Buffer) {
+        for above in 0..rows - 1 {
+            self.row_of(s, ctx, lane, area, (row + above, usize::from(rows - 1 - above), usize::from(rows)), buf);
+        }
+        self.row_of(s, ctx, lane, area, (row + rows - 1, 0, usize::from(rows)), buf);
+    }
+
+    /// One row of it; its name stands in the lowest.
+    fn row_of(
+        &self,
+        s: &Session,
+        ctx: &Ctx,
+        lane: &Lane,
+        area: Rect,
+        (row, part, rows): (u16, usize, usize),
+        buf: &mut Buffer,
+    ) {
         let look = ctx.look;
         let (columns, note) = parts(area.width);
         let current = s.timeline.current().is_some_and(|l| l.kind == lane.kind);
         let base = if current && ctx.focused { look.style("selection") } else { look.style("text") };
         let mut pen = Pen::new(buf, area, row, look.style("text"), look);
-        pen.put(if current && ctx.focused { look.marks().select } else { " " }, look.style("key"));
-        pen.column(&lanes::name(lane.kind), usize::from(NAME) - 2, base);
+        let lowest = part == 0;
+        pen.put(if lowest && current && ctx.focused { look.marks().select } else { " " }, look.style("key"));
+        let name = if lowest { lanes::name(lane.kind) } else { String::new() };
+        pen.column(&name, usize::from(NAME) - 2, if lowest { base } else { look.style("text") });
         let top = lanes::top(lane);
         let cursor = s.timeline.column();
         let mut mark = [0; 4];
@@ -101,14 +134,16 @@ impl TimelinePane {
         for i in 0..n.min(usize::from(columns)) {
             let (c, mut st) = match &lane.cells {
                 Cells::States(c) => (lanes::state(lane.kind, &c[i], look.ascii), style(look, lane.kind, &c[i])),
-                Cells::Levels(l) => (lanes::level(l[i].as_ref(), top, look.ascii), look.style("value")),
+                Cells::Levels(l) => {
+                    (lanes::level_of(l[i].as_ref(), top, look.ascii, (part, rows)), look.style("value"))
+                }
             };
             if i == cursor && ctx.focused {
                 st = st.patch(look.style("selection"));
             }
             pen.put(c.encode_utf8(&mut mark), st);
         }
-        if note > 0 {
+        if note > 0 && lowest {
             pen.skip(1 + usize::from(columns).saturating_sub(n));
             pen.put(&fit(&lanes::note(lane, note < NOTE), usize::from(note), look.marks().more), look.style("dim"));
         }
@@ -159,9 +194,14 @@ impl Pane for TimelinePane {
         let height = usize::from(area.height.saturating_sub(2)).max(1);
         // The lane under the cursor is seen, as few others as possible move.
         self.top = self.top.min(all.len().saturating_sub(height)).min(at).max((at + 1).saturating_sub(height));
-        self.row = (at - self.top) as u16 + 1;
-        for (i, lane) in all.iter().enumerate().skip(self.top).take(height) {
-            self.lane(s, ctx, lane, area, (i - self.top) as u16 + 1, buf);
+        let heights = heights(&all[self.top..], height);
+        let mut row = 1;
+        for (i, (lane, rows)) in all[self.top..].iter().zip(heights).enumerate() {
+            self.lane(s, ctx, lane, area, (row, rows), buf);
+            row += rows;
+            if i + self.top == at {
+                self.row = row - 1;
+            }
         }
         let last = area.height.saturating_sub(1);
         let text = v.problem.clone().unwrap_or_else(|| s.moment_sentence());
@@ -180,6 +220,16 @@ impl Pane for TimelinePane {
             Ui::Page(n) => t.move_column(i64::from(*n) * i64::from(parts(self.width).0 / 4)),
             Ui::TimeZoom(closer) => t.zoom(if *closer { 0.5 } else { 2.0 }),
             Ui::BriefLanes => t.brief = !t.brief,
+            Ui::NextSource => {
+                let text = match t.next_source() {
+                    Some(to) => format!("from {}", source(to)),
+                    None => {
+                        "there is one source only: a program launched with GODEBUG=gctrace=1, or :trace, gives another"
+                            .into()
+                    }
+                };
+                s.say(Tone::Note, &text);
+            }
             Ui::FollowSelected => return self.follow(s),
             Ui::Enter => {
                 return match t.cell().and_then(|c| c.goroutine) {

@@ -1,0 +1,146 @@
+//! Profiles over HTTP: from a server of ours that answers well and badly, and from a real program that serves its own.
+
+mod common;
+
+use adit::backend::protocol::{Reply, Request, TargetSpec};
+use adit::model::{ProfileQuery, ProfileSource};
+use common::oneshot::{arg, error, json};
+use common::{DEFAULT, Debuggee, build};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+/// Serves one answer after the other, then ends.
+fn serve(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let l = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = format!("http://{}", l.local_addr().expect("an address"));
+    let served = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for a in answers {
+            let (s, _) = l.accept().expect("a client");
+            let mut r = BufReader::new(s.try_clone().expect("a socket"));
+            let mut first = String::new();
+            r.read_line(&mut first).expect("a request");
+            let mut line = String::new();
+            while r.read_line(&mut line).is_ok_and(|n| n > 2) {
+                line.clear();
+            }
+            let mut s = s;
+            // A client that has seen enough closes.
+            let _closed = s.write_all(&a);
+            asked.push(first.trim().to_string());
+        }
+        asked
+    });
+    (at, served)
+}
+
+#[test]
+fn profiles_come_over_http() {
+    let exe = build("regress", DEFAULT);
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("allocs.pb.gz");
+    let run = Command::new(exe).args(["-what", "allocs", "-out", arg(&file)]).output().expect("run");
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    let bytes = std::fs::read(&file).expect("a profile");
+    let functions = |from: &str| json(&["prof", from, "--top", "0"])["functions"].clone();
+    let want = functions(arg(&file));
+    assert!(want.as_array().is_some_and(|a| a.len() > 5), "{want}");
+    let with = |head: &str, body: &[u8]| [format!("HTTP/1.1 {head}\r\n\r\n").as_bytes(), body].concat();
+    let sized = with(&format!("200 OK\r\nContent-Length: {}", bytes.len()), &bytes);
+    let (a, b) = bytes.split_at(bytes.len() / 2);
+    let chunk = |b: &[u8]| [format!("{:x}\r\n", b.len()).as_bytes(), b, b"\r\n"].concat();
+    let chunked = with("200 OK\r\nTransfer-Encoding: chunked", &[chunk(a), chunk(b), chunk(&[])].concat());
+    let cut = with(&format!("200 OK\r\nContent-Length: {}", bytes.len()), a);
+    let busy = with("500 Internal Server Error\r\nContent-Length: 35", b"Could not enable CPU profiling: \x1b[2J");
+    let moved = with("302 Found\r\nLocation: http://example.invalid/\r\nContent-Length: 0", b"");
+    let (at, served) = serve(vec![sized, chunked, cut, busy, moved]);
+    assert_eq!(functions(&at), want);
+    let address = format!("{at}/debug/pprof/profile?seconds=1");
+    assert_eq!(functions(&address), want);
+    let (code, text) = error(&["prof", &address]);
+    assert!(code == 5 && text.contains("byte"), "cut off: {code}: {text}");
+    let (code, text) = error(&["prof", &address]);
+    assert!(code == 5 && text.contains("500") && text.contains("\\x1b"), "{code}: {text}");
+    let (code, text) = error(&["prof", &address]);
+    assert!(code == 5 && text.contains("302"), "{code}: {text}");
+    let asked = served.join().expect("served");
+    assert_eq!(asked[0], "GET /debug/pprof/profile?seconds=5 HTTP/1.1");
+    assert_eq!(asked[1], "GET /debug/pprof/profile?seconds=1 HTTP/1.1");
+    let (code, text) = error(&["prof", &at]);
+    assert!(code == 5 && text.contains("net/http/pprof"), "nobody there: {code}: {text}");
+}
+
+/// A program that runs for the time of a test.
+struct Running(Child, String);
+
+impl Running {
+    fn start(name: &str) -> Running {
+        let mut child = Command::new(build(name, DEFAULT)).stdout(Stdio::piped()).spawn().expect("started");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("a line");
+        Running(child, line)
+    }
+    fn observed(&self) -> Debuggee {
+        let spec = TargetSpec::Attach { pid: self.0.id().cast_signed(), exe: None, control: false };
+        Debuggee::open(spec).expect("opened")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
+fn sources(d: &mut Debuggee) -> (Vec<ProfileSource>, String) {
+    match d.call(Request::ProfileSources) {
+        Ok(Reply::ProfileSources { sources, why }) => (sources, why),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_program_that_serves_its_profiles() {
+    let p = Running::start("served");
+    let address = p.1.split(' ').nth(1).expect("an address").to_string();
+    let mut d = p.observed();
+    let (all, why) = sources(&mut d);
+    assert!(why.contains(&address), "{why}");
+    let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
+    for n in ["CPU for 5 s", "heap", "allocations", "goroutines", "mutex", "block", "threads", "tickets"] {
+        assert!(names.contains(&n), "{n} of {names:?}");
+    }
+    let q = ProfileQuery { columns: 80, depth: 40, rows: 100, ..ProfileQuery::default() };
+    assert!(d.call(Request::Profile(q.clone())).is_err_and(|f| f.message.contains("no profile is open")));
+    let url = |name: &str| all.iter().find(|s| s.name == name).map(|s| s.url.clone()).expect(name);
+    assert!(matches!(d.call(Request::ProfileFetch { url: url("heap") }), Ok(Reply::Done)));
+    let Ok(Reply::Profile(v)) = d.call(Request::Profile(q.clone())) else { panic!("no heap") };
+    assert!(v.rows.iter().any(|r| &*r.name == "main.fill" && r.flat.new > 8 << 20), "{:?}", v.rows);
+    assert!(v.cells.iter().any(|c| &*c.name == "main.fill"));
+    // Compared with what it is a little later: nothing was added.
+    assert!(matches!(d.call(Request::ProfileBase { base: vec![url("heap")] }), Ok(Reply::Done)));
+    let Ok(Reply::Profile(v)) = d.call(Request::Profile(q.clone())) else { panic!("no heap") };
+    assert!(v.base.is_some() && v.verdict.starts_with("no function"), "{}", v.verdict);
+    // A client cannot send the host anywhere else.
+    let foreign = Request::ProfileFetch { url: "http://127.0.0.1:1/debug/pprof/heap".into() };
+    assert!(d.call(foreign).is_err_and(|f| f.message.contains("no profile of this process")));
+    // While a CPU profile is measured, other questions are answered.
+    let t0 = Instant::now();
+    let text = std::thread::scope(|s| {
+        let cpu = s.spawn(|| json(&["prof", &format!("http://{address}/debug/pprof/profile?seconds=1"), "--top", "5"]));
+        sources(&mut d);
+        cpu.join().expect("a profile")
+    });
+    assert!(t0.elapsed().as_secs_f64() >= 1.0);
+    assert!(text["functions"].as_array().is_some_and(|f| f.iter().any(|f| f["function"] == "main.spin")), "{text}");
+}
+
+#[test]
+fn a_program_without_handlers_says_what_to_do() {
+    let p = Running::start("parked");
+    let (all, why) = sources(&mut p.observed());
+    assert!(all.is_empty() && why.contains("no net/http/pprof") && why.contains("adit prof FILE"), "{why}");
+}
