@@ -18,6 +18,8 @@ const NOTHING: &str = "not recognised";
 pub enum FileKind {
     /// An ELF core; our snapshots are some, too.
     Core,
+    /// An execution trace.
+    Trace,
     /// A goroutine dump in text, log lines around it or not.
     Dump,
     /// A profile: pprof's format, its text, folded stacks.
@@ -62,7 +64,6 @@ pub fn recognise(path: &Path) -> Result<FileKind, Failure> {
 }
 
 fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
-    let not_yet = |what: &str| Failure::new(FailureKind::Unavailable, format!("{what}: not in this version"));
     let starts = |with: &[u8]| head.starts_with(with);
     if is_core(head) {
         return Ok(FileKind::Core);
@@ -72,7 +73,7 @@ fn of_content(head: &[u8]) -> Result<FileKind, Failure> {
             .fix("adit exec BIN launches it; adit core BIN CORE opens a core"));
     }
     if starts(b"go 1.") && head.get(..16).is_some_and(|h| h.windows(6).any(|w| w == b" trace")) {
-        return Err(not_yet("an execution trace of Go"));
+        return Ok(FileKind::Trace);
     }
     if starts(&[0x1f, 0x8b]) {
         if is_profile(head) {
@@ -115,9 +116,9 @@ mod tests {
         core.extend([4, 0, 62, 0]);
         assert_eq!(of_content(&core).ok(), Some(FileKind::Core));
         core[16] = 2;
+        assert_eq!(of_content(b"go 1.26 trace\x00\x00\x00").ok(), Some(FileKind::Trace));
         for (bytes, says) in [
             (&core[..], "a program, not a core"),
-            (b"go 1.27 trace\x00\x00\x00", "execution trace"),
             (&[0x1f, 0x8b, 8], "no profile is in it"),
             (b"", "empty"),
             (b"\x28\xb5\x2f\xfd...", "compressed"),

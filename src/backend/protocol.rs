@@ -347,6 +347,8 @@ pub enum Request {
     },
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
+    /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
+    TraceReport(TraceReportKind),
     /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
     TimelineCode {
         /// On, or off.
@@ -524,6 +526,7 @@ pub enum Reply {
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
     TimelineSummary(Box<TimelineSummary>),
+    TraceReport(Box<TraceReport>),
     Profile(Box<ProfileView>),
     /// `why` none of them can be had, if so.
     ProfileSources {

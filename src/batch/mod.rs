@@ -10,6 +10,7 @@ mod snapshot;
 mod stack;
 mod text;
 mod timeline;
+mod trace;
 mod waits;
 
 pub use diagnose::{Diagnose, diagnose};
@@ -23,7 +24,7 @@ pub use waits::{WaitsOf, waits};
 
 use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, Reply, Request, TargetSpec};
-use crate::model::{ReadInfo, ReadMode, TargetInfo};
+use crate::model::{ReadInfo, ReadMode, TargetInfo, TargetKind, TimelineQuery};
 use std::{io::Write, sync::Arc};
 
 /// Rows of one request.
@@ -74,8 +75,25 @@ pub fn open(client: &mut Client, spec: TargetSpec) -> Result<Arc<TargetInfo>, Fa
         _ => return Err(Failure::new(FailureKind::Host, "the host is of another version: use the same on both sides")),
     }
     match client.call(Request::Open(spec))? {
-        Reply::Opened { target, .. } => Ok(target),
+        Reply::Opened { target, .. } => {
+            if target.kind == TargetKind::Trace {
+                read_whole(client)?;
+            }
+            Ok(target)
+        }
         other => Err(unexpected(&other)),
+    }
+}
+
+/// Waits until a file that is read behind is read: a one-shot is about all of it.
+fn read_whole(client: &mut Client) -> Result<(), Failure> {
+    let query = TimelineQuery { columns: 1, ..TimelineQuery::default() };
+    loop {
+        match client.call(Request::Timeline(query.clone()))? {
+            Reply::Timeline(v) if v.growing => std::thread::sleep(std::time::Duration::from_millis(10)),
+            Reply::Timeline(_) => return Ok(()),
+            other => return Err(unexpected(&other)),
+        }
     }
 }
 

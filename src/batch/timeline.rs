@@ -1,10 +1,11 @@
 //! `adit timeline`.
 
-use super::{Style, exit, json, text, unexpected, write_failure};
+use super::{Style, exit, json, text, trace, unexpected, write_failure};
 use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, Reply, Request};
 use crate::model::{
-    Activity, Cells, Lane, LaneKind, TargetInfo, TargetKind, TimelineQuery, TimelineSummary, TimelineView,
+    Activity, Cells, Lane, LaneKind, TargetInfo, TargetKind, TimelineQuery, TimelineSummary, TimelineView, TraceReport,
+    TraceReportKind,
 };
 use crate::session::lanes;
 use std::io::Write;
@@ -21,6 +22,8 @@ pub struct TimelineOf {
     pub threads: bool,
     /// Characters of ASCII only.
     pub ascii: bool,
+    /// A report, besides (traces).
+    pub by: Option<TraceReportKind>,
     /// Text or JSON.
     pub style: Style,
 }
@@ -36,11 +39,12 @@ pub fn timeline(
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let (view, summary) = fetch(client, target, args)?;
+    let report = args.by.map(|kind| fetch_report(client, kind)).transpose()?;
     let mut b = Vec::new();
-    if args.style.json {
-        view_json(&mut b, target, &view, &summary);
-    } else {
-        view_text(&mut b, &view, &summary, args);
+    match (&report, args.by) {
+        (_, _) if args.style.json => view_json(&mut b, target, &view, &summary, args.by.zip(report.as_ref())),
+        (Some(r), _) => trace::report_text(&mut b, r),
+        (None, _) => view_text(&mut b, &view, &summary, args),
     }
     out.write_all(&b).and_then(|()| out.flush()).map_err(write_failure)?;
     Ok(exit::DONE)
@@ -69,6 +73,13 @@ fn fetch(
     }
 }
 
+fn fetch_report(client: &mut Client, kind: TraceReportKind) -> Result<TraceReport, Failure> {
+    match client.call(Request::TraceReport(kind))? {
+        Reply::TraceReport(r) => Ok(*r),
+        other => Err(unexpected(&other)),
+    }
+}
+
 fn kind_name(kind: LaneKind) -> (&'static str, Option<i64>) {
     match kind {
         LaneKind::Proc(p) => ("proc", Some(i64::from(p))),
@@ -86,7 +97,13 @@ fn kind_name(kind: LaneKind) -> (&'static str, Option<i64>) {
 }
 
 /// Key order is part of the contract.
-fn view_json(b: &mut Vec<u8>, target: &TargetInfo, v: &TimelineView, s: &TimelineSummary) {
+fn view_json(
+    b: &mut Vec<u8>,
+    target: &TargetInfo,
+    v: &TimelineView,
+    s: &TimelineSummary,
+    report: Option<(TraceReportKind, &TraceReport)>,
+) {
     b.extend_from_slice(b"{\"schema\":\"adit/timeline/1\",");
     json::target(b, target);
     let _vec = write!(
@@ -115,11 +132,15 @@ fn view_json(b: &mut Vec<u8>, target: &TargetInfo, v: &TimelineView, s: &Timelin
         json::string(b, k);
         let _vec = write!(b, ":{n}");
     }
-    let _vec = writeln!(
+    let _vec = write!(
         b,
-        "}},\"goroutines\":{},\"procs\":{},\"threads\":{},\"gc_cycles\":{},\"stw_ns\":{},\"stw_max_ns\":{}}}}}",
+        "}},\"goroutines\":{},\"procs\":{},\"threads\":{},\"gc_cycles\":{},\"stw_ns\":{},\"stw_max_ns\":{}}}",
         s.goroutines, s.procs, s.threads, s.gc_cycles, s.stw_ns, s.stw_max_ns
     );
+    if let Some((kind, r)) = report {
+        trace::report_json(b, kind, r);
+    }
+    b.extend_from_slice(b"}\n");
 }
 
 fn lane_json(b: &mut Vec<u8>, l: &Lane) {

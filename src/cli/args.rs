@@ -2,7 +2,7 @@
 
 use crate::batch::ReportOf;
 use crate::config::theme::SHIPPED;
-use crate::model::{FindingClass, GroupBy};
+use crate::model::{FindingClass, GroupBy, TraceReportKind};
 use crate::tui::theme::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use std::path::PathBuf;
@@ -316,6 +316,9 @@ pub struct TimelineArgs {
     /// Lanes of threads, too (traces)
     #[arg(long)]
     pub threads: bool,
+    /// A report instead of the picture; beside it in JSON (traces)
+    #[arg(long, value_name = "BY", value_parser = reports())]
+    pub by: Option<String>,
     /// Executable to take symbols from
     #[arg(long, value_name = "BIN")]
     pub exe: Option<PathBuf>,
@@ -489,6 +492,17 @@ fn presets() -> PossibleValuesParser {
 
 fn groups() -> PossibleValuesParser {
     PossibleValuesParser::new(GroupBy::ALL.iter().map(|g| g.name()))
+}
+
+fn reports() -> PossibleValuesParser {
+    PossibleValuesParser::new(TraceReportKind::ALL.iter().map(|k| k.0))
+}
+
+impl TimelineArgs {
+    /// The report asked for.
+    pub fn by(&self) -> Option<TraceReportKind> {
+        TraceReportKind::ALL.into_iter().find(|k| Some(k.0) == self.by.as_deref()).map(|k| k.1)
+    }
 }
 
 impl GoroutinesArgs {

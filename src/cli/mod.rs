@@ -174,6 +174,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 columns: t.columns,
                 threads: t.threads,
                 ascii: common.ascii,
+                by: t.by(),
                 style: style(common, t.json),
             };
             let (mut client, target) = target::open(&t.target, t.exe.clone(), false)?;

@@ -16,6 +16,7 @@ pub mod stop;
 pub mod target;
 pub mod thread;
 pub mod timeline;
+pub mod trace;
 pub mod variable;
 pub mod wait;
 
@@ -38,6 +39,10 @@ pub use thread::Thread;
 pub use timeline::{
     Activity, Cell, Cells, Lane, LaneKind, Level, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
     TriggerAction, TriggerSpec, TriggerState,
+};
+pub use trace::{
+    Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind, Utilisation,
+    WorldStop,
 };
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};
 pub use wait::{WaitKind, WaitOn, WaitOp};

@@ -118,6 +118,28 @@ impl States {
         }
     }
 
+    /// What is known of `[from, to)` in sum only: time by activity, the goroutine with most of it and how far it is ahead, changes.
+    /// It is taken to be spread evenly.
+    pub fn add_sums(&mut self, (from_ns, to_ns): (i64, i64), sums: &[u64; 10], leader: (u64, u64), changes: u32) {
+        let whole = to_ns.saturating_sub(from_ns).max(1).cast_unsigned();
+        for (i, (c, ns)) in self.grid.parts(from_ns, to_ns).enumerate() {
+            let column = &mut self.columns[c];
+            let part = |n: u64| (u128::from(n) * u128::from(ns) / u128::from(whole)) as u64;
+            for (to, n) in column.ns.iter_mut().zip(sums) {
+                *to += part(*n);
+            }
+            if i == 0 {
+                column.changes = column.changes.saturating_add(changes);
+            }
+            let (g, ahead) = (leader.0, part(leader.1));
+            column.goroutine = match column.goroutine {
+                (l, a) if l == g => (g, a + ahead),
+                (l, a) if a >= ahead => (l, a - ahead),
+                (_, a) => (g, ahead - a),
+            };
+        }
+    }
+
     /// The lane.
     pub fn cells(&self) -> Cells {
         let cell = |c: &Column| {
@@ -170,6 +192,16 @@ impl Levels {
                 self.note(c, amount);
             }
         }
+    }
+
+    /// What is known of `[from, to)`: least, most, and the amount at its end.
+    pub fn add_range(&mut self, (from_ns, to_ns): (i64, i64), l: Level) {
+        for (c, _) in self.grid.parts(from_ns, to_ns) {
+            self.note(c, l.min);
+            self.note(c, l.max);
+            self.note(c, l.last);
+        }
+        self.last = None;
     }
 
     /// Nothing is known from here until the next amount.

@@ -3,10 +3,16 @@
 //!
 //! It draws nothing and attaches to nothing: samples come in as plain data, files as bytes.
 
+pub mod analysis;
 pub mod columns;
+pub mod exec;
+pub mod file;
+pub mod pyramid;
 pub mod sampled;
 pub mod text;
+pub mod track;
 pub mod trigger;
+mod zoom;
 
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView};
 

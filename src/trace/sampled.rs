@@ -314,7 +314,7 @@ fn activity(s: ProcState) -> Activity {
 }
 
 /// Nanoseconds, short.
-fn time(ns: u64) -> String {
+pub(super) fn time(ns: u64) -> String {
     match ns {
         ..=999 => format!("{ns} ns"),
         1_000..=999_999 => format!("{:.1} us", ns as f64 / 1e3),

@@ -4,6 +4,7 @@ use super::inspect::Inspector;
 use super::timeline::Lines;
 use super::{Host, caps, from_engine, from_open};
 use crate::backend::dump::DumpTarget;
+use crate::backend::trace::TraceTarget;
 use crate::backend::files::{FileKind, recognise};
 use crate::backend::lines::LinesTarget;
 use crate::backend::profile::{self, ProfileDesk};
@@ -65,6 +66,7 @@ impl Host {
                 Ok(self.opened(loaded, Vec::new(), stop))
             }
             FileKind::Lines => Ok(self.offline.insert(Box::new(LinesTarget::open(path)?)).opened()),
+            FileKind::Trace => Ok(self.offline.insert(Box::new(TraceTarget::open(path)?)).opened()),
             FileKind::Dump => Ok(self.offline.insert(Box::new(DumpTarget::open(path)?)).opened()),
             FileKind::Profile => Ok(self.offline.insert(Box::new(profile::open_file(path)?)).opened()),
         }

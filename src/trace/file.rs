@@ -1,0 +1,334 @@
+//! An execution trace as a source of a timeline. It is read once, by threads of its own, while it is looked at; what is asked finer than the
+//! columns made then is read again, generation by generation. What is kept does not grow with the file.
+
+use super::Source;
+use super::analysis::Analysis;
+use super::columns::Grid;
+use super::exec::{Chunk, Fault, Mode, Reader, Store};
+use super::exec::reader::Begin;
+use super::pyramid::Pyramid;
+use super::track::{Amounts, Tracker};
+use super::zoom::{Again, Columns, Spans, read};
+use crate::base::GoroutineId;
+use crate::model::{
+    Goroutine, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView, TraceReport,
+    TraceReportKind,
+};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+/// Faults remembered.
+const FAULTS: usize = 32;
+/// Generations in the index: 18 hours of one-second ones.
+const MAX_INDEX: usize = 1 << 16;
+/// Bytes that are read again for one view or list of spans.
+const AGAIN: u64 = 128 << 20;
+/// A generation with more bytes is not read to its end for a view of its begin.
+const LARGE: u64 = 16 << 20;
+/// Chunks on their way.
+const AHEAD: usize = 8;
+
+/// A generation, where it is and what there was when it began.
+#[derive(Clone, Copy)]
+struct Indexed {
+    begin: Begin,
+    from: i64,
+    amounts: Amounts,
+}
+
+/// What has been read.
+#[derive(Default)]
+struct Inner {
+    analysis: Analysis,
+    tracker: Tracker,
+    pyramid: Pyramid,
+    index: Vec<Indexed>,
+    faults: VecDeque<Fault>,
+    fault_count: u64,
+    wall_ns: Option<i64>,
+    done: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Somebody wants to look.
+    waiting: AtomicU32,
+    stop: AtomicBool,
+}
+
+impl Shared {
+    fn look(&self) -> MutexGuard<'_, Inner> {
+        self.waiting.fetch_add(1, Relaxed);
+        let inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.waiting.fetch_sub(1, Relaxed);
+        inner
+    }
+}
+
+/// A trace, open.
+pub struct TraceFile {
+    store: Arc<dyn Store>,
+    shared: Arc<Shared>,
+    /// Releases that write its format.
+    pub releases: &'static str,
+    generations: bool,
+}
+
+impl TraceFile {
+    /// Opens a trace and begins to read it. It is an error if it is none; damage further on is told with the views.
+    pub fn open(store: Arc<dyn Store>) -> Result<TraceFile, Fault> {
+        let reader = Reader::open(store.clone(), Mode::Tolerant)?;
+        let shared = Arc::<Shared>::default();
+        let (releases, generations) = (reader.format.releases, reader.format.generations);
+        start(reader, shared.clone()).map_err(|e| super::exec::Trouble::from(e).at(0, None))?;
+        Ok(TraceFile { store, shared, releases, generations })
+    }
+
+    /// Waits until all is read, or this long. Is it?
+    pub fn wait(&self, longest: Duration) -> bool {
+        let begin = std::time::Instant::now();
+        while !self.shared.look().done {
+            if begin.elapsed() >= longest {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
+    /// Is all read?
+    pub fn done(&self) -> bool {
+        self.shared.look().done
+    }
+
+    /// One report, on what has been read.
+    pub fn report(&self, kind: TraceReportKind) -> TraceReport {
+        self.shared.look().analysis.report(kind)
+    }
+
+    /// What is wrong with the file: the first faults, and how many there are.
+    pub fn faults(&self) -> (Vec<Fault>, u64) {
+        let inner = self.shared.look();
+        (inner.faults.iter().cloned().collect(), inner.fault_count)
+    }
+
+    /// Goroutines that are there where reading is, with the last stack that was told of each.
+    pub fn goroutines(&self) -> Vec<(Goroutine, Vec<Location>)> {
+        self.shared.look().analysis.goroutines()
+    }
+
+    /// Reads the generations that touch `[from, to)` again.
+    fn again<S: Again>(&self, index: &[Indexed], (from, to): (i64, i64), follow: &[GoroutineId], out: &mut S) -> Result<bool, Fault> {
+        let first = index.partition_point(|i| i.from <= from).saturating_sub(1);
+        let touched: Vec<&Indexed> = index[first.min(index.len())..].iter().take_while(|i| i.from < to).collect();
+        let bytes: u64 = touched.iter().map(|i| i.begin.end.saturating_sub(i.begin.at)).sum();
+        if bytes > AGAIN {
+            return Ok(false);
+        }
+        for (n, i) in touched.iter().enumerate() {
+            let reader = match self.generations {
+                true => Reader::of_generation(self.store.clone(), &i.begin)?,
+                false => Reader::open(self.store.clone(), Mode::Tolerant)?,
+            };
+            let tracker = Tracker::from(i.amounts, follow.iter().copied());
+            // The mark behind a generation is no event of it.
+            let until = touched.get(n + 1).map_or(to, |next| next.from.min(to));
+            read(reader, tracker, (until, i.begin.end.saturating_sub(i.begin.at) > LARGE), out)?;
+            if out.enough() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn lanes(&self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
+        let mut inner = self.shared.look();
+        let Inner { tracker, pyramid, analysis, index, .. } = &mut *inner;
+        if grid.column_ns >= pyramid.column_ns() {
+            tracker.flush(analysis.extent().1, pyramid);
+            let mut lanes = pyramid.lanes(grid, q.threads);
+            if q.goroutines.is_empty() {
+                return (lanes, None);
+            }
+            let index = index.clone();
+            drop(inner);
+            let mut only = Columns::new(grid, false);
+            match self.again(&index, (grid.from_ns, grid.to_ns()), &q.goroutines, &mut only) {
+                Ok(true) => lanes.extend(only.lanes(grid.to_ns()).into_iter().filter(is_goroutine)),
+                Ok(false) => return (lanes, Some("zoom in to see single goroutines".into())),
+                Err(f) => return (lanes, Some(f.to_string())),
+            }
+            return (lanes, None);
+        }
+        let (index, end) = (index.clone(), analysis.extent().1);
+        drop(inner);
+        let mut columns = Columns::new(grid, q.threads);
+        match self.again(&index, (grid.from_ns, grid.to_ns()), &q.goroutines, &mut columns) {
+            Ok(true) => (columns.lanes(grid.to_ns().min(end)), None),
+            Ok(false) => {
+                let lanes = self.shared.look().pyramid.lanes(grid, q.threads);
+                (lanes, Some("too much to read again for this view: columns are coarser".into()))
+            }
+            Err(f) => (columns.lanes(grid.to_ns().min(end)), Some(f.to_string())),
+        }
+    }
+}
+
+fn is_goroutine(l: &Lane) -> bool {
+    matches!(l.kind, LaneKind::Goroutine(_))
+}
+
+impl Drop for TraceFile {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Relaxed);
+    }
+}
+
+impl Source for TraceFile {
+    fn view(&mut self, q: &TimelineQuery) -> TimelineView {
+        let extent = self.shared.look().analysis.extent();
+        let grid = Grid::of(q, extent);
+        let (mut lanes, note) = self.lanes(q, grid);
+        lanes.sort_by_key(|l| l.kind);
+        let inner = self.shared.look();
+        let summary = inner.analysis.summary();
+        for l in &mut lanes {
+            l.note = match l.kind {
+                LaneKind::Collector if summary.gc_cycles > 0 => format!("{} cycles", summary.gc_cycles),
+                LaneKind::StopTheWorld if summary.stw_max_ns > 0 => format!("max {}", super::sampled::time(summary.stw_max_ns)),
+                LaneKind::Goroutine(g) => inner.analysis.function_of(g).to_string(),
+                _ => String::new(),
+            };
+        }
+        let more = inner.fault_count.saturating_sub(1);
+        let fault = inner.faults.front().map(|f| match more {
+            0 => f.to_string(),
+            n => format!("{f} (and {n} more)"),
+        });
+        TimelineView {
+            source: TimelineSource::Trace,
+            from_ns: grid.from_ns,
+            column_ns: grid.column_ns,
+            extent: inner.analysis.extent(),
+            lanes,
+            growing: !inner.done,
+            lost: inner.fault_count,
+            wall_ns: inner.wall_ns,
+            problem: fault.or(note).map(|p| crate::base::text::printable_str(&p, 300)),
+            ..TimelineView::default()
+        }
+    }
+
+    fn spans(&mut self, lane: LaneKind, from_ns: i64, to_ns: i64, count: usize) -> Vec<Span> {
+        let index = self.shared.look().index.clone();
+        let follow = match lane {
+            LaneKind::Goroutine(g) => vec![g],
+            _ => Vec::new(),
+        };
+        let mut spans = Spans::new(lane, from_ns, to_ns, count);
+        // What a second reading finds damaged the first one has told.
+        if let Err(f) = self.again(&index, (from_ns, to_ns), &follow, &mut spans) {
+            tracing::warn!("spans of a trace: {f}");
+        }
+        let mut found = spans.spans();
+        let inner = self.shared.look();
+        for s in found.iter_mut().filter(|s| s.what.is_empty() && !matches!(lane, LaneKind::Goroutine(_))) {
+            if let Some(g) = s.goroutine {
+                s.what = inner.analysis.function_of(g).to_string();
+            }
+        }
+        found
+    }
+
+    fn summary(&self) -> TimelineSummary {
+        self.shared.look().analysis.summary()
+    }
+}
+
+/// The threads that read: one brings events into order, one makes of them what is shown.
+fn start(reader: Reader, shared: Arc<Shared>) -> std::io::Result<()> {
+    let (full, chunks) = sync_channel::<Result<Chunk, Fault>>(AHEAD);
+    let (back, empty) = sync_channel::<Chunk>(AHEAD + 2);
+    let stop = shared.clone();
+    thread::Builder::new().name("trace-order".into()).spawn(move || order(reader, &stop.stop, &full, &empty))?;
+    thread::Builder::new().name("trace-analyse".into()).spawn(move || analyse(&shared, &chunks, &back))?;
+    Ok(())
+}
+
+fn order(mut reader: Reader, stop: &AtomicBool, full: &SyncSender<Result<Chunk, Fault>>, empty: &Receiver<Chunk>) {
+    while !stop.load(Relaxed) {
+        let mut c = empty.try_recv().unwrap_or_default();
+        let next = match reader.next(&mut c) {
+            Ok(true) => Ok(c),
+            Ok(false) => return,
+            Err(f) => Err(f),
+        };
+        let last = next.is_err();
+        if full.send(next).is_err() || last {
+            return;
+        }
+    }
+}
+
+fn analyse(shared: &Shared, chunks: &Receiver<Result<Chunk, Fault>>, back: &SyncSender<Chunk>) {
+    while let Ok(next) = chunks.recv() {
+        if shared.stop.load(Relaxed) {
+            return;
+        }
+        // Who wants to look goes first.
+        while shared.waiting.load(Relaxed) > 0 {
+            thread::yield_now();
+        }
+        let mut inner = shared.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match next {
+            Ok(c) => {
+                inner.chunk(&c);
+                drop(inner);
+                // A chunk that nobody takes back is freed.
+                let _full = back.try_send(c);
+            }
+            Err(f) => inner.fault(f),
+        }
+    }
+    let mut inner = shared.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let Inner { tracker, pyramid, analysis, .. } = &mut *inner;
+    tracker.flush(analysis.extent().1, pyramid);
+    inner.done = true;
+}
+
+impl Inner {
+    fn fault(&mut self, f: Fault) {
+        self.fault_count += 1;
+        if self.faults.len() < FAULTS {
+            self.faults.push_back(f);
+        }
+    }
+
+    fn chunk(&mut self, c: &Chunk) {
+        for f in &c.faults {
+            self.fault(f.clone());
+        }
+        if let (Some(begin), Some(first)) = (c.begins, c.events.first()) {
+            self.wall_ns = self.wall_ns.or_else(|| c.tables.wall_ns());
+            self.settle();
+            if self.index.len() < MAX_INDEX {
+                self.index.push(Indexed { begin, from: first.time, amounts: self.tracker.now });
+            }
+        }
+        self.analysis.chunk(c, &mut self.tracker, &mut self.pyramid);
+        self.settle();
+    }
+
+    /// In the first generation goroutines that were there from its begin turn up one by one: there were so many all the time.
+    fn settle(&mut self) {
+        let late = self.tracker.late;
+        if let [only] = self.index.as_mut_slice() {
+            (only.amounts.goroutines, only.amounts.runnable, only.amounts.syscalls) = late;
+        }
+    }
+}
