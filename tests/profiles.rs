@@ -324,7 +324,8 @@ fn differences_are_those_of_pprof() {
     let dir = tempfile::tempdir().expect("a folder");
     for (what, kind, unit) in [("allocs", "alloc_space", "-unit=B"), ("mutex", "delay", "-unit=ns")] {
         let (before, after, _) = regress(dir.path(), what, "3");
-        let args = ["prof", arg(&after), "--diff", arg(&before), "--top", "0", "--type", kind, "--min-change", "100000"];
+        let args =
+            ["prof", arg(&after), "--diff", arg(&before), "--top", "0", "--type", kind, "--min-change", "100000"];
         let v = json(&args);
         let rows = v["functions"].as_array().expect("functions").iter();
         let n = |f: &Value, k: &str| f[k].as_i64().expect("a number");

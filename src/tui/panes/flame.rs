@@ -329,7 +329,13 @@ impl Pane for FlamePane {
                 self.top = 0;
                 return Handled::Yes;
             }
-            Ui::TurnProfile | Ui::NextKind | Ui::NormalizeProfile => return super::profile::shared(s, ui),
+            Ui::TurnProfile | Ui::NextKind | Ui::NormalizeProfile => {
+                if *ui == Ui::TurnProfile {
+                    self.at = (0, 0);
+                    self.top = 0;
+                }
+                return super::profile::shared(s, ui);
+            }
             _ => {}
         }
         let Some(v) = s.profile.view.data() else { return Handled::No };
