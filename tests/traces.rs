@@ -284,7 +284,9 @@ fn figures_are_those_of_the_distribution() {
         let orders = rows.iter().find(|r| r.name == "order").expect("tasks of that name");
         assert_eq!((orders.done.count, orders.open), (75, 0), "{release}");
         let parcel = tasks.iter().find(|t| t.name == "parcel").expect("a task in a task");
-        assert!(tasks.iter().any(|t| Some(t.id) == parcel.parent && t.name == "order" && t.goroutines == 2 && t.logs == 1));
+        assert!(
+            tasks.iter().any(|t| Some(t.id) == parcel.parent && t.name == "order" && t.goroutines == 2 && t.logs == 1)
+        );
         let TraceReport::Regions(rows) = f.report(TraceReportKind::Regions) else { panic!("regions") };
         for name in ["pay", "ship", "pack"] {
             let r = rows.iter().find(|r| r.name == name).expect("regions of that name");
@@ -320,7 +322,8 @@ fn views_near_and_far_say_the_same() {
         assert!(!whole.growing && whole.problem.is_none(), "{release}: {:?}", whole.problem);
         let kinds: Vec<LaneKind> = whole.lanes.iter().map(|l| l.kind).collect();
         assert!(kinds.is_sorted(), "{kinds:?}");
-        for k in [LaneKind::Proc(0), LaneKind::Collector, LaneKind::StopTheWorld, LaneKind::Heap, LaneKind::Goroutines] {
+        for k in [LaneKind::Proc(0), LaneKind::Collector, LaneKind::StopTheWorld, LaneKind::Heap, LaneKind::Goroutines]
+        {
             assert!(kinds.contains(&k), "{release}: {k:?}");
         }
         // One column of the whole, read again at full resolution.
@@ -421,7 +424,12 @@ impl Lot {
 fn generations(release: &str) -> Vec<u8> {
     let exe = common::build_with("tracegen", common::DEFAULT, &format!("go{release}"));
     let path = tmp(&format!("{release}-generations.trace"));
-    let out = Command::new(exe).arg(&path).arg("300").env("GODEBUG", "traceadvanceperiod=20000000").output().expect("it runs");
+    let out = Command::new(exe)
+        .arg(&path)
+        .arg("300")
+        .env("GODEBUG", "traceadvanceperiod=20000000")
+        .output()
+        .expect("it runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     fs::read(path).unwrap()
 }
@@ -458,7 +466,10 @@ fn cut_traces_show_what_they_have() {
             let named = problem.is_some_and(|p| p.contains("byte ") || p.contains("not opened"));
             // Before 1.26 nothing marks the end: a cut between two batches looks like one.
             assert!(named || faults == 0, "{release}: cut at {tenth} tenths, {faults} faults without a word");
-            assert!(named || !["1.26.6", "1.27.3"].contains(&release), "{release}: cut at {tenth} tenths, nothing said");
+            assert!(
+                named || !["1.26.6", "1.27.3"].contains(&release),
+                "{release}: cut at {tenth} tenths, nothing said"
+            );
         }
         if !v1 {
             // Nine tenths of a trace are about nine tenths of its events, also of the generation that is cut.

@@ -349,6 +349,11 @@ pub enum Request {
     TimelineSummary,
     /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
     TraceReport(TraceReportKind),
+    /// Takes an execution trace of the process through its own handler, which its timeline then shows. Reply: `Done`, before it is there.
+    Record {
+        /// How long, seconds; ten minutes at most.
+        seconds: u32,
+    },
     /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
     TimelineCode {
         /// On, or off.

@@ -4,7 +4,7 @@ use super::parse::{breakpoint_args, condition, number, split_words, substitute, 
 use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
 use crate::backend::protocol::{ResumeKind, SymbolKind};
 use crate::base::GoroutineId;
-use crate::model::WaitScope;
+use crate::model::{TraceReportKind, WaitScope};
 
 type Made = Result<Do, String>;
 
@@ -73,6 +73,14 @@ fn restart(rest: &str, rebuild: bool) -> Made {
 }
 fn symbols(rest: &str, kind: SymbolKind) -> Made {
     act(Action::Symbols(kind, rest.to_string()))
+}
+fn report(rest: &str) -> Made {
+    let kinds = TraceReportKind::ALL;
+    match kinds.iter().find(|k| k.0 == rest) {
+        Some((_, kind)) => act(Action::Report(*kind)),
+        None if rest.is_empty() => act(Action::Report(TraceReportKind::default())),
+        None => Err(format!("{rest} is none of {}", kinds.map(|k| k.0).join(" "))),
+    }
 }
 fn config(rest: &str) -> Made {
     match word(rest) {
@@ -210,6 +218,10 @@ pub const COMMANDS: &[Command] = &[
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
     command!("code" [] "code" "" Looking None Target
         "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
+    command!("record" [] "record" "[SECONDS]" Looking Number Target
+        "Take an execution trace of the process through its own /debug/pprof/trace, and show it in the timeline (5 s)." |r| act(Action::Record(number(r, 5)?))),
+    command!("report" [] "report" "[KIND]" Looking Text Target
+        "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw." report),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
         "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
         |r| act(Action::When(r.into()))),

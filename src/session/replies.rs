@@ -226,6 +226,11 @@ impl Session {
             (Purpose::ProfileBase, Reply::Done) => self.profile_compared(),
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::Record { seconds }, Reply::Done) => self.recording(seconds),
+            (Purpose::Report(kind), Reply::TraceReport(r)) => {
+                let title = format!("Trace: {}", kind.name());
+                self.answer = Some(Answer { title, lines: super::traces::report(&r) });
+            }
             (Purpose::TimelineCode { on }, Reply::Done) => self.code_known(on, Ok(())),
             (Purpose::Triggers, Reply::Triggers(v)) => self.triggers_known(Ok(v)),
             (Purpose::Refs { serial }, Reply::Refs { references, .. }) => self.refs_known(serial, Ok(*references)),

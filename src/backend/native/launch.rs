@@ -4,11 +4,11 @@ use super::inspect::Inspector;
 use super::timeline::Lines;
 use super::{Host, caps, from_engine, from_open};
 use crate::backend::dump::DumpTarget;
-use crate::backend::trace::TraceTarget;
 use crate::backend::files::{FileKind, recognise};
 use crate::backend::lines::LinesTarget;
 use crate::backend::profile::{self, ProfileDesk};
 use crate::backend::protocol::*;
+use crate::backend::trace::TraceTarget;
 use crate::engine::open::load_symbols;
 use crate::engine::{Engine, Happened, Loaded};
 use crate::model::Stop;
@@ -84,6 +84,7 @@ impl Host {
         // Those of an earlier process mean nothing for this one.
         self.profiles = None;
         self.sampling = None;
+        self.trace = None;
         self.loaded = Some(loaded);
         Reply::Opened { target, caps, stop }
     }
