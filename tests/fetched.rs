@@ -174,7 +174,7 @@ fn the_screen_of_a_file_and_of_a_process() {
     let mut t = Screen::start(100, 30, &[&p.0.id().to_string()]);
     t.wait_for("OBSERVE");
     t.send("7");
-    let list = t.wait_for("heap");
+    let list = t.wait_for("what is alive in memory");
     // Where perf events may be used they are first in the list.
     let above = list.lines().filter(|l| l.contains("CPU for ")).count();
     t.send(&format!("{}\r", "j".repeat(above)));
