@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -276,7 +277,7 @@ fn figures_are_those_of_the_distribution() {
             for (window, least) in g["MMU"].as_object().unwrap() {
                 let ours = rows.iter().find(|r| r.window_ns.to_string() == *window).expect("the same windows").least;
                 let theirs = least.as_f64().unwrap();
-                assert!((ours - theirs).abs() < 1e-6, "{release}: {window} ns: {ours}, Go says {theirs}");
+                assert!((ours - theirs).abs() < 1e-6, "{release}: {window} ns: {ours}, the reference says {theirs}");
             }
         }
         let TraceReport::Tasks { rows, tasks, total } = f.report(TraceReportKind::Tasks) else { panic!("tasks") };
@@ -420,10 +421,13 @@ impl Lot {
 /// Traces of several generations: the runtime makes one every 20 ms.
 fn generations(release: &str) -> Vec<u8> {
     let exe = common::build_with("tracegen", common::DEFAULT, &format!("go{release}"));
-    let path = tmp(&format!("{release}-generations.trace"));
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let path = tmp(&format!("{release}-generations-{}.trace", COUNT.fetch_add(1, Relaxed)));
     let out = Command::new(exe).arg(&path).arg("300").env("GODEBUG", "traceadvanceperiod=20000000").output().expect("it runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    fs::read(path).unwrap()
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    bytes
 }
 
 /// Everything is asked of a trace that may be damaged: nothing of it may panic or take for ever.

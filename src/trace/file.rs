@@ -30,7 +30,7 @@ const AGAIN: u64 = 128 << 20;
 /// A generation with more bytes is not read to its end for a view of its begin.
 const LARGE: u64 = 16 << 20;
 /// Chunks on their way.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// A generation, where it is and what there was when it began.
 #[derive(Clone, Copy)]

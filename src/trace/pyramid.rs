@@ -61,6 +61,7 @@ struct LevelLane {
 #[derive(Default)]
 pub struct Pyramid {
     from: Option<i64>,
+    /// Width of a column: 2 to this power, ns; 0 before the first.
     shift: u32,
     states: Vec<(LaneKind, Vec<Bin>)>,
     /// Where a P's lane is; and a thread's, and the others'.
@@ -81,7 +82,19 @@ impl Pyramid {
         1 << self.shift.max(SHIFT)
     }
 
+    #[inline]
     fn place(&mut self, at: i64) -> usize {
+        if let Some(from) = self.from
+            && let Ok(d) = u64::try_from(at.saturating_sub(from))
+            && d >> self.shift < COLUMNS as u64
+        {
+            return (d >> self.shift) as usize;
+        }
+        self.grow(at)
+    }
+
+    #[cold]
+    fn grow(&mut self, at: i64) -> usize {
         let from = *self.from.get_or_insert(at);
         self.shift = self.shift.max(SHIFT);
         let d = at.saturating_sub(from).max(0).cast_unsigned();
@@ -181,7 +194,9 @@ impl Sink for Pyramid {
         if matches!(s.lane, LaneKind::Goroutine(_)) {
             return;
         }
+        self.place(s.from);
         let last = self.place(s.to.max(s.from));
+        // The columns may have been halved for the end.
         let first = self.place(s.from);
         let (shift, from) = (self.shift, self.from.unwrap_or(0));
         let Some(bins) = self.lane(s.lane) else { return };

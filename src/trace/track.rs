@@ -325,7 +325,10 @@ impl Tracker {
         let slot = known.unwrap_or_else(|| self.new_go(g));
         let before = self.gs[slot as usize].state;
         let late = old == GoState::Undetermined;
-        self.gs[slot as usize].state = new;
+        let go = &mut self.gs[slot as usize];
+        go.state = new;
+        // A mark worker is labelled anew each time it starts.
+        go.marks &= matches!(new, GoState::Running | GoState::Syscall);
         self.count(e.time, if known.is_some() && late { before } else { old }, new, late && known.is_none(), out);
         let since = if late { self.sync } else { e.time };
         match new {
