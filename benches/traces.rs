@@ -40,7 +40,12 @@ fn main() {
     while reader.next(&mut chunk).expect("sound") {
         events += chunk.events.len();
     }
-    say("order", t.elapsed(), cpu() - c, &format!("{events} events, {:.1} M/s", events as f64 / 1e6 / t.elapsed().as_secs_f64()));
+    say(
+        "order",
+        t.elapsed(),
+        cpu() - c,
+        &format!("{events} events, {:.1} M/s", events as f64 / 1e6 / t.elapsed().as_secs_f64()),
+    );
 
     let (t, c) = (Instant::now(), cpu());
     let mut trace = TraceFile::open(file.clone()).expect("a trace");
@@ -58,7 +63,12 @@ fn main() {
     let (t, c) = (Instant::now(), cpu());
     let middle = view.extent.0 + (view.extent.1 - view.extent.0) / 2;
     let near = trace.view(&TimelineQuery { from_ns: Some(middle), span_ns: 10_000_000, ..query.clone() });
-    say("10 ms at full resolution", t.elapsed(), cpu() - c, &format!("column {} ns, {:?}", near.column_ns, near.problem));
+    say(
+        "10 ms at full resolution",
+        t.elapsed(),
+        cpu() - c,
+        &format!("column {} ns, {:?}", near.column_ns, near.problem),
+    );
     let t = Instant::now();
     let spans = trace.spans(near.lanes[0].kind, middle, middle + 1_000_000, 1000);
     println!("{} spans of 1 ms in {:?}", spans.len(), t.elapsed());

@@ -39,7 +39,11 @@ impl DumpTarget {
         let files = dump.goroutines.iter().flat_map(|p| p.frames.iter().map(|f| f.at.file.clone())).collect();
         let took_us = t0.elapsed().as_micros() as u64;
         let read = ReadInfo { mode: ReadMode::Offline, took_us, ..ReadInfo::default() };
-        Ok(DumpTarget { listed: Listed { goroutines: dump.goroutines, read, what: "a dump" }, notes: dump.notes, files })
+        Ok(DumpTarget {
+            listed: Listed { goroutines: dump.goroutines, read, what: "a dump" },
+            notes: dump.notes,
+            files,
+        })
     }
 
     /// Toolchains that the go command fetches have their version in their path.

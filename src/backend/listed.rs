@@ -36,7 +36,10 @@ impl Listed {
 
     fn stack(&self, goroutine: Option<GoroutineId>, depth: u32) -> Result<Reply, Failure> {
         let Some(id) = goroutine else {
-            return Err(Failure::new(FailureKind::BadState, format!("{} has no current goroutine: name one", self.what)));
+            return Err(Failure::new(
+                FailureKind::BadState,
+                format!("{} has no current goroutine: name one", self.what),
+            ));
         };
         let p = self.get(id).ok_or_else(|| {
             Failure::new(FailureKind::BadRequest, format!("no goroutine {id}")).fix("`goroutines` lists them")

@@ -34,7 +34,8 @@ impl TraceTarget {
         let fail = |why: String| Failure::new(FailureKind::BadRequest, format!("{}: {why}", path.display()));
         let file = std::fs::File::open(path).map_err(|e| fail(e.to_string()))?;
         TraceTarget::of(Arc::new(file)).map_err(|f| {
-            fail(f.trouble.to_string()).fix("traces of Go 1.11 to 1.27 can be read; runtime/trace and /debug/pprof/trace write them")
+            fail(f.trouble.to_string())
+                .fix("traces of Go 1.11 to 1.27 can be read; runtime/trace and /debug/pprof/trace write them")
         })
     }
 
@@ -56,7 +57,8 @@ impl TraceTarget {
                 return Err(Failure::new(FailureKind::Unavailable, message).fix("ask again in a moment"));
             }
             self.listed_whole = true;
-            self.listed.goroutines = self.file.goroutines().into_iter().map(|(row, stack)| parsed(row, stack)).collect();
+            self.listed.goroutines =
+                self.file.goroutines().into_iter().map(|(row, stack)| parsed(row, stack)).collect();
             let took_us = self.opened.elapsed().as_micros() as u64;
             self.listed.read = ReadInfo { mode: ReadMode::Offline, took_us, ..ReadInfo::default() };
         }

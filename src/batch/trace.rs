@@ -141,15 +141,22 @@ pub fn report_text(b: &mut Vec<u8>, r: &TraceReport) {
                 text::line(b, &format!("{} {:>8} {}", durations(&t.done), t.open, t.name));
             }
             for t in tasks.iter().take(ROWS / 2) {
-                let took = t.from_ns.zip(t.to_ns).map_or("open".into(), |(a, z)| length((z - a).max(0).cast_unsigned()));
+                let took =
+                    t.from_ns.zip(t.to_ns).map_or("open".into(), |(a, z)| length((z - a).max(0).cast_unsigned()));
                 let of = t.parent.map_or(String::new(), |p| format!(", of task {p}"));
-                let line = format!("task {} {}{of}: {took}, {} goroutines, {} regions, {} logs", t.id, t.name, t.goroutines, t.regions, t.logs);
+                let line = format!(
+                    "task {} {}{of}: {took}, {} goroutines, {} regions, {} logs",
+                    t.id, t.name, t.goroutines, t.regions, t.logs
+                );
                 text::line(b, &line);
             }
             more = (*total as usize).saturating_sub(ROWS / 2);
         }
         TraceReport::Regions(rows) => {
-            text::line(b, &format!("{} {:>9} {:>9} {:>9} REGION", durations_heading(), "RUNNING", "RUNNABLE", "BLOCKED"));
+            text::line(
+                b,
+                &format!("{} {:>9} {:>9} {:>9} REGION", durations_heading(), "RUNNING", "RUNNABLE", "BLOCKED"),
+            );
             for r in rows.iter().take(ROWS) {
                 let t = &r.times;
                 let parts = [t.running, t.runnable, t.all_blocked()].map(|n| format!("{:>9}", length(n))).join(" ");

@@ -41,8 +41,8 @@ pub use timeline::{
     TriggerAction, TriggerSpec, TriggerState,
 };
 pub use trace::{
-    Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind, Utilisation,
-    WorldStop,
+    Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind,
+    Utilisation, WorldStop,
 };
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};
 pub use wait::{WaitKind, WaitOn, WaitOp};

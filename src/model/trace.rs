@@ -209,14 +209,27 @@ pub struct Utilisation {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[allow(missing_docs)]
 pub enum TraceReport {
-    Goroutines { rows: Vec<GoroutineTimes>, total: u64 },
+    Goroutines {
+        rows: Vec<GoroutineTimes>,
+        total: u64,
+    },
     Functions(Vec<FunctionTimes>),
     /// Values are a count and ns.
     Profile(Profile),
     /// By name, and the longest ones.
-    Tasks { rows: Vec<TaskRow>, tasks: Vec<Task>, total: u64 },
+    Tasks {
+        rows: Vec<TaskRow>,
+        tasks: Vec<Task>,
+        total: u64,
+    },
     Regions(Vec<RegionRow>),
-    Logs { lines: Vec<LogLine>, total: u64 },
+    Logs {
+        lines: Vec<LogLine>,
+        total: u64,
+    },
     Mutator(Vec<Utilisation>),
-    Stops { stops: Vec<WorldStop>, total: u64 },
+    Stops {
+        stops: Vec<WorldStop>,
+        total: u64,
+    },
 }

@@ -4,15 +4,15 @@
 use super::Source;
 use super::analysis::Analysis;
 use super::columns::Grid;
-use super::exec::{Chunk, Fault, Mode, Reader, Store};
 use super::exec::reader::Begin;
+use super::exec::{Chunk, Fault, Mode, Reader, Store};
 use super::pyramid::Pyramid;
 use super::track::{Amounts, Tracker};
 use super::zoom::{Again, Columns, Spans, read};
 use crate::base::GoroutineId;
 use crate::model::{
-    Goroutine, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView, TraceReport,
-    TraceReportKind,
+    Goroutine, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
+    TraceReport, TraceReportKind,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -123,7 +123,13 @@ impl TraceFile {
     }
 
     /// Reads the generations that touch `[from, to)` again.
-    fn again<S: Again>(&self, index: &[Indexed], (from, to): (i64, i64), follow: &[GoroutineId], out: &mut S) -> Result<bool, Fault> {
+    fn again<S: Again>(
+        &self,
+        index: &[Indexed],
+        (from, to): (i64, i64),
+        follow: &[GoroutineId],
+        out: &mut S,
+    ) -> Result<bool, Fault> {
         let first = index.partition_point(|i| i.from <= from).saturating_sub(1);
         let touched: Vec<&Indexed> = index[first.min(index.len())..].iter().take_while(|i| i.from < to).collect();
         let bytes: u64 = touched.iter().map(|i| i.begin.end.saturating_sub(i.begin.at)).sum();
@@ -200,7 +206,9 @@ impl Source for TraceFile {
         for l in &mut lanes {
             l.note = match l.kind {
                 LaneKind::Collector if summary.gc_cycles > 0 => format!("{} cycles", summary.gc_cycles),
-                LaneKind::StopTheWorld if summary.stw_max_ns > 0 => format!("max {}", super::sampled::time(summary.stw_max_ns)),
+                LaneKind::StopTheWorld if summary.stw_max_ns > 0 => {
+                    format!("max {}", super::sampled::time(summary.stw_max_ns))
+                }
                 LaneKind::Goroutine(g) => inner.analysis.function_of(g).to_string(),
                 _ => String::new(),
             };

@@ -1,10 +1,10 @@
 //! A part of a trace at full resolution: the generations in it are read again.
 
+use super::analysis::names::Names;
 use super::columns::{Grid, Levels, States};
 use super::exec::event::NONE;
 use super::exec::{Chunk, Fault, Reader, Tables};
 use super::track::{Sink, Stretch, Tracker};
-use super::analysis::names::Names;
 use crate::base::GoroutineId;
 use crate::model::{Lane, LaneKind, Span};
 use std::collections::BTreeMap;

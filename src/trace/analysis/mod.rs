@@ -331,11 +331,8 @@ impl Analysis {
             Kind::StateTransition,
             Kind::Experimental,
         ];
-        let by_kind: BTreeMap<String, u64> = KINDS
-            .iter()
-            .map(|k| (k.name().to_string(), self.kinds[*k as usize]))
-            .filter(|k| k.1 > 0)
-            .collect();
+        let by_kind: BTreeMap<String, u64> =
+            KINDS.iter().map(|k| (k.name().to_string(), self.kinds[*k as usize])).filter(|k| k.1 > 0).collect();
         TimelineSummary {
             events: self.events,
             by_kind,

@@ -234,6 +234,11 @@ impl Reader {
                 break;
             }
         }
+        if let Some(t) = merge.trouble.take()
+            && !std::mem::replace(&mut merge.told, true)
+        {
+            chunk.faults.push(t.at(merge.at, Some(merge.number)));
+        }
         match end {
             Ok(true) => self.merge = Some(merge),
             Ok(false) => {}

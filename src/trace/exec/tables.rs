@@ -153,7 +153,10 @@ impl Tables {
     /// What is added to a time of the trace to get ns since 1970, if the format tells.
     pub fn wall_ns(&self) -> Option<i64> {
         let s = self.snapshot?;
-        let wall = i64::try_from(s.seconds).ok()?.checked_mul(1_000_000_000)?.checked_add(i64::try_from(s.nanoseconds).ok()?)?;
+        let wall = i64::try_from(s.seconds)
+            .ok()?
+            .checked_mul(1_000_000_000)?
+            .checked_add(i64::try_from(s.nanoseconds).ok()?)?;
         wall.checked_sub(self.ns(s.units))
     }
     /// Clock units to ns, as Go computes it.
