@@ -3,7 +3,6 @@
 use super::columns::{Grid, Levels, States};
 use super::track::{Sink, Stretch};
 use crate::model::{Activity, Lane, LaneKind, Level};
-use rustc_hash::FxHashMap;
 
 /// Columns at most.
 const COLUMNS: usize = 8192;
@@ -64,9 +63,8 @@ pub struct Pyramid {
     /// Width of a column: 2 to this power, ns; 0 before the first.
     shift: u32,
     states: Vec<(LaneKind, Vec<Bin>)>,
-    /// Where a P's lane is; and a thread's, and the others'.
+    /// Where a P's lane is, and the others'.
     procs: Vec<Option<u32>>,
-    threads: FxHashMap<i64, u32>,
     collector: Option<u32>,
     world: Option<u32>,
     levels: [LevelLane; LEVELS.len()],
@@ -119,7 +117,6 @@ impl Pyramid {
     fn lane(&mut self, kind: LaneKind) -> Option<&mut Vec<Bin>> {
         let room = (self.states.len() + 1) * COLUMNS <= CELLS;
         let states = &mut self.states;
-        let mut nowhere = None;
         let place = match kind {
             LaneKind::Proc(p) => {
                 let p = p as usize;
@@ -127,15 +124,6 @@ impl Pyramid {
                     self.procs.resize(p + 1, None);
                 }
                 &mut self.procs[p]
-            }
-            LaneKind::Thread(m) => {
-                if let Some(i) = self.threads.get(&m) {
-                    return states.get_mut(*i as usize).map(|s| &mut s.1);
-                }
-                if room {
-                    self.threads.insert(m, states.len() as u32);
-                }
-                &mut nowhere
             }
             LaneKind::Collector => &mut self.collector,
             _ => &mut self.world,
@@ -152,7 +140,7 @@ impl Pyramid {
     }
 
     /// Lanes on a grid whose columns are not narrower than ours.
-    pub fn lanes(&self, grid: Grid, threads: bool) -> Vec<Lane> {
+    pub fn lanes(&self, grid: Grid) -> Vec<Lane> {
         let mut lanes = Vec::new();
         let from = self.from.unwrap_or(0);
         let span = |i: usize| {
@@ -160,9 +148,6 @@ impl Pyramid {
             (at, at.saturating_add(1 << self.shift))
         };
         for (kind, bins) in &self.states {
-            if matches!(kind, LaneKind::Thread(_)) && !threads {
-                continue;
-            }
             let mut s = States::new(grid);
             for (i, b) in bins.iter().enumerate() {
                 s.add_sums(span(i), &b.ns, b.leader, b.changes);
@@ -191,7 +176,7 @@ fn join(a: Level, b: Level) -> Level {
 
 impl Sink for Pyramid {
     fn span(&mut self, s: &Stretch) {
-        if matches!(s.lane, LaneKind::Goroutine(_)) {
+        if matches!(s.lane, LaneKind::Goroutine(_) | LaneKind::Thread(_)) {
             return;
         }
         self.place(s.from);
