@@ -230,21 +230,21 @@ pub const COMMANDS: &[Command] = &[
     command!("refs" ["references"] "refs" "[EXPRESSION | ADDRESS]" Looking Expression Target
         "Show who keeps an object alive: what an expression points to, an address, or what is under the cursor."
         |r| if r.is_empty() { ui(Ui::RefsSelected) } else { act(Action::Refs(r.into())) }),
-    command!("profiles" ["prof"] "profiles" "" Looking None Target
+    command!("profiles" ["prof"] "profiles" "" Looking None Nothing
         "Go to the profile, or to the list of those that the process has." |_| ui(Ui::Focus("flame"))),
-    command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Target
+    command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Nothing
         "Compare the profile with another one; without one, ask for it, or end the comparison that is shown."
         |r| if r.is_empty() { ui(Ui::CompareProfile) } else { act(Action::ProfileBase(r.into())) }),
-    command!("focus" [] "focus" "[REGEX]" Looking Text Target
+    command!("focus" [] "focus" "[REGEX]" Looking Text Nothing
         "Show only stacks of the profile with a function or file that matches; without one, ask for it, or show all again."
         |r| if r.is_empty() { ui(Ui::FocusProfile) } else { act(Action::ProfileFocus(r.into())) }),
-    command!("callers" [] "callers" "" Looking None Target
+    command!("callers" [] "callers" "" Looking None Nothing
         "Show the profile from the functions that take it to their callers, or from the roots again." |_| ui(Ui::TurnProfile)),
-    command!("sample-type" [] "values" "" Looking None Target
+    command!("sample-type" [] "values" "" Looking None Nothing
         "Show the profile's next kind of value." |_| ui(Ui::NextKind)),
-    command!("table" [] "table/graph" "" Looking None Target
+    command!("table" [] "table/graph" "" Looking None Nothing
         "Show the profile as a table of functions, or as a flame graph." |_| ui(Ui::ProfileTable)),
-    command!("normalize" [] "shares" "" Looking None Target
+    command!("normalize" [] "shares" "" Looking None Nothing
         "Compare shares of both profiles, or values as they are." |_| ui(Ui::NormalizeProfile)),
     command!("zoom-out" [] "out" "" Looking None Nothing
         "Go one level out of the part of the profile that is shown." |_| ui(Ui::ZoomOutProfile)),

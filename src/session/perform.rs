@@ -335,6 +335,8 @@ pub fn needs(a: &Action) -> Needs {
         Action::Detach { kill: true } => Needs::Launched,
         Action::Detach { kill: false }
         | Action::Substitute { .. }
+        | Action::ProfileBase(_)
+        | Action::ProfileFocus(_)
         | Action::Mute(_)
         | Action::Unmute(_)
         | Action::Mutes => Needs::Nothing,

@@ -207,6 +207,7 @@ impl Session {
                 self.new_generation();
                 self.read_now = self.generation;
                 self.list_asked = None;
+                self.profiles_refreshed();
                 self.say(Tone::Note, "read anew; nothing was stopped");
             }
             (Purpose::Tick, Reply::Done) => self.quiet_generation(),
@@ -361,6 +362,7 @@ impl Session {
         self.waits.asked.clear();
         self.heap.sums.clear();
         self.heap.refs.clear();
+        self.forget_profiles();
         self.stop = None;
         self.goroutine = None;
         self.frame = 0;

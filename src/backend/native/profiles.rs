@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn offers_are_the_links_of_the_index() {
         let row = |n: &str| format!("<tr><td>7</td><td><a href='{n}?debug=1'>{n}</a></td></tr>");
-        let text = ["heap", "goroutine", "tickets", "cmdline", "trace", "profile", "../x y"].map(|n| row(n)).concat();
+        let text = ["heap", "goroutine", "tickets", "cmdline", "trace", "profile", "../x y"].map(row).concat();
         let all = offers("http://127.0.0.1:6060/debug/pprof/", &text);
         let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["CPU for 5 s", "heap", "goroutines", "tickets"]);
