@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -118,7 +119,7 @@ fn old_traces_of_the_distribution() {
         let root = goroot(&format!("go{release}")).join("src/internal/trace");
         for dir in ["testdata", "internal/oldtrace/testdata", "internal/tracev1/testdata"] {
             all.extend(files(&root.join(dir)).into_iter().filter(|p| {
-                fs::read(p).is_ok_and(|b| b.starts_with(b"go 1.")) && !p.extension().is_some_and(|e| e == "go")
+                fs::read(p).is_ok_and(|b| b.starts_with(b"go 1.")) && p.extension().is_none_or(|e| e != "go")
             }));
         }
     }
@@ -276,7 +277,7 @@ fn figures_are_those_of_the_distribution() {
             for (window, least) in g["MMU"].as_object().unwrap() {
                 let ours = rows.iter().find(|r| r.window_ns.to_string() == *window).expect("the same windows").least;
                 let theirs = least.as_f64().unwrap();
-                assert!((ours - theirs).abs() < 1e-6, "{release}: {window} ns: {ours}, Go says {theirs}");
+                assert!((ours - theirs).abs() < 1e-6, "{release}: {window} ns: {ours}, the reference says {theirs}");
             }
         }
         let TraceReport::Tasks { rows, tasks, total } = f.report(TraceReportKind::Tasks) else { panic!("tasks") };
@@ -420,18 +421,21 @@ impl Lot {
     }
 }
 
-/// Traces of several generations: the runtime makes one every 20 ms.
-fn generations(release: &str) -> Vec<u8> {
+/// A trace made anew, with the runtime told what its generations are like.
+fn make(release: &str, rounds: &str, debug: &str) -> Vec<u8> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
     let exe = common::build_with("tracegen", common::DEFAULT, &format!("go{release}"));
-    let path = tmp(&format!("{release}-generations.trace"));
-    let out = Command::new(exe)
-        .arg(&path)
-        .arg("300")
-        .env("GODEBUG", "traceadvanceperiod=20000000")
-        .output()
-        .expect("it runs");
+    let path = tmp(&format!("{release}-{}.trace", COUNT.fetch_add(1, Relaxed)));
+    let out = Command::new(exe).arg(&path).arg(rounds).env("GODEBUG", debug).output().expect("it runs");
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    fs::read(path).unwrap()
+    let bytes = fs::read(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    bytes
+}
+
+/// A trace of several generations: the runtime makes one every 20 ms.
+fn generations(release: &str) -> Vec<u8> {
+    make(release, "300", "traceadvanceperiod=20000000")
 }
 
 /// Everything is asked of a trace that may be damaged: nothing of it may panic or take for ever.
@@ -452,30 +456,24 @@ fn ask_all(bytes: Vec<u8>) -> (u64, u64, Option<String>) {
 
 #[test]
 fn cut_traces_show_what_they_have() {
-    for release in RELEASES {
-        let bytes = generations(release);
+    for release in ["1.21.13", "1.22.10", "1.25.5", "1.27.3"] {
+        let bytes = make(release, "1500", "");
         let v1 = release == "1.21.13";
         let (all, faults, _) = ask_all(bytes.clone());
         assert_eq!(faults, 0, "{release}");
         let mut seen = Vec::new();
-        for tenth in 1..10 {
-            let cut = bytes[..bytes.len() * tenth / 10 + tenth].to_vec();
+        for tenths in [0, 2, 5, 8] {
+            let cut = bytes[..bytes.len() * tenths / 10 + 20].to_vec();
             let (events, faults, problem) = ask_all(cut);
             assert!(events <= all, "{release}");
             seen.push(events);
             let named = problem.is_some_and(|p| p.contains("byte ") || p.contains("not opened"));
-            // Before 1.26 nothing marks the end: a cut between two batches looks like one.
-            assert!(named || faults == 0, "{release}: cut at {tenth} tenths, {faults} faults without a word");
-            assert!(
-                named || !["1.26.6", "1.27.3"].contains(&release),
-                "{release}: cut at {tenth} tenths, nothing said"
-            );
+            assert!(named && faults > 0, "{release}: cut at {tenths} tenths, {faults} faults without a word");
         }
         if !v1 {
-            // Nine tenths of a trace are about nine tenths of its events, also of the generation that is cut.
+            // The generation that is cut is shown, too, as far as it is there. Threads' events come in pieces of 64 KiB.
             assert!(seen.is_sorted(), "{release}: {seen:?}");
-            assert!(seen[8] * 10 > all * 7, "{release}: {seen:?} of {all}");
-            assert!(seen[4] * 10 > all * 3, "{release}: {seen:?} of {all}");
+            assert!(seen[3] * 10 > all * 5 && seen[2] * 10 > all * 2, "{release}: {seen:?} of {all}");
         }
     }
 }
@@ -484,19 +482,20 @@ fn cut_traces_show_what_they_have() {
 fn damage_costs_no_more_than_a_generation() {
     for release in &RELEASES[1..] {
         let bytes = generations(release);
-        let (all, ..) = ask_all(bytes.clone());
-        let mut whole = 0;
-        for at in [3, 5, 7] {
+        let (all, faults, _) = ask_all(bytes.clone());
+        assert_eq!(faults, 0, "{release}");
+        let (mut named, mut most) = (0, 0);
+        for at in [2, 3, 5, 7] {
             let mut b = bytes.clone();
             let from = b.len() * at / 10;
             b[from..from + 40].fill(0xff);
             let (events, faults, problem) = ask_all(b);
-            let p = problem.unwrap_or_default();
-            assert!(faults > 0 && p.contains("byte "), "{release}: {faults} faults, {p}");
+            // In the middle of a text it is text.
+            named += usize::from(faults > 0 && problem.is_some_and(|p| p.contains("byte ")));
             assert!(events > 0 && events <= all, "{release}");
-            whole += usize::from(events * 2 > all);
+            most += usize::from(events * 2 > all);
         }
-        assert!(whole >= 2, "{release}: what follows damage is read");
+        assert!(named >= 2 && most >= 2, "{release}: {named} of 4 named, most of it read after {most}");
     }
 }
 
@@ -538,7 +537,7 @@ fn mutated_traces_do_no_harm() {
 
 #[test]
 fn a_stream_is_shown_as_it_arrives() {
-    let bytes = generations("1.27.3");
+    let bytes = make("1.27.3", "1500", "traceadvanceperiod=20000000");
     let (from, mut to) = std::io::pipe().unwrap();
     let half = bytes.len() / 2;
     std::io::Write::write_all(&mut to, &bytes[..1000]).unwrap();

@@ -87,7 +87,7 @@ impl Offline for DumpTarget {
     fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         let r = match self.listed.answer(r) {
             Ok(answer) => return answer,
-            Err(other) => other,
+            Err(other) => *other,
         };
         let read = self.listed.read;
         match r {

@@ -57,7 +57,7 @@ impl Listed {
     }
 
     /// Answers what is about goroutines; gives back what is not.
-    pub fn answer(&self, r: Request) -> Result<Result<Reply, Failure>, Request> {
+    pub fn answer(&self, r: Request) -> Result<Result<Reply, Failure>, Box<Request>> {
         let read = self.read;
         Ok(match r {
             Request::Goroutines(q) => {
@@ -89,7 +89,7 @@ impl Listed {
                 Ok(Reply::Goroutines { epoch: EPOCH, read, total: rows.len() as u64, rows })
             }
             Request::Stack { goroutine, depth, .. } => self.stack(goroutine, depth),
-            other => return Err(other),
+            other => return Err(Box::new(other)),
         })
     }
 }

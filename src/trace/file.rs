@@ -30,7 +30,7 @@ const AGAIN: u64 = 128 << 20;
 /// A generation with more bytes is not read to its end for a view of its begin.
 const LARGE: u64 = 16 << 20;
 /// Chunks on their way.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 /// A generation, where it is and what there was when it began.
 #[derive(Clone, Copy)]
@@ -127,7 +127,7 @@ impl TraceFile {
         &self,
         index: &[Indexed],
         (from, to): (i64, i64),
-        follow: &[GoroutineId],
+        (follow, threads): (&[GoroutineId], bool),
         out: &mut S,
     ) -> Result<bool, Fault> {
         let first = index.partition_point(|i| i.from <= from).saturating_sub(1);
@@ -141,7 +141,7 @@ impl TraceFile {
                 true => Reader::of_generation(self.store.clone(), &i.begin)?,
                 false => Reader::open(self.store.clone(), Mode::Tolerant)?,
             };
-            let tracker = Tracker::from(i.amounts, follow.iter().copied());
+            let tracker = Tracker::from(i.amounts, follow.iter().copied()).threads(threads);
             // The mark behind a generation is no event of it.
             let until = touched.get(n + 1).map_or(to, |next| next.from.min(to));
             read(reader, tracker, (until, i.begin.end.saturating_sub(i.begin.at) > LARGE), out)?;
@@ -157,27 +157,27 @@ impl TraceFile {
         let Inner { tracker, pyramid, analysis, index, .. } = &mut *inner;
         if grid.column_ns >= pyramid.column_ns() {
             tracker.flush(analysis.extent().1, pyramid);
-            let mut lanes = pyramid.lanes(grid, q.threads);
-            if q.goroutines.is_empty() {
+            let mut lanes = pyramid.lanes(grid);
+            if q.goroutines.is_empty() && !q.threads {
                 return (lanes, None);
             }
             let index = index.clone();
             drop(inner);
-            let mut only = Columns::new(grid, false);
-            match self.again(&index, (grid.from_ns, grid.to_ns()), &q.goroutines, &mut only) {
-                Ok(true) => lanes.extend(only.lanes(grid.to_ns()).into_iter().filter(is_goroutine)),
-                Ok(false) => return (lanes, Some("zoom in to see single goroutines".into())),
+            let mut only = Columns::new(grid);
+            match self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut only) {
+                Ok(true) => lanes.extend(only.lanes(grid.to_ns()).into_iter().filter(is_asked_for)),
+                Ok(false) => return (lanes, Some("zoom in to see single goroutines and threads".into())),
                 Err(f) => return (lanes, Some(f.to_string())),
             }
             return (lanes, None);
         }
         let (index, end) = (index.clone(), analysis.extent().1);
         drop(inner);
-        let mut columns = Columns::new(grid, q.threads);
-        match self.again(&index, (grid.from_ns, grid.to_ns()), &q.goroutines, &mut columns) {
+        let mut columns = Columns::new(grid);
+        match self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut columns) {
             Ok(true) => (columns.lanes(grid.to_ns().min(end)), None),
             Ok(false) => {
-                let lanes = self.shared.look().pyramid.lanes(grid, q.threads);
+                let lanes = self.shared.look().pyramid.lanes(grid);
                 (lanes, Some("too much to read again for this view: columns are coarser".into()))
             }
             Err(f) => (columns.lanes(grid.to_ns().min(end)), Some(f.to_string())),
@@ -185,8 +185,9 @@ impl TraceFile {
     }
 }
 
-fn is_goroutine(l: &Lane) -> bool {
-    matches!(l.kind, LaneKind::Goroutine(_))
+/// Lanes that are made when somebody wants them.
+fn is_asked_for(l: &Lane) -> bool {
+    matches!(l.kind, LaneKind::Goroutine(_) | LaneKind::Thread(_))
 }
 
 impl Drop for TraceFile {
@@ -240,7 +241,8 @@ impl Source for TraceFile {
         };
         let mut spans = Spans::new(lane, from_ns, to_ns, count);
         // What a second reading finds damaged the first one has told.
-        if let Err(f) = self.again(&index, (from_ns, to_ns), &follow, &mut spans) {
+        if let Err(f) = self.again(&index, (from_ns, to_ns), (&follow, matches!(lane, LaneKind::Thread(_))), &mut spans)
+        {
             tracing::warn!("spans of a trace: {f}");
         }
         let mut found = spans.spans();

@@ -3,7 +3,6 @@
 use super::columns::{Grid, Levels, States};
 use super::track::{Sink, Stretch};
 use crate::model::{Activity, Lane, LaneKind, Level};
-use rustc_hash::FxHashMap;
 
 /// Columns at most.
 const COLUMNS: usize = 8192;
@@ -61,11 +60,11 @@ struct LevelLane {
 #[derive(Default)]
 pub struct Pyramid {
     from: Option<i64>,
+    /// Width of a column: 2 to this power, ns; 0 before the first.
     shift: u32,
     states: Vec<(LaneKind, Vec<Bin>)>,
-    /// Where a P's lane is; and a thread's, and the others'.
+    /// Where a P's lane is, and the others'.
     procs: Vec<Option<u32>>,
-    threads: FxHashMap<i64, u32>,
     collector: Option<u32>,
     world: Option<u32>,
     levels: [LevelLane; LEVELS.len()],
@@ -81,7 +80,19 @@ impl Pyramid {
         1 << self.shift.max(SHIFT)
     }
 
+    #[inline]
     fn place(&mut self, at: i64) -> usize {
+        if let Some(from) = self.from
+            && let Ok(d) = u64::try_from(at.saturating_sub(from))
+            && d >> self.shift < COLUMNS as u64
+        {
+            return (d >> self.shift) as usize;
+        }
+        self.grow(at)
+    }
+
+    #[cold]
+    fn grow(&mut self, at: i64) -> usize {
         let from = *self.from.get_or_insert(at);
         self.shift = self.shift.max(SHIFT);
         let d = at.saturating_sub(from).max(0).cast_unsigned();
@@ -106,7 +117,6 @@ impl Pyramid {
     fn lane(&mut self, kind: LaneKind) -> Option<&mut Vec<Bin>> {
         let room = (self.states.len() + 1) * COLUMNS <= CELLS;
         let states = &mut self.states;
-        let mut nowhere = None;
         let place = match kind {
             LaneKind::Proc(p) => {
                 let p = p as usize;
@@ -114,15 +124,6 @@ impl Pyramid {
                     self.procs.resize(p + 1, None);
                 }
                 &mut self.procs[p]
-            }
-            LaneKind::Thread(m) => {
-                if let Some(i) = self.threads.get(&m) {
-                    return states.get_mut(*i as usize).map(|s| &mut s.1);
-                }
-                if room {
-                    self.threads.insert(m, states.len() as u32);
-                }
-                &mut nowhere
             }
             LaneKind::Collector => &mut self.collector,
             _ => &mut self.world,
@@ -139,7 +140,7 @@ impl Pyramid {
     }
 
     /// Lanes on a grid whose columns are not narrower than ours.
-    pub fn lanes(&self, grid: Grid, threads: bool) -> Vec<Lane> {
+    pub fn lanes(&self, grid: Grid) -> Vec<Lane> {
         let mut lanes = Vec::new();
         let from = self.from.unwrap_or(0);
         let span = |i: usize| {
@@ -147,9 +148,6 @@ impl Pyramid {
             (at, at.saturating_add(1 << self.shift))
         };
         for (kind, bins) in &self.states {
-            if matches!(kind, LaneKind::Thread(_)) && !threads {
-                continue;
-            }
             let mut s = States::new(grid);
             for (i, b) in bins.iter().enumerate() {
                 s.add_sums(span(i), &b.ns, b.leader, b.changes);
@@ -178,10 +176,12 @@ fn join(a: Level, b: Level) -> Level {
 
 impl Sink for Pyramid {
     fn span(&mut self, s: &Stretch) {
-        if matches!(s.lane, LaneKind::Goroutine(_)) {
+        if matches!(s.lane, LaneKind::Goroutine(_) | LaneKind::Thread(_)) {
             return;
         }
+        self.place(s.from);
         let last = self.place(s.to.max(s.from));
+        // The columns may have been halved for the end.
         let first = self.place(s.from);
         let (shift, from) = (self.shift, self.from.unwrap_or(0));
         let Some(bins) = self.lane(s.lane) else { return };

@@ -126,6 +126,9 @@ pub struct Moved {
 pub struct Tracker {
     procs: Vec<Option<Proc>>,
     threads: FxHashMap<i64, Lane>,
+    /// Threads have lanes.
+    with_threads: bool,
+    met: FxHashSet<i64>,
     by_g: FxHashMap<i64, u32>,
     gs: Vec<Go>,
     free: Vec<u32>,
@@ -167,9 +170,21 @@ impl Tracker {
         self.by_g.values().filter_map(|s| Some((*s, self.gs.get(*s as usize)?)))
     }
 
-    /// Threads seen.
+    /// With lanes of threads: as much work again as those of Ps.
+    pub fn threads(mut self, wanted: bool) -> Tracker {
+        self.with_threads = wanted;
+        self
+    }
+
+    /// Threads seen that had a P or a goroutine's status.
     pub fn thread_count(&self) -> usize {
-        self.threads.len()
+        self.met.len()
+    }
+
+    fn meet(&mut self, m: i64) {
+        if m != NONE && self.met.len() < MAX_THREADS {
+            self.met.insert(m);
+        }
     }
     /// Ps seen.
     pub fn proc_count(&self) -> usize {
@@ -311,7 +326,7 @@ impl Tracker {
     }
 
     fn set_thread<S: Sink>(&mut self, m: i64, l: Lane, at: i64, out: &mut S) {
-        if m == NONE || (self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&m)) {
+        if !self.with_threads || m == NONE || (self.threads.len() >= MAX_THREADS && !self.threads.contains_key(&m)) {
             return;
         }
         let place = self.threads.entry(m).or_insert(Lane { since: self.sync, activity: Activity::Idle, ..UNKNOWN });
@@ -325,9 +340,15 @@ impl Tracker {
         let slot = known.unwrap_or_else(|| self.new_go(g));
         let before = self.gs[slot as usize].state;
         let late = old == GoState::Undetermined;
-        self.gs[slot as usize].state = new;
+        let go = &mut self.gs[slot as usize];
+        go.state = new;
+        // A mark worker is labelled anew each time it starts.
+        go.marks &= matches!(new, GoState::Running | GoState::Syscall);
         self.count(e.time, if known.is_some() && late { before } else { old }, new, late && known.is_none(), out);
         let since = if late { self.sync } else { e.time };
+        if late {
+            self.meet(e.m);
+        }
         match new {
             GoState::Running => self.runs(e.p, e.m, g, since, e.time, out),
             GoState::Syscall => {
@@ -428,6 +449,7 @@ impl Tracker {
     }
 
     fn proc<S: Sink>(&mut self, e: &Event, p: i64, old: ProcState, new: ProcState, out: &mut S) {
+        self.meet(e.m);
         if old == new && new == ProcState::Running {
             return;
         }

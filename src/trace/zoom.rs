@@ -12,14 +12,13 @@ use std::collections::BTreeMap;
 /// Lanes of columns for a grid.
 pub(super) struct Columns {
     grid: Grid,
-    threads: bool,
     states: BTreeMap<LaneKind, States>,
     levels: BTreeMap<LaneKind, Levels>,
 }
 
 impl Columns {
-    pub(super) fn new(grid: Grid, threads: bool) -> Columns {
-        Columns { grid, threads, states: BTreeMap::new(), levels: BTreeMap::new() }
+    pub(super) fn new(grid: Grid) -> Columns {
+        Columns { grid, states: BTreeMap::new(), levels: BTreeMap::new() }
     }
 
     /// Lanes, in the order of their kinds.
@@ -38,9 +37,6 @@ impl Columns {
 
 impl Sink for Columns {
     fn span(&mut self, s: &Stretch) {
-        if matches!(s.lane, LaneKind::Thread(_)) && !self.threads {
-            return;
-        }
         let lane = self.states.entry(s.lane).or_insert_with(|| States::new(self.grid));
         let g = (s.goroutine > 0).then(|| GoroutineId(s.goroutine.cast_unsigned()));
         lane.add(s.from, s.to, s.activity, g);

@@ -9,6 +9,7 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+	"sort"
 	"strings"
 	"time"
 
@@ -112,6 +113,119 @@ func block(events []trace.Event, state trace.GoState, want func(string) bool) ma
 	return out
 }
 
+type step struct {
+	at    int64
+	share float64
+}
+
+// The share of the processors that the program has. (internal/trace counts a mark worker twice from its second start on, so that is not asked.)
+func shares(events []trace.Event) (out []step) {
+	procs := 0
+	stopped := false
+	busy := map[trace.ProcID]map[string]bool{}
+	on := map[trace.GoID]trace.ProcID{}
+	assists := map[trace.GoID]bool{}
+	set := func(p trace.ProcID, why string, v bool) {
+		if busy[p] == nil {
+			busy[p] = map[string]bool{}
+		}
+		if v {
+			busy[p][why] = true
+		} else {
+			delete(busy[p], why)
+		}
+	}
+	for i := range events {
+		e := &events[i]
+		g := fmt.Sprint("g", e.Goroutine())
+		switch e.Kind() {
+		case trace.EventMetric:
+			if m := e.Metric(); m.Name == "/sched/gomaxprocs:threads" {
+				procs = int(m.Value.Uint64())
+			}
+		case trace.EventRangeBegin, trace.EventRangeEnd, trace.EventRangeActive:
+			if e.Kind() == trace.EventRangeActive {
+				continue
+			}
+			begin := e.Kind() == trace.EventRangeBegin
+			switch name := e.Range().Name; {
+			case name == "GC incremental sweep":
+				set(e.Proc(), "sweep", begin)
+			case name == "GC mark assist":
+				set(e.Proc(), g, begin)
+				assists[e.Goroutine()] = begin
+			case strings.HasPrefix(name, "stop-the-world") && strings.Contains(name, "GC"):
+				stopped = begin
+			}
+		case trace.EventLabel:
+			if l := e.Label().Label; strings.HasPrefix(l, "GC ") && l != "GC (idle)" {
+				set(e.Proc(), g, true)
+			}
+		case trace.EventStateTransition:
+			t := e.StateTransition()
+			if t.Resource.Kind == trace.ResourceGoroutine {
+				id := t.Resource.Goroutine()
+				_, to := t.Goroutine()
+				if p, ok := on[id]; ok && !to.Executing() {
+					set(p, fmt.Sprint("g", id), false)
+					delete(on, id)
+				} else if to.Executing() && !ok {
+					on[id] = e.Proc()
+					if assists[id] {
+						set(e.Proc(), fmt.Sprint("g", id), true)
+					}
+				}
+			}
+		}
+		if procs == 0 {
+			continue
+		}
+		n := 0
+		for p, b := range busy {
+			if len(b) > 0 && int(p) < procs {
+				n++
+			}
+		}
+		if stopped {
+			n = procs
+		}
+		s := 1 - float64(n)/float64(procs)
+		if len(out) == 0 {
+			out = append(out, step{int64(e.Time()), 1})
+		}
+		if s != out[len(out)-1].share {
+			out = append(out, step{int64(e.Time()), s})
+		}
+	}
+	if last := int64(events[len(events)-1].Time()); len(out) > 0 && out[len(out)-1].share > 0 {
+		out = append(out, step{last, 0})
+	}
+	return
+}
+
+// The least mean in windows of this length, by trying all that begin or end at a step.
+func least(steps []step, w int64) float64 {
+	first, last := steps[0].at, steps[len(steps)-1].at
+	w = min(w, last-first)
+	sums := make([]float64, len(steps))
+	for i := 1; i < len(steps); i++ {
+		sums[i] = sums[i-1] + steps[i-1].share*float64(steps[i].at-steps[i-1].at)
+	}
+	until := func(at int64) float64 {
+		i := sort.Search(len(steps), func(i int) bool { return steps[i].at > at }) - 1
+		return sums[i] + steps[i].share*float64(at-steps[i].at)
+	}
+	best := 2.0
+	for _, s := range steps {
+		for _, from := range []int64{s.at, s.at - w} {
+			if from >= first && from+w <= last {
+				best = min(best, (until(from+w)-until(from))/float64(w))
+			}
+		}
+	}
+	return best
+}
+
 func one(path string, dump io.Writer) (r report) {
 	r = report{File: path, Kinds: map[string]int{}, Goroutines: map[string]goroutine{}}
 	f, err := os.Open(path)
@@ -168,11 +282,9 @@ func one(path string, dump io.Writer) (r report) {
 		"sched":   block(all, trace.GoRunnable, func(string) bool { return true }),
 	}
 	r.MMU = map[string]float64{}
-	util := trace.MutatorUtilizationV2(all, trace.UtilSTW|trace.UtilBackground|trace.UtilAssist|trace.UtilSweep)
-	if len(util) > 0 {
-		curve := trace.NewMMUCurve(util)
-		for w := time.Duration(10_000); w <= 10*time.Second; w *= 10 {
-			r.MMU[fmt.Sprint(int64(w))] = curve.MMU(w)
+	if steps := shares(all); len(steps) > 0 {
+		for w := int64(10_000); w <= 10_000_000_000; w *= 10 {
+			r.MMU[fmt.Sprint(w)] = least(steps, w)
 		}
 	}
 	return

@@ -31,7 +31,7 @@ pub(super) struct Collector {
     /// How many things of the collector's go on on each P.
     procs: Vec<i32>,
     busy: usize,
-    stopped: i32,
+    stopped: bool,
     series: Vec<(i64, f64)>,
     /// Number of Ps, and since when.
     counts: Vec<(i64, usize)>,
@@ -79,14 +79,15 @@ impl Collector {
         }
     }
 
-    pub(super) fn stop_begin(&mut self, at: i64, kind: u32, g: i64, stack: u32) {
-        self.stopped += i32::from(!self.procs.is_empty());
+    /// The world stops. Only what the collector stops it for counts against the program's share.
+    pub(super) fn stop_begin(&mut self, at: i64, (kind, gc): (u32, bool), g: i64, stack: u32) {
+        self.stopped = gc && !self.procs.is_empty();
         self.open = Some(Stop { from: at, to: at, kind, g, stack });
         self.note(at);
     }
 
     pub(super) fn stop_end(&mut self, at: i64) {
-        self.stopped -= i32::from(!self.procs.is_empty());
+        self.stopped = false;
         if let Some(s) = self.open.take() {
             let ns = (at - s.from).max(0).cast_unsigned();
             self.stop_count += 1;
@@ -104,7 +105,7 @@ impl Collector {
         if self.procs.is_empty() {
             return;
         }
-        let gc = if self.stopped > 0 { self.procs.len() } else { self.busy };
+        let gc = if self.stopped { self.procs.len() } else { self.busy };
         let share = 1.0 - gc as f64 / self.procs.len() as f64;
         match self.series.last() {
             Some(l) if l.1 == share => {}
@@ -114,7 +115,7 @@ impl Collector {
     }
 
     pub(super) fn lose(&mut self, at: i64) {
-        (self.stopped, self.busy, self.open) = (0, 0, None);
+        (self.stopped, self.busy, self.open) = (false, 0, None);
         self.procs.iter_mut().for_each(|p| *p = 0);
         self.note(at);
     }

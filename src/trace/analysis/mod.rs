@@ -145,10 +145,13 @@ impl Analysis {
         let root = if needs_name && stack != 0 { self.names.root(stack) } else { None };
         let before = self.goroutines.get(m.slot).filter(|g| g.id == m.g).map(|g| (g.tracked, g.in_gc || g.marks));
         let (tracked, gc) = before.unwrap_or_default();
-        // Collector work goes with its goroutine from P to P.
+        // Collector work goes with its goroutine from P to P. A mark worker is labelled each time it starts, with what it is this time.
         let executes = |s| matches!(s, GoState::Running | GoState::Syscall);
         if gc && executes(old) != executes(new) {
             self.collector.work(e.p, if executes(new) { 1 } else { -1 }, e.time);
+            if let Some(g) = self.goroutines.get(m.slot) {
+                g.marks = false;
+            }
         }
         let next = self.track(e, c, tracked, new, reason);
         let mv = Move { g: m.g, old, new, reason, stack, root };
@@ -235,7 +238,7 @@ impl Analysis {
                 let slot = tracker.slot(e.g);
                 if begins {
                     let stack = self.names.of_stack(&c.tables, e.stack());
-                    self.collector.stop_begin(e.time, kind, e.g, stack);
+                    self.collector.stop_begin(e.time, (kind, text.contains("GC")), e.g, stack);
                     self.goroutines.range_begin(slot, None, name, from, active);
                 } else {
                     self.collector.stop_end(e.time);
@@ -288,8 +291,8 @@ impl Analysis {
         if label.starts_with("GC ")
             && label != "GC (idle)"
             && let Some(g) = tracker.slot(e.g).and_then(|s| self.goroutines.get(s))
+            && !std::mem::replace(&mut g.marks, true)
         {
-            g.marks = true;
             self.collector.work(e.p, 1, e.time);
         }
     }

@@ -73,6 +73,12 @@ pub struct Merge {
     store: Arc<dyn Store>,
     cursors: Vec<Cursor>,
     heap: Heap,
+    /// Parts are missing: what cannot come next comes nevertheless.
+    torn: bool,
+    /// What was got over.
+    pub(super) trouble: Option<Trouble>,
+    /// And said.
+    pub(super) told: bool,
     samples: std::vec::IntoIter<super::tables::Sample>,
 }
 
@@ -83,6 +89,9 @@ impl Merge {
     /// Begins. The first event of each thread is read.
     pub(super) fn begin(g: Generation, store: Arc<dyn Store>, order: &mut Ordering) -> (Merge, Result<(), Trouble>) {
         let mut m = Merge {
+            torn: !g.complete,
+            trouble: None,
+            told: false,
             tables: g.tables,
             number: g.number,
             at: g.at,
@@ -119,10 +128,17 @@ impl Merge {
         if self.samples.as_slice().first().is_some_and(|s| s.time < time) {
             return Ok(self.sample(out));
         }
+        if self.torn {
+            return self.tear(order, out);
+        }
         if self.advance(0, head, order, out)? {
             return Ok(true);
         }
-        // Rare: somebody else's event has to come first.
+        self.others(order, out)
+    }
+
+    /// Rare: somebody else's event has to come first.
+    fn others(&mut self, order: &mut Ordering, out: &mut Out<'_>) -> End {
         self.heap.sort();
         for i in 1..self.heap.0.len() {
             if self.advance(i, self.heap.0[i].1, order, out)? {
@@ -130,6 +146,38 @@ impl Merge {
             }
         }
         Err(Trouble::Stuck(self.frontier()))
+    }
+
+    /// As a step, with parts missing: the first in time comes if nobody else can, and what makes no sense is left out.
+    fn tear(&mut self, order: &mut Ordering, out: &mut Out<'_>) -> End {
+        let before = out.events.len();
+        let mut next = self.advance(0, self.heap.0[0].1, order, out);
+        if let Ok(false) = next {
+            next = self.others(order, out);
+        }
+        let Err(t) = next else { return next };
+        out.events.truncate(before);
+        let stuck = matches!(t, Trouble::Stuck(_));
+        self.trouble.get_or_insert(t);
+        let Some(&(_, c)) = self.heap.0.first() else { return Ok(true) };
+        if stuck {
+            let cursor = &self.cursors[c as usize];
+            order.force(&cursor.ev, cursor.thread, self.number, out)?;
+            if let Ok(true) = self.advance(0, c, order, out) {
+                return Ok(true);
+            }
+            out.events.truncate(before);
+        }
+        let Some(&(_, c)) = self.heap.0.first() else { return Ok(true) };
+        let cursor = &mut self.cursors[c as usize];
+        match cursor.next(self.store.as_ref(), &self.tables) {
+            Ok(true) => {
+                let time = cursor.ev.time;
+                self.heap.update(0, time);
+            }
+            Ok(false) | Err(_) => self.heap.remove(0),
+        }
+        Ok(true)
     }
 
     #[inline]

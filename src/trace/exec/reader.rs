@@ -23,8 +23,8 @@ pub enum Mode {
     Tolerant,
 }
 
-/// Events of a chunk.
-const CHUNK: usize = 4096;
+/// Events of a chunk: few enough that what one thread wrote is still near when the next one reads it.
+const CHUNK: usize = 1024;
 
 /// A run of events of one generation.
 #[derive(Clone, Debug, Default)]
@@ -233,6 +233,11 @@ impl Reader {
             if end.is_err() {
                 break;
             }
+        }
+        if let Some(t) = merge.trouble.take()
+            && !std::mem::replace(&mut merge.told, true)
+        {
+            chunk.faults.push(t.at(merge.at, Some(merge.number)));
         }
         match end {
             Ok(true) => self.merge = Some(merge),

@@ -186,7 +186,7 @@ impl Tables {
     }
 
     pub(super) fn add_stack(&mut self, id: u64, frames: &[RawFrame]) -> Result<(), Trouble> {
-        self.room(frames.len() * size_of::<RawFrame>() + 24)?;
+        self.room(size_of_val(frames) + 24)?;
         if !self.stack_ids.put(id, self.stacks.len() as u32) {
             return Err(Trouble::form(format!("multiple stacks with the same ID: id={id}")));
         }

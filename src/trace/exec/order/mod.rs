@@ -1,6 +1,7 @@
 //! Which event can come next: the scheduler's rules, as Go's reader has them. Times are hints; what decides is what each thread did in
 //! turn, the numbers that some events carry, and the states of goroutines, Ps and threads.
 
+mod force;
 mod go;
 mod proc;
 mod user;
