@@ -119,7 +119,7 @@ fn old_traces_of_the_distribution() {
         let root = goroot(&format!("go{release}")).join("src/internal/trace");
         for dir in ["testdata", "internal/oldtrace/testdata", "internal/tracev1/testdata"] {
             all.extend(files(&root.join(dir)).into_iter().filter(|p| {
-                fs::read(p).is_ok_and(|b| b.starts_with(b"go 1.")) && !p.extension().is_some_and(|e| e == "go")
+                fs::read(p).is_ok_and(|b| b.starts_with(b"go 1.")) && p.extension().is_none_or(|e| e != "go")
             }));
         }
     }
