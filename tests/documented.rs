@@ -62,6 +62,7 @@ fn every_command_of_the_screen_has_a_way_in() {
         "timeline",
         "profiles",
         "mutes",
+        "profiles",
     ];
     let keys = preset("default").expect("parses");
     let bound: Vec<&String> = keys.contexts.values().flat_map(|m| m.values()).collect();

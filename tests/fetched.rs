@@ -5,11 +5,12 @@ mod common;
 use adit::backend::protocol::{Reply, Request, TargetSpec};
 use adit::model::{ProfileQuery, ProfileSource};
 use common::oneshot::{arg, error, json};
+use common::screen::Screen;
 use common::{DEFAULT, Debuggee, build};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Serves one answer after the other, then ends.
 fn serve(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<String>>) {
@@ -142,5 +143,46 @@ fn a_program_that_serves_its_profiles() {
 fn a_program_without_handlers_says_what_to_do() {
     let p = Running::start("parked");
     let (all, why) = sources(&mut p.observed());
-    assert!(all.is_empty() && why.contains("no net/http/pprof") && why.contains("adit prof FILE"), "{why}");
+    // What needs nothing of the program may be there; what it would have to serve is not.
+    assert!(all.iter().all(|s| !s.url.starts_with("http")), "{all:?}");
+    assert!(why.contains("no net/http/pprof") && why.contains("adit prof FILE"), "{why}");
+}
+
+#[test]
+fn the_screen_of_a_file_and_of_a_process() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("allocs.pb.gz");
+    let run =
+        Command::new(build("regress", DEFAULT)).args(["-what", "allocs", "-out", arg(&file)]).output().expect("run");
+    assert!(run.status.success());
+    // Opened by its content, and by the command that prints where there is no terminal.
+    let flame = "Flame inuse_space";
+    for args in [&[arg(&file)][..], &["prof", arg(&file)], &["prof", arg(&file), "--diff", arg(&file)]] {
+        let mut t = Screen::start(100, 30, args);
+        t.until(flame, |s| s.contains("[Flame alloc_space") || s.contains(flame));
+        t.send("c");
+        t.wait_for("values: ");
+        // Nothing changes: nothing is sent.
+        std::thread::sleep(Duration::from_millis(1_200));
+        let before = t.bytes();
+        std::thread::sleep(Duration::from_millis(800));
+        assert_eq!(t.bytes(), before, "an idle screen must not send");
+        t.send("q");
+        t.wait_end();
+    }
+    let p = Running::start("served");
+    let mut t = Screen::start(100, 30, &[&p.0.id().to_string()]);
+    t.wait_for("OBSERVE");
+    t.send("7");
+    let list = t.wait_for("heap");
+    // Where perf events may be used they are first in the list.
+    let above = list.lines().filter(|l| l.contains("CPU for ")).count();
+    t.send(&format!("{}\r", "j".repeat(above)));
+    t.wait_for("Flame inuse_space");
+    t.wait_for("main.fill");
+    // Backspace leads to the list again.
+    t.send("\x7f");
+    t.wait_for("CPU for 5 s");
+    t.send("q");
+    t.wait_end();
 }

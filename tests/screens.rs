@@ -449,6 +449,17 @@ fn what_is_not_looked_at_is_not_asked() {
     shop.healthy = true;
     let mut s = Stage::with(shop, (80, 24), options());
     assert!(s.keys("7").text().contains("no net/http/pprof"), "{}", s.text());
+    // Read anew, it may serve some by now.
+    s.shop.healthy = false;
+    assert!(s.keys("Ctrl-r").text().contains("CPU for 5 s"), "{}", s.text());
+    // What was fetched stays when the process has gone.
+    let mut s = Stage::new(false, (80, 24));
+    s.keys("7 Enter j");
+    s.shop.gone = true;
+    s.keys("Ctrl-r r j");
+    let text = s.text();
+    assert!(text.contains("process is gone") && text.contains("[Flame cpu, callers]"), "{text}");
+    assert!(text.contains("engine.(*Set[go.shape.string]).Match  4.10s"), "{text}");
     // Another workspace of a profile says what it is.
     let mut s = profile((80, 24));
     s.keys("7");

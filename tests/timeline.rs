@@ -6,7 +6,9 @@ mod goprog;
 
 use adit::backend::oncpu;
 use adit::backend::protocol::*;
-use adit::model::{LaneKind, StopReason, TimelineQuery, TimelineSource, TriggerAction, TriggerSpec};
+use adit::model::{
+    LaneKind, StopReason, TimelineQuery, TimelineSource, TraceReport, TraceReportKind, TriggerAction, TriggerSpec,
+};
 use common::oneshot::{arg, error, json};
 use common::{DEFAULT, Debuggee, PATIENCE};
 use goprog::build;
@@ -402,4 +404,72 @@ fn looks_agree_with_a_trace_of_the_same_seconds() {
         let goroutines = |l: &Value| l["cells"].as_array().unwrap().iter().flatten_levels().max().unwrap();
         assert!(goroutines(lane(&v, "goroutines", None)) > 5);
     }
+}
+
+#[test]
+fn a_trace_is_taken_through_the_programs_own_handler() {
+    let p = start(&build("traffic", "", DEFAULT), &["30"], Stdio::null());
+    let pid = p.0.id() as i32;
+    std::thread::sleep(Duration::from_millis(500));
+    let mut d = Debuggee::open(TargetSpec::Attach { pid, exe: None, control: false }).unwrap();
+    d.call(Request::Record { seconds: 3 }).unwrap();
+    let q = TimelineQuery { columns: 50, source: Some(TimelineSource::Trace), ..TimelineQuery::default() };
+    let deadline = Instant::now() + PATIENCE;
+    let mut views = 0;
+    let v = loop {
+        let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q.clone())) else { panic!("no timeline") };
+        if v.source == TimelineSource::Trace {
+            views += usize::from(v.growing);
+            if !v.growing && v.extent.1 - v.extent.0 > 2_000_000_000 {
+                break v;
+            }
+        }
+        assert!(Instant::now() < deadline, "no trace: {v:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(views > 5, "it is shown before its end: {views}");
+    assert!(v.others.contains(&TimelineSource::Sampled) && v.problem.is_none(), "{v:?}");
+    // One clock with the looks made meanwhile.
+    let Ok(Reply::Timeline(looks)) = d.call(Request::Timeline(TimelineQuery { source: None, ..q })) else { panic!() };
+    assert!(looks.source == TimelineSource::Sampled && looks.others == [TimelineSource::Trace]);
+    assert!(looks.extent.0 < v.extent.1 && looks.extent.1 > v.extent.0);
+    let Ok(Reply::TraceReport(r)) = d.call(Request::TraceReport(TraceReportKind::Functions)) else {
+        panic!("no report")
+    };
+    let TraceReport::Functions(rows) = *r else { panic!("functions") };
+    assert!(rows.iter().any(|r| r.function.starts_with("net/http.(*conn).serve")), "{rows:?}");
+    // A goroutine of the trace is one of the process.
+    let spans = Request::Spans {
+        lane: LaneKind::Proc(0),
+        from_ns: v.extent.0,
+        to_ns: v.extent.1,
+        count: 500,
+        source: Some(TimelineSource::Trace),
+    };
+    let Ok(Reply::Spans(spans)) = d.call(spans) else { panic!("no spans") };
+    let mut ids: Vec<_> = spans.iter().filter_map(|s| s.goroutine).collect();
+    ids.sort();
+    ids.dedup();
+    let Ok(Reply::Goroutines { rows, .. }) = d.call(Request::GoroutinesById { ids: ids.clone() }) else { panic!() };
+    assert!(rows.iter().any(|r| ids.contains(&r.id) && r.user.function.contains("net")), "{rows:?}");
+    drop(p);
+}
+
+#[test]
+fn a_program_without_a_handler_says_how_to_get_a_trace() {
+    let p = Paced::start(&build("paced", "", DEFAULT));
+    let mut d = Debuggee::open(TargetSpec::Attach { pid: p.child.0.id() as i32, exe: None, control: false }).unwrap();
+    d.call(Request::Record { seconds: 1 }).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "nothing is said");
+        if let Some(Notice::Log { text, .. }) = d.client.blocking_notice()
+            && text.starts_with("no trace: ")
+        {
+            break assert!(text.contains("net/http/pprof") && !text.contains('\n'), "{text}");
+        }
+    }
+    assert!(
+        d.call(Request::TraceReport(TraceReportKind::Sync)).is_err_and(|f| f.message.contains("no execution trace"))
+    );
 }

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod dump;
+pub mod failure;
 pub mod fetch;
 pub mod files;
 pub mod host;

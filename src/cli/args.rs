@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "adit", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What to open: a process id (observe mode, nothing is stopped), a core, a snapshot, a goroutine dump.
+    /// What to open: a process id (observe mode, nothing is stopped), a core, a snapshot, a goroutine dump, a profile.
     #[arg(value_name = "TARGET")]
     pub target: Option<String>,
     /// What to do instead.
@@ -132,7 +132,7 @@ pub enum Sub {
         /// Its core, or a snapshot
         core: PathBuf,
     },
-    /// Open a file: a core, a snapshot, a goroutine dump
+    /// Open a file: a core, a snapshot, a goroutine dump, a profile, an address of a profile
     Open {
         /// The file
         file: PathBuf,

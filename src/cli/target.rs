@@ -2,6 +2,7 @@
 
 use super::wire;
 use crate::backend::client::Client;
+use crate::backend::fetch;
 use crate::backend::files::recognise;
 use crate::backend::protocol::{Failure, FailureKind, Reply, Request, TargetSpec};
 use crate::base::text::printable_str;
@@ -17,6 +18,9 @@ pub fn spec_of(target: &str, exe: Option<PathBuf>) -> Result<TargetSpec, Failure
     {
         return Ok(TargetSpec::Attach { pid, exe, control: false });
     }
+    if fetch::is_url(target) {
+        return Ok(TargetSpec::Profile { sources: vec![target.to_string()], base: Vec::new() });
+    }
     if let Some(what) = elsewhere(target) {
         let f = Failure::new(FailureKind::Unavailable, format!("{target}: {what}: not in this version"));
         return Err(f.fix("run adit where the program runs, or bring a core, a snapshot or a goroutine dump here"));
@@ -29,7 +33,7 @@ pub fn spec_of(target: &str, exe: Option<PathBuf>) -> Result<TargetSpec, Failure
         format!("{target} is neither a process id nor a command, and there is no such file"),
     )
     .fix(
-        "adit PID looks at a process, adit FILE at a core, snapshot or goroutine dump; adit --help lists the commands",
+        "adit PID looks at a process, adit FILE at a core, snapshot, goroutine dump or profile; adit --help lists the commands",
     ))
 }
 
@@ -49,7 +53,6 @@ fn elsewhere(target: &str) -> Option<&'static str> {
     match target.split_once("://") {
         Some(("ssh", _)) => return Some("a process on another machine"),
         Some(("k8s", _)) => return Some("a process in a pod"),
-        Some(("http" | "https", _)) => return Some("a pprof address"),
         _ => {}
     }
     if target.starts_with("unix:") {

@@ -4,7 +4,7 @@ use super::parse::{breakpoint_args, condition, number, split_words, substitute, 
 use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
 use crate::backend::protocol::{ResumeKind, SymbolKind};
 use crate::base::GoroutineId;
-use crate::model::WaitScope;
+use crate::model::{TraceReportKind, WaitScope};
 
 type Made = Result<Do, String>;
 
@@ -73,6 +73,14 @@ fn restart(rest: &str, rebuild: bool) -> Made {
 }
 fn symbols(rest: &str, kind: SymbolKind) -> Made {
     act(Action::Symbols(kind, rest.to_string()))
+}
+fn report(rest: &str) -> Made {
+    let kinds = TraceReportKind::ALL;
+    match kinds.iter().find(|k| k.0 == rest) {
+        Some((_, kind)) => act(Action::Report(*kind)),
+        None if rest.is_empty() => act(Action::Report(TraceReportKind::default())),
+        None => Err(format!("{rest} is none of {}", kinds.map(|k| k.0).join(" "))),
+    }
 }
 fn config(rest: &str) -> Made {
     match word(rest) {
@@ -210,6 +218,10 @@ pub const COMMANDS: &[Command] = &[
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
     command!("code" [] "code" "" Looking None Target
         "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
+    command!("record" [] "record" "[SECONDS]" Looking Number Target
+        "Take an execution trace of the process through its own /debug/pprof/trace, and show it in the timeline (5 s)." |r| act(Action::Record(number(r, 5)?))),
+    command!("report" [] "report" "[KIND]" Looking Text Target
+        "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw." report),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
         "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
         |r| act(Action::When(r.into()))),
@@ -218,21 +230,21 @@ pub const COMMANDS: &[Command] = &[
     command!("refs" ["references"] "refs" "[EXPRESSION | ADDRESS]" Looking Expression Target
         "Show who keeps an object alive: what an expression points to, an address, or what is under the cursor."
         |r| if r.is_empty() { ui(Ui::RefsSelected) } else { act(Action::Refs(r.into())) }),
-    command!("profiles" ["prof"] "profiles" "" Looking None Target
+    command!("profiles" ["prof"] "profiles" "" Looking None Nothing
         "Go to the profile, or to the list of those that the process has." |_| ui(Ui::Focus("flame"))),
-    command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Target
+    command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Nothing
         "Compare the profile with another one; without one, ask for it, or end the comparison that is shown."
         |r| if r.is_empty() { ui(Ui::CompareProfile) } else { act(Action::ProfileBase(r.into())) }),
-    command!("focus" [] "focus" "[REGEX]" Looking Text Target
+    command!("focus" [] "focus" "[REGEX]" Looking Text Nothing
         "Show only stacks of the profile with a function or file that matches; without one, ask for it, or show all again."
         |r| if r.is_empty() { ui(Ui::FocusProfile) } else { act(Action::ProfileFocus(r.into())) }),
-    command!("callers" [] "callers" "" Looking None Target
+    command!("callers" [] "callers" "" Looking None Nothing
         "Show the profile from the functions that take it to their callers, or from the roots again." |_| ui(Ui::TurnProfile)),
-    command!("sample-type" [] "values" "" Looking None Target
+    command!("sample-type" [] "values" "" Looking None Nothing
         "Show the profile's next kind of value." |_| ui(Ui::NextKind)),
-    command!("table" [] "table/graph" "" Looking None Target
+    command!("table" [] "table/graph" "" Looking None Nothing
         "Show the profile as a table of functions, or as a flame graph." |_| ui(Ui::ProfileTable)),
-    command!("normalize" [] "shares" "" Looking None Target
+    command!("normalize" [] "shares" "" Looking None Nothing
         "Compare shares of both profiles, or values as they are." |_| ui(Ui::NormalizeProfile)),
     command!("zoom-out" [] "out" "" Looking None Nothing
         "Go one level out of the part of the profile that is shown." |_| ui(Ui::ZoomOutProfile)),

@@ -361,10 +361,11 @@ fn proc_sample(b: &Batch, gs: &Batch, p: &ProcReads, g: Option<&GReads>, stoppin
     let state = match (b.get(p.status), running) {
         (3, _) => ProcState::Stopped,
         // Stopping takes Ps one by one; those that still run have not noticed yet.
-        (1, Some(status::RUNNING)) if marking => ProcState::Marking,
-        (1, Some(status::RUNNING)) if assists => ProcState::Assist,
-        (1, Some(status::RUNNING)) => ProcState::Running,
+        (1, Some(_)) if marking => ProcState::Marking,
         (2, _) | (1, Some(status::SYSCALL)) => ProcState::Syscall,
+        (1, Some(status::RUNNING)) if assists => ProcState::Assist,
+        // It was the thread's when the P was read. That it waits a moment later, when it was read itself, makes a short run no shorter.
+        (1, Some(_)) => ProcState::Running,
         (1, _) if stopping => ProcState::Stopped,
         _ => ProcState::Idle,
     };

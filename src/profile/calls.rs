@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Bytes that the samples, paths, names and labels of all files may take together.
-pub const MAX_MEMORY: usize = 768 << 20;
+pub const MAX_MEMORY: usize = 384 << 20;
 
 /// Why files do not make one profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -29,7 +29,7 @@ pub fn widths(v: &View) -> Vec<u64> {
 /// Boxes from `node` on, `columns` wide and at most `depth` levels below it. Children stand by size, the largest first.
 pub fn flame(v: &View, widths: &[u64], node: u32, columns: u32, depth: u32, found: &[bool]) -> Flame {
     let mut out = Flame { width: widths.get(node as usize).copied().unwrap_or(0), ..Flame::default() };
-    if v.tree.len() == 0 || columns == 0 {
+    if v.tree.parent.is_empty() || columns == 0 {
         return out;
     }
     out.levels = levels(v, node);

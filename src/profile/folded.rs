@@ -24,12 +24,21 @@ pub enum FoldedError {
     Calls(#[from] CallsError),
 }
 
-/// Whether text begins like folded stacks.
+/// Lines that are looked at to tell folded stacks from other text.
+const LOOKED_AT: usize = 5;
+
+/// Whether text begins like folded stacks: every line is one, with several frames, or with a name that is one word.
 pub fn is_folded(head: &[u8]) -> bool {
-    let first = head.split(|b| *b == b'\n').find(|l| !l.is_empty() && !l.starts_with(b"#"));
-    let Some(line) = first.and_then(|l| std::str::from_utf8(l).ok()) else { return false };
-    // A line of a log may end in a number, too: a stack of several frames is asked for, or a name that is one word.
-    split(line).is_some_and(|(stack, _)| stack.contains(';') || !stack.contains(' '))
+    let mut lines: Vec<&[u8]> = head.split_inclusive(|b| *b == b'\n').collect();
+    // The last one may be cut off.
+    lines.pop_if(|l| !l.ends_with(b"\n"));
+    let mut lines =
+        lines.into_iter().filter(|l| !l.trim_ascii().is_empty() && !l.starts_with(b"#")).take(LOOKED_AT).peekable();
+    let is_one = |l: &[u8]| {
+        let line = std::str::from_utf8(l).unwrap_or("");
+        split(line).is_some_and(|(stack, _)| stack.contains(';') || !stack.contains(char::is_whitespace))
+    };
+    lines.peek().is_some() && lines.all(is_one)
 }
 
 fn split(line: &str) -> Option<(&str, i64)> {
@@ -119,9 +128,13 @@ mod tests {
     }
     #[test]
     fn other_text_is_not_taken_for_it() {
-        for (text, is) in
-            [("main;f 3\n", true), ("# a comment\nf 3\n", true), ("listening on port 80\n", false), ("<html>", false)]
-        {
+        for (text, is) in [
+            ("main;f 3\n", true),
+            ("# a comment\nf 3\n", true),
+            ("listening on port 80\n", false),
+            ("ERROR 5\nnot found\n", false),
+            ("<html>", false),
+        ] {
             assert_eq!(is_folded(text.as_bytes()), is, "{text}");
         }
     }

@@ -25,7 +25,7 @@ pub enum LegacyError {
     Calls(#[from] CallsError),
 }
 
-/// `#	0x4e2c4b	main.f+0x2b	/src/main.go:19`
+/// `# 0x4e2c4b main.f+0x2b /src/main.go:19`, tabs between
 static PLACE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^#\s+0x[0-9a-f]+\s+(\S.*?)\+0x[0-9a-f]+\s+(\S.*):(\d+)\s*$").ok());
 

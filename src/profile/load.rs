@@ -89,6 +89,14 @@ fn is_pprof(head: &[u8]) -> bool {
                     return false;
                 }
             }
+            // What later versions add is skipped, here and by the reader.
+            (16..=200, 0) => drop(c.uvarint()),
+            (16..=200, 2) => {
+                let len = c.uvarint().ok().and_then(|n| usize::try_from(n).ok());
+                if len.is_none_or(|len| c.take(len).is_err()) {
+                    return n > 0;
+                }
+            }
             _ => return false,
         }
     }

@@ -95,7 +95,7 @@ pub fn read(from: impl Read, into: &mut Builder) -> Result<(), PprofError> {
     let mut ids = Vec::new();
     loop {
         let at = s.at();
-        let Some((field, value)) = s.next()? else { break };
+        let Some((field, value)) = s.next_field()? else { break };
         raw.field(field, value, &mut ids).map_err(|e| match e {
             Trouble::Bytes(e) => {
                 PprofError::Wire(WireError::Bad { at: at + e.at as u64, what: NAMES[field.min(16) as usize] })

@@ -70,7 +70,7 @@ fn draw(out: &mut dyn Write, v: &View, c: &FlameCell, scale: f64) -> io::Result<
     )?;
     if room >= 4 {
         let short = short_name(&name);
-        let text: String = if short.chars().count() + 1 <= room {
+        let text: String = if short.chars().count() < room {
             short.into()
         } else {
             short.chars().take(room - 2).chain(['…']).collect()

@@ -72,7 +72,13 @@ pub fn change(base: i64, new: i64) -> String {
         (_, 0) => "gone".into(),
         (b, n) => {
             let p = (n as f64 - b as f64) * 100.0 / (b as f64).abs();
-            if p.abs() >= 9.95 { format!("{p:+.0}%") } else { format!("{p:+.1}%") }
+            if p.abs() < 0.05 {
+                "0%".into()
+            } else if p.abs() >= 9.95 {
+                format!("{p:+.0}%")
+            } else {
+                format!("{p:+.1}%")
+            }
         }
     }
 }
@@ -94,6 +100,7 @@ mod tests {
         ] {
             assert_eq!(human(v, unit), want);
         }
+        assert_eq!(change(100_000, 99_999), "0%");
         assert_eq!((percent(1, 3), percent(3, 3), percent(1, 0)), ("33.33%".into(), "100%".into(), "0%".into()));
         assert_eq!((change(10, 22), change(0, 5), change(100, 97)), ("+120%".into(), "new".into(), "-3.0%".into()));
     }

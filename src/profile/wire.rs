@@ -166,7 +166,7 @@ impl<R: Read> Stream<R> {
     }
 
     /// The next field; none at the end.
-    pub fn next(&mut self) -> Result<Option<(u64, Value<'_>)>, WireError> {
+    pub fn next_field(&mut self) -> Result<Option<(u64, Value<'_>)>, WireError> {
         if !self.fill(1)? {
             return Ok(None);
         }
@@ -210,17 +210,17 @@ mod tests {
         // 1: 150, 2: "ab", 3: packed 1 2, 4: fixed32
         let bytes = [8, 0x96, 1, 0x12, 2, b'a', b'b', 0x1a, 2, 1, 2, 0x25, 1, 0, 0, 0];
         let mut s = Stream::new(&bytes[..]);
-        assert_eq!(s.next().expect("read"), Some((1, Value::Number(150))));
-        assert_eq!(s.next().expect("read"), Some((2, Value::Bytes(b"ab"))));
+        assert_eq!(s.next_field().expect("read"), Some((1, Value::Number(150))));
+        assert_eq!(s.next_field().expect("read"), Some((2, Value::Bytes(b"ab"))));
         let mut all = Vec::new();
-        s.next().expect("read").expect("there").1.numbers(|n| all.push(n)).expect("numbers");
+        s.next_field().expect("read").expect("there").1.numbers(|n| all.push(n)).expect("numbers");
         assert_eq!(all, [1, 2]);
-        assert_eq!(s.next().expect("read"), Some((4, Value::Number(1))));
-        assert!(s.next().expect("the end").is_none());
+        assert_eq!(s.next_field().expect("read"), Some((4, Value::Number(1))));
+        assert!(s.next_field().expect("the end").is_none());
         for cut in 1..bytes.len() {
             let mut s = Stream::new(&bytes[..cut]);
             let end = loop {
-                match s.next() {
+                match s.next_field() {
                     Ok(Some(_)) => {}
                     Ok(None) => break None,
                     Err(e) => break Some(e.to_string()),
@@ -231,6 +231,6 @@ mod tests {
         }
         // A length that no file has takes no memory.
         let huge = [0x12, 0xff, 0xff, 0xff, 0x1f, 0];
-        assert!(matches!(Stream::new(&huge[..]).next(), Err(WireError::Cut { .. })));
+        assert!(matches!(Stream::new(&huge[..]).next_field(), Err(WireError::Cut { .. })));
     }
 }

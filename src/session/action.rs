@@ -125,6 +125,10 @@ pub enum Action {
     Refs(String),
     /// Walk the heap anew.
     Heap,
+    /// Take an execution trace for so many seconds.
+    Record(u32),
+    /// Show what an execution trace comes to.
+    Report(crate::model::TraceReportKind),
     /// Fill the timeline with the code that runs (perf events), or no more.
     TimelineCode,
     /// Fetch a profile of the process from an address.

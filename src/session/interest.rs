@@ -41,8 +41,11 @@ pub enum Interest {
 impl Session {
     /// Asks for what is visible and not here.
     pub fn want(&mut self, interests: &[Interest]) {
-        if self.target.is_none() || matches!(self.state, RunState::Detached(_) | RunState::Exited(_)) {
+        if self.target.is_none() || matches!(self.state, RunState::Detached(_)) {
             return;
+        }
+        if matches!(self.state, RunState::Exited(_)) {
+            return self.want_kept(interests);
         }
         self.triage.shown = false;
         self.hide_timeline();
@@ -66,6 +69,18 @@ impl Session {
                 Interest::Code => self.want_code(),
                 Interest::Goroutines(rows) => self.want_rows(*rows),
                 Interest::Source(file) => self.want_source(file),
+            }
+        }
+        self.ask_profile();
+    }
+
+    /// Of a process that has ended there is still the profile that was fetched.
+    fn want_kept(&mut self, interests: &[Interest]) {
+        for i in interests {
+            match i {
+                Interest::Profile(part) => self.want_profile(part),
+                Interest::Source(file) if self.has_profile() => self.want_source(file),
+                _ => {}
             }
         }
         self.ask_profile();

@@ -156,12 +156,15 @@ pub fn note(lane: &Lane, brief: bool) -> String {
     }
 }
 
-/// Time of day (UTC) of a moment, as fine as the columns need: `12:04:31` or `12:04:31.250`.
+/// Time of day (UTC) of a moment, as fine as the columns need: `12:04:31`, `12:04:31.250` or `12:04:31.250123`.
 pub fn time_of_day(wall_ns: i64, column_ns: u64) -> String {
     let s = wall_ns.div_euclid(1_000_000_000);
     let (h, m, sec) = (s / 3_600 % 24, s / 60 % 60, s % 60);
     match column_ns {
-        0..125_000_000 => format!("{h:02}:{m:02}:{sec:02}.{:03}", wall_ns.rem_euclid(1_000_000_000) / 1_000_000),
+        0..1_000_000 => format!("{h:02}:{m:02}:{sec:02}.{:06}", wall_ns.rem_euclid(1_000_000_000) / 1_000),
+        1_000_000..125_000_000 => {
+            format!("{h:02}:{m:02}:{sec:02}.{:03}", wall_ns.rem_euclid(1_000_000_000) / 1_000_000)
+        }
         _ => format!("{h:02}:{m:02}:{sec:02}"),
     }
 }

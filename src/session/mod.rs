@@ -20,6 +20,7 @@ pub mod source;
 #[cfg(test)]
 mod tests;
 pub mod timeline;
+pub mod traces;
 pub mod triage;
 pub mod vars;
 pub mod waits;
@@ -168,6 +169,10 @@ enum Purpose {
     ProfileFetch,
     ProfileBase,
     Triggers,
+    Record {
+        seconds: u32,
+    },
+    Report(crate::model::TraceReportKind),
     TimelineCode {
         on: bool,
     },
@@ -203,6 +208,8 @@ impl Purpose {
             Purpose::Profile { .. } | Purpose::ProfileBase | Purpose::ProfileFetch => "the profile",
             Purpose::ProfileSources { .. } => "the list of profiles",
             Purpose::Triggers => "conditions",
+            Purpose::Record { .. } => "the trace",
+            Purpose::Report(_) => "the trace's report",
             Purpose::TimelineCode { .. } => "perf events",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",

@@ -106,6 +106,8 @@ impl Session {
             Action::Refs(object) => self.ask_refs(object),
             Action::Heap => self.walk_heap(),
             Action::TimelineCode => self.toggle_code(),
+            Action::Record(seconds) => self.record(seconds),
+            Action::Report(kind) => self.ask(Purpose::Report(kind), Request::TraceReport(kind)),
             Action::ProfileFetch(url) => self.fetch_profile(url),
             Action::ProfileBase(base) => self.compare_profile(base),
             Action::ProfileFocus(text) => self.focus_profile(text),
@@ -333,6 +335,8 @@ pub fn needs(a: &Action) -> Needs {
         Action::Detach { kill: true } => Needs::Launched,
         Action::Detach { kill: false }
         | Action::Substitute { .. }
+        | Action::ProfileBase(_)
+        | Action::ProfileFocus(_)
         | Action::Mute(_)
         | Action::Unmute(_)
         | Action::Mutes => Needs::Nothing,

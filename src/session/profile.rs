@@ -151,7 +151,7 @@ impl Session {
             Ok(()) => {
                 self.profile.fetched = true;
                 self.other_profile();
-                self.say(Tone::Note, &format!("{url} is here; Backspace goes back to the list"));
+                self.say(Tone::Note, &format!("here it is; Backspace goes back to the list ({url})"));
             }
             Err(why) => self.say(Tone::Error, &why),
         }
@@ -164,7 +164,7 @@ impl Session {
         }
         let base: Vec<String> = if base.is_empty() {
             Vec::new()
-        } else if crate::backend::fetch::is_url(&base) {
+        } else if base.contains("://") {
             vec![base]
         } else {
             // The host may have another working directory.
@@ -192,6 +192,21 @@ impl Session {
             ..ProfileState::default()
         };
         p.view.clear();
+    }
+
+    /// Another process behind the same session: its profiles are others.
+    pub(super) fn forget_profiles(&mut self) {
+        self.profile.fetched = false;
+        self.profile.fetching = None;
+        self.profile.sources.clear();
+        self.other_profile();
+    }
+
+    /// The process was read anew: what it serves is asked for again.
+    pub(super) fn profiles_refreshed(&mut self) {
+        if !self.has_profile() {
+            self.profile.stamp += 1;
+        }
     }
 
     /// Back from a fetched profile to what can be had.

@@ -207,6 +207,7 @@ impl Session {
                 self.new_generation();
                 self.read_now = self.generation;
                 self.list_asked = None;
+                self.profiles_refreshed();
                 self.say(Tone::Note, "read anew; nothing was stopped");
             }
             (Purpose::Tick, Reply::Done) => self.quiet_generation(),
@@ -225,6 +226,11 @@ impl Session {
             (Purpose::ProfileBase, Reply::Done) => self.profile_compared(),
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::Record { seconds }, Reply::Done) => self.recording(seconds),
+            (Purpose::Report(kind), Reply::TraceReport(r)) => {
+                let title = format!("Trace: {}", kind.name());
+                self.answer = Some(Answer { title, lines: super::traces::report(&r) });
+            }
             (Purpose::TimelineCode { on }, Reply::Done) => self.code_known(on, Ok(())),
             (Purpose::Triggers, Reply::Triggers(v)) => self.triggers_known(Ok(v)),
             (Purpose::Refs { serial }, Reply::Refs { references, .. }) => self.refs_known(serial, Ok(*references)),
@@ -356,6 +362,7 @@ impl Session {
         self.waits.asked.clear();
         self.heap.sums.clear();
         self.heap.refs.clear();
+        self.forget_profiles();
         self.stop = None;
         self.goroutine = None;
         self.frame = 0;

@@ -428,6 +428,22 @@ impl Session {
         }
     }
 
+    /// Takes an execution trace.
+    pub(super) fn record(&mut self, seconds: u32) {
+        self.ask(Purpose::Record { seconds }, Request::Record { seconds });
+    }
+
+    /// It is under way: the timeline shows it from now on.
+    pub(super) fn recording(&mut self, seconds: u32) {
+        let t = &mut self.timeline;
+        t.source = Some(TimelineSource::Trace);
+        t.to_now();
+        self.say(
+            Tone::Note,
+            &format!("an execution trace of {seconds} s is asked for; its first second comes after that second"),
+        );
+    }
+
     /// Which code runs, too, or no more.
     pub(super) fn toggle_code(&mut self) {
         let on = !self.timeline.code;

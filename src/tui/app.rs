@@ -366,7 +366,10 @@ impl App {
         self.search = Some(text.clone());
         let id = self.focused();
         match self.panes[id as usize].search(&self.session, &text, true, true) {
-            Some(true) => self.session.message = None,
+            Some(true) => {
+                self.session.message = None;
+                self.settle_on(id);
+            }
             Some(false) => {
                 let text = format!("no match for {text}");
                 self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });

@@ -229,13 +229,21 @@ impl App {
         self.session.message = None;
     }
 
+    /// A search moved a pane's cursor: what the panes beside it are about is told by a move to where it is.
+    pub(super) fn settle_on(&mut self, id: PaneId) {
+        if matches!(id, PaneId::Flame | PaneId::Table) {
+            self.verb_for(id, &Ui::Move(0));
+        }
+    }
+
     fn search_next(&mut self, forward: bool) {
         let Some(text) = self.search.clone() else {
             return self.session.say(Tone::Note, "no search; / begins one");
         };
         let id = self.focused();
-        if self.panes[id as usize].search(&self.session, &text, forward, false) == Some(false) {
-            self.session.say(Tone::Warn, &format!("no match for {text}"));
+        match self.panes[id as usize].search(&self.session, &text, forward, false) {
+            Some(false) => self.session.say(Tone::Warn, &format!("no match for {text}")),
+            _ => self.settle_on(id),
         }
     }
 

@@ -216,7 +216,8 @@ impl Shop {
         let mode = if self.control { ReadMode::Stopped } else { ReadMode::Observed };
         let read = ReadInfo { mode, pause_us: 0, retries: 0, took_us: 38_000, taken_at: 0 };
         let mut notices = Vec::new();
-        if self.gone {
+        // A profile that was fetched is the host's own.
+        if self.gone && !matches!(request, Request::Profile(_)) {
             return (Err(Failure::new(FailureKind::Gone, "the target process is gone")), notices);
         }
         let reply = match request {

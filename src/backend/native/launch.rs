@@ -81,7 +81,10 @@ impl Host {
             index(&loaded.sym);
         }
         self.inspector = Some(Inspector::start(loaded.clone()));
+        // Those of an earlier process mean nothing for this one.
+        self.profiles = None;
         self.sampling = None;
+        self.trace = None;
         self.loaded = Some(loaded);
         Reply::Opened { target, caps, stop }
     }

@@ -10,6 +10,7 @@ mod profiles;
 mod sampling;
 mod snapshot;
 mod timeline;
+mod tracing;
 
 pub use failure::{from_engine, from_open};
 
@@ -70,6 +71,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         profiles: None,
         sampling: None,
         lines: None,
+        trace: None,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -139,6 +141,8 @@ struct Host {
     sampling: Option<Sampling>,
     /// What the program that we launched says of its collector and scheduler.
     lines: Option<Lines>,
+    /// The execution trace taken last.
+    trace: Option<tracing::Tracing>,
     bell: Doorbell,
     finished: bool,
 }
@@ -245,6 +249,8 @@ impl Host {
             | Request::Spans { .. }
             | Request::TimelineSummary
             | Request::TimelineCode { .. }
+            | Request::Record { .. }
+            | Request::TraceReport(_)
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
                 let result = self.timeline(r);

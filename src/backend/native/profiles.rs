@@ -42,8 +42,7 @@ impl Profiles {
     pub(super) fn start(loaded: &Loaded) -> Result<Profiles, Failure> {
         let (jobs, rx) = mpsc::channel::<Job>();
         let pid = loaded.pid;
-        // The handlers are in the program or not: nobody needs to be asked who cannot answer.
-        let linked = loaded.sym.find_function("net/http/pprof.Index").is_some();
+        let linked = linked(loaded);
         let work = move || {
             let mut desk = None;
             while let Ok(Job { id, request, out }) = rx.recv() {
@@ -102,34 +101,38 @@ fn perf(pid: i32) -> ProfileSource {
     }
 }
 
-/// What the process serves, found among the ports on which it listens; or why there is nothing.
-fn sources(pid: i32, linked: bool) -> Reply {
-    let none = |why: &str| Reply::ProfileSources { sources: Vec::new(), why: why.to_string() };
+/// The handlers are in the program or not: nobody needs to be asked who cannot answer.
+pub(super) fn linked(loaded: &Loaded) -> bool {
+    loaded.sym.find_function("net/http/pprof.Index").is_some()
+}
+
+/// Where the process serves its profiles, found among the ports on which it listens; or why nowhere.
+pub(super) fn handlers(pid: i32, linked: bool) -> Result<String, String> {
+    found(pid, linked).map(|f| f.0)
+}
+
+/// That, and what stands there.
+fn found(pid: i32, linked: bool) -> Result<(String, String), String> {
     if !linked {
-        return none(
-            "the program has no net/http/pprof in it: import _ \"net/http/pprof\" and listen on a port of 127.0.0.1; or have it \
-             write one with runtime/pprof, and open the file: adit prof FILE",
-        );
+        return Err("the program has no net/http/pprof in it: import _ \"net/http/pprof\" and listen on a port of 127.0.0.1; or have it \
+                    write one with runtime/pprof, and open the file: adit prof FILE"
+            .into());
     }
     if !procfs::same_network(pid) {
-        return none(
-            "the process has a network of its own: run adit inside (kubectl exec, docker exec), or forward its port and open \
-             adit prof http://127.0.0.1:PORT",
-        );
+        return Err("the process has a network of its own: run adit inside (kubectl exec, docker exec), or forward its port and open \
+                    adit prof http://127.0.0.1:PORT"
+            .into());
     }
     let ports = procfs::listening(pid);
     for (port, v4) in &ports {
         let host = if *v4 { "127.0.0.1" } else { "[::1]" };
         let at = format!("http://{host}:{port}/debug/pprof/");
         if let Some(index) = index(&at) {
-            return Reply::ProfileSources {
-                sources: offers(&at, &index),
-                why: format!("profiles at {at}, Enter fetches one"),
-            };
+            return Ok((at, index));
         }
     }
     let tried: Vec<String> = ports.iter().map(|p| p.0.to_string()).collect();
-    none(&match tried.as_slice() {
+    Err(match tried.as_slice() {
         [] => "the program has net/http/pprof in it, but listens on no port that can be reached from here".to_string(),
         t => format!(
             "the program has net/http/pprof in it, but no port answers /debug/pprof/ (tried {}); adit prof URL fetches from another \
@@ -137,6 +140,16 @@ fn sources(pid: i32, linked: bool) -> Reply {
             t.join(", ")
         ),
     })
+}
+
+/// What can be had there.
+fn sources(pid: i32, linked: bool) -> Reply {
+    match found(pid, linked) {
+        Ok((at, index)) => {
+            Reply::ProfileSources { sources: offers(&at, &index), why: format!("profiles at {at}, Enter fetches one") }
+        }
+        Err(why) => Reply::ProfileSources { sources: Vec::new(), why },
+    }
 }
 
 fn index(at: &str) -> Option<String> {
@@ -177,7 +190,7 @@ mod tests {
     #[test]
     fn offers_are_the_links_of_the_index() {
         let row = |n: &str| format!("<tr><td>7</td><td><a href='{n}?debug=1'>{n}</a></td></tr>");
-        let text = ["heap", "goroutine", "tickets", "cmdline", "trace", "profile", "../x y"].map(|n| row(n)).concat();
+        let text = ["heap", "goroutine", "tickets", "cmdline", "trace", "profile", "../x y"].map(row).concat();
         let all = offers("http://127.0.0.1:6060/debug/pprof/", &text);
         let names: Vec<&str> = all.iter().map(|s| s.name.as_str()).collect();
         assert_eq!(names, ["CPU for 5 s", "heap", "goroutines", "tickets"]);

@@ -10,6 +10,7 @@ use crate::goruntime::sample::Sampler;
 use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState};
 use crate::target::TargetError;
 use crate::target::linux::perf::OnCpu;
+use crate::target::linux::polite;
 use crate::target::linux::wake::Doorbell;
 use crate::trace::Source;
 use crate::trace::sampled::{Frames, Sampled};
@@ -190,12 +191,14 @@ fn wall_less_mono() -> i64 {
 }
 
 fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doorbell) {
+    polite::promptly();
     let (rt, mem) = (&*loaded.rt, &*loaded.mem);
     let pace = Duration::from_secs(1) / RATE;
     let mut next = Instant::now();
     let mut follow = Vec::new();
     let mut code = None;
     let mut round = 0u64;
+    let mut random = monotonic_ns() | 1;
     loop {
         round += 1;
         // The clock first: what is read is at most some microseconds younger.
@@ -252,9 +255,13 @@ fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doo
             sampler.follow(ids.iter().filter_map(found).collect());
             follow = ids;
         }
+        // Somewhere in each period: programs have timers, too, and what keeps step with them sees always the same moment.
         next += pace;
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
         let now = Instant::now();
-        match next.checked_duration_since(now) {
+        match (next + pace.mul_f64((random >> 11) as f64 / (1u64 << 53) as f64)).checked_duration_since(now) {
             Some(left) => std::thread::sleep(left),
             None => next = now, // too late for this one; the history counts it
         }

@@ -1,6 +1,7 @@
 //! Requests about the timeline of a process, and what its conditions on the run bring about.
 
 use super::sampling::Sampling;
+use super::tracing::Tracing;
 use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::clock::monotonic_ns;
@@ -64,11 +65,24 @@ impl Host {
         match r {
             Request::Timeline(q) => {
                 let mut sampled = sampling.view(&q)?;
+                let mut trace = self.trace.as_ref().and_then(|t| t.view(&q));
+                if let Some(t) = trace.as_mut().filter(|t| t.extent.1 > t.extent.0) {
+                    if q.source == Some(TimelineSource::Trace) {
+                        t.others.push(TimelineSource::Sampled);
+                        t.others.extend(
+                            self.lines.as_ref().filter(|l| !l.lock().0.is_empty()).map(|_| TimelineSource::Text),
+                        );
+                        t.wall_ns = t.wall_ns.or(sampled.wall_ns);
+                        return Ok(Reply::Timeline(Box::new(t.clone())));
+                    }
+                    sampled.others.push(TimelineSource::Trace);
+                }
                 let mut lines = self.lines.as_ref().map(Lines::lock).filter(|l| !l.0.is_empty());
                 if let Some(l) = lines.as_mut() {
                     if q.source == Some(TimelineSource::Text) {
                         let mut v = l.0.view(&q);
                         v.others.push(TimelineSource::Sampled);
+                        v.others.extend(sampled.others.iter().copied());
                         v.wall_ns = sampled.wall_ns;
                         return Ok(Reply::Timeline(Box::new(v)));
                     }
@@ -82,6 +96,24 @@ impl Host {
                 let mut lines = self.lines.as_ref().map(Lines::lock);
                 let spans = lines.as_mut().map(|l| l.0.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize));
                 Ok(Reply::Spans(spans.unwrap_or_default()))
+            }
+            Request::Spans { lane, from_ns, to_ns, count, source: Some(TimelineSource::Trace) }
+                if self.trace.is_some() =>
+            {
+                let spans =
+                    self.trace.as_ref().and_then(|t| t.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize));
+                Ok(Reply::Spans(spans.unwrap_or_default()))
+            }
+            Request::Record { seconds } => {
+                self.trace = Some(Tracing::start(loaded, seconds, self.outbox.out.clone())?);
+                Ok(Reply::Done)
+            }
+            Request::TraceReport(kind) => {
+                let report = self.trace.as_ref().and_then(|t| t.report(kind)).ok_or_else(|| {
+                    Failure::new(FailureKind::BadState, "no execution trace was taken of this process")
+                        .fix(":record takes one")
+                })?;
+                Ok(Reply::TraceReport(Box::new(report)))
             }
             Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 sampling.spans(lane, from_ns, to_ns, count.min(MAX_SPANS)).map(Reply::Spans)

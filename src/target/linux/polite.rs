@@ -10,6 +10,9 @@ const NICE: i32 = 10;
 /// that asks for less (EEVDF, from 6.12 on): so those of the target go first at once. It gives no more of the processor.
 const SLICE_NS: u64 = 100_000_000;
 
+/// The shortest.
+const SHORT_SLICE_NS: u64 = 100_000;
+
 /// Lowers the priority of the calling thread, for good. Never call it on a thread that starts processes: they would inherit it.
 pub fn this_thread() {
     // On Linux all calls are about one thread, whatever POSIX says (setpriority(2), "C library/kernel differences").
@@ -20,6 +23,15 @@ pub fn this_thread() {
     };
     if let Err(e) = rustix::process::getpriority_process(None).and_then(lower) {
         tracing::debug!("this thread keeps its priority: {e}");
+    }
+}
+
+/// For a thread that wakes often, does some microseconds of work and must not come late: it asks for the shortest slice there is, and gets it at once
+/// (EEVDF, from Linux 6.12 on). Behind the thread of the target that it is to look at, it would find that one idle always.
+pub fn promptly() {
+    let ask = |nice: i32| sys::set_schedule(nice, SHORT_SLICE_NS);
+    if let Err(e) = rustix::process::getpriority_process(None).map_err(Into::into).and_then(ask) {
+        tracing::debug!("this thread may come late: {e}");
     }
 }
 

@@ -65,7 +65,9 @@ fn share(v: &ProfileView, ctx: &Ctx) -> Option<String> {
     match ctx.search {
         Some(_) if v.found.weight() > 0 => Some(format!("found {} of {sum}", percent(v.found.new, v.selected.new))),
         Some(_) => Some("found nothing".into()),
-        None if v.selected != v.total => Some(format!("{sum}, {} of all", percent(v.selected.new, v.total.new))),
+        None if v.selected.new != v.total.new => {
+            Some(format!("{sum}, {} of all", percent(v.selected.new, v.total.new)))
+        }
         None => None,
     }
 }
@@ -76,7 +78,7 @@ impl FlamePane {
     }
 
     /// The widest box of a level that lies over or under a part of the width.
-    fn beside<'a>(v: &'a ProfileView, depth: u32, from: u64, to: u64) -> Option<&'a FlameCell> {
+    fn beside(v: &ProfileView, depth: u32, from: u64, to: u64) -> Option<&FlameCell> {
         let touches = |c: &&FlameCell| c.depth == depth && c.start < to && c.start + c.width > from;
         v.cells.iter().filter(touches).max_by_key(|c| c.width)
     }
@@ -95,6 +97,7 @@ impl FlamePane {
         let (from, to) = (c.start, c.start + c.width.max(1));
         let deepest = v.cells.iter().map(|c| c.depth).max().unwrap_or(0);
         let found = match ui {
+            Ui::Move(0) => Some(c),
             Ui::Move(n) if *n > 0 => Self::beside(v, c.depth + 1, from, to),
             Ui::Move(_) => Self::beside(v, c.depth.checked_sub(1)?, from, to),
             Ui::Left => v.cells.iter().filter(|x| x.depth == c.depth && x.start < c.start).max_by_key(|x| x.start),
@@ -326,7 +329,13 @@ impl Pane for FlamePane {
                 self.top = 0;
                 return Handled::Yes;
             }
-            Ui::TurnProfile | Ui::NextKind | Ui::NormalizeProfile => return super::profile::shared(s, ui),
+            Ui::TurnProfile | Ui::NextKind | Ui::NormalizeProfile => {
+                if *ui == Ui::TurnProfile {
+                    self.at = (0, 0);
+                    self.top = 0;
+                }
+                return super::profile::shared(s, ui);
+            }
             _ => {}
         }
         let Some(v) = s.profile.view.data() else { return Handled::No };

@@ -103,8 +103,11 @@ impl Pane for TablePane {
             let mut pen = Pen::new(buf, area, (i - self.cursor.top) as u16 + 1, base, look);
             pen.put(if under { look.marks().select } else { " " }, look.style("key"));
             if v.base.is_some() {
-                let b = r.blame;
-                let style = by_change(b, look);
+                // What a library function takes belongs to who calls it: its own part is shown, but it is not what to look at.
+                let (b, style) = match r.blame.is_zero() {
+                    true => (r.flat, look.style("dim")),
+                    false => (r.blame, by_change(r.blame, look)),
+                };
                 pen.right(&human(b.base, u), 9, look.style("dim")).right(&human(b.new, u), 9, look.style("value"));
                 pen.right(&signed(b.change(), u), 10, style).right(&change(b.base, b.new), 6, style);
             } else {

@@ -6,7 +6,7 @@ use crate::base::text::printable_str;
 use crate::command::{Action, Do, Ui};
 use crate::model::{Location, Span};
 use crate::session::lanes;
-use crate::session::{Interest, Session, Tone};
+use crate::session::{Answer, Interest, Session, Tone};
 use crate::tui::look::Pen;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use std::sync::Arc;
@@ -30,6 +30,20 @@ fn when(s: &Session, at: i64) -> String {
         Some(w) => lanes::time_of_day(at.saturating_add(w), 0),
         None => format!("+{}", lanes::length(at.saturating_sub(v.extent.0).max(0).cast_unsigned())),
     }
+}
+
+/// All that is known of a span.
+fn event(s: &Session, x: &Span) -> Answer {
+    let who = x.goroutine.map_or(String::new(), |g| format!("  g{}", g.0));
+    let len = x.to_ns.map_or("not over".into(), |t| lanes::length(t.saturating_sub(x.from_ns).max(0).cast_unsigned()));
+    let mut lines = vec![format!("{}{who}  from {} for {len}", lanes::activity(x.activity), when(s, x.from_ns))];
+    lines.extend((!x.what.is_empty()).then(|| printable_str(&x.what, 300)));
+    lines.extend(x.proc.map(|p| format!("on P{p}")));
+    lines.extend(x.thread.filter(|t| *t > 0).map(|t| format!("on thread {t}")));
+    lines.extend(x.by.map(|g| format!("ended by g{}", g.0)));
+    lines.push(String::new());
+    lines.extend(x.stack.iter().map(|l| printable_str(&format!("{}  {}:{}", l.function, l.file, l.line), 500)));
+    Answer { title: format!("{} at {}", lanes::name(x.lane), when(s, x.from_ns)), lines }
 }
 
 impl Pane for SpansPane {
@@ -64,7 +78,7 @@ impl Pane for SpansPane {
         let dim = Style::default();
         Pen::new(buf, area, 0, look.style("dim"), look)
             .skip(1)
-            .right("FROM", 12, dim)
+            .right("FROM", 15, dim)
             .right("FOR", 8, dim)
             .column("WHAT", 9, dim)
             .column("WHO", 8, dim)
@@ -78,7 +92,7 @@ impl Pane for SpansPane {
             };
             let mut pen = Pen::new(buf, area, (i - self.cursor.top) as u16 + 1, base, look);
             pen.put(if under && ctx.focused { look.marks().select } else { " " }, look.style("key"));
-            pen.right(&when(s, x.from_ns), 12, look.style("dim"));
+            pen.right(&when(s, x.from_ns), 15, look.style("dim"));
             let len =
                 x.to_ns.map_or("..".into(), |t| lanes::length(t.saturating_sub(x.from_ns).max(0).cast_unsigned()));
             pen.right(&len, 8, look.style("value"));
@@ -101,6 +115,10 @@ impl Pane for SpansPane {
         }
         let here = spans(s).get(self.cursor.at).cloned();
         match (ui, here) {
+            (Ui::Enter, Some(x)) if !x.stack.is_empty() => {
+                s.answer = Some(event(s, &x));
+                Handled::Yes
+            }
             (Ui::Enter, Some(Span { goroutine: Some(g), .. })) => {
                 Handled::Then(Do::Session(Action::Goroutine(Some(g))))
             }

@@ -224,7 +224,7 @@ impl Pane for TimelinePane {
                 let text = match t.next_source() {
                     Some(to) => format!("from {}", source(to)),
                     None => {
-                        "there is one source only: a program launched with GODEBUG=gctrace=1, or :trace, gives another"
+                        "there is one source only: a program launched with GODEBUG=gctrace=1, or :record, gives another"
                             .into()
                     }
                 };
