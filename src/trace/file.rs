@@ -77,7 +77,12 @@ pub struct TraceFile {
     /// Releases that write its format.
     pub releases: &'static str,
     generations: bool,
+    /// What was read again last: a screen asks for the same more than once.
+    memo: Option<(Key, Vec<Lane>)>,
 }
+
+/// What lanes that are read again depend on: columns, goroutines, threads, generations known, and how far the last is read.
+type Key = (Grid, Vec<GoroutineId>, bool, usize, i64);
 
 impl TraceFile {
     /// Opens a trace and begins to read it. It is an error if it is none; damage further on is told with the views.
@@ -86,7 +91,7 @@ impl TraceFile {
         let shared = Arc::<Shared>::default();
         let (releases, generations) = (reader.format.releases, reader.format.generations);
         start(reader, shared.clone()).map_err(|e| super::exec::Trouble::from(e).at(0, None))?;
-        Ok(TraceFile { store, shared, releases, generations })
+        Ok(TraceFile { store, shared, releases, generations, memo: None })
     }
 
     /// Waits until all is read, or this long. Is it?
@@ -152,35 +157,42 @@ impl TraceFile {
         Ok(true)
     }
 
-    fn lanes(&self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
-        let mut inner = self.shared.look();
-        let Inner { tracker, pyramid, analysis, index, .. } = &mut *inner;
-        if grid.column_ns >= pyramid.column_ns() {
+    fn lanes(&mut self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
+        let shared = self.shared.clone();
+        let mut inner = shared.look();
+        let Inner { tracker, pyramid, analysis, index, done, .. } = &mut *inner;
+        let coarse = grid.column_ns >= pyramid.column_ns();
+        let mut lanes = Vec::new();
+        if coarse {
             tracker.flush(analysis.extent().1, pyramid);
-            let mut lanes = pyramid.lanes(grid);
+            lanes = pyramid.lanes(grid);
             if q.goroutines.is_empty() && !q.threads {
                 return (lanes, None);
             }
-            let index = index.clone();
-            drop(inner);
-            let mut only = Columns::new(grid);
-            match self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut only) {
-                Ok(true) => lanes.extend(only.lanes(grid.to_ns()).into_iter().filter(is_asked_for)),
-                Ok(false) => return (lanes, Some("zoom in to see single goroutines and threads".into())),
-                Err(f) => return (lanes, Some(f.to_string())),
-            }
-            return (lanes, None);
         }
         let (index, end) = (index.clone(), analysis.extent().1);
+        let key = (grid, q.goroutines.clone(), q.threads, index.len(), if *done { 0 } else { end });
         drop(inner);
-        let mut columns = Columns::new(grid);
-        match self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut columns) {
-            Ok(true) => (columns.lanes(grid.to_ns().min(end)), None),
-            Ok(false) => {
-                let lanes = self.shared.look().pyramid.lanes(grid);
-                (lanes, Some("too much to read again for this view: columns are coarser".into()))
+        let fine = match &self.memo {
+            Some((k, fine)) if *k == key => Ok(Some(fine.clone())),
+            _ => {
+                let mut columns = Columns::new(grid);
+                let read = self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut columns);
+                read.map(|whole| whole.then(|| columns.lanes(grid.to_ns().min(end))))
             }
-            Err(f) => (columns.lanes(grid.to_ns().min(end)), Some(f.to_string())),
+        };
+        match fine {
+            Ok(Some(fine)) => {
+                self.memo = Some((key, fine.clone()));
+                lanes.extend(fine.into_iter().filter(|l| !coarse || is_asked_for(l)));
+                (lanes, None)
+            }
+            Ok(None) if coarse => (lanes, Some("zoom in to see single goroutines and threads".into())),
+            Ok(None) => {
+                let note = "too much to read again for this view: columns are coarser";
+                (shared.look().pyramid.lanes(grid), Some(note.into()))
+            }
+            Err(f) => (if coarse { lanes } else { shared.look().pyramid.lanes(grid) }, Some(f.to_string())),
         }
     }
 }

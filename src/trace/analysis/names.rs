@@ -137,7 +137,8 @@ impl Names {
     /// The outermost function of a stack: what its goroutine was started with.
     pub fn root(&self, stack: u32) -> Option<u32> {
         let last = *self.stacks.get(stack as usize)?.last()?;
-        Some(self.frames[last as usize].function)
+        // Some stacks end in a frame without a name.
+        Some(self.frames[last as usize].function).filter(|f| *f != 0)
     }
 
     /// The frames of a stack, leaf first.
