@@ -113,7 +113,8 @@ fn pause() {
     polite::readers();
     let exe = build("parked");
     let seconds: u64 = std::env::var("ADIT_BENCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(60);
-    for n in ["10000", "100000"] {
+    let counts = std::env::var("ADIT_BENCH_GOROUTINES").unwrap_or_else(|_| "10000 100000".into());
+    for n in counts.split(' ') {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("beat");
         let t = Target::start(&exe, &[n, "600", &path.display().to_string(), "100"]);

