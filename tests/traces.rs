@@ -442,6 +442,10 @@ fn generations(release: &str) -> Vec<u8> {
 fn ask_all(bytes: Vec<u8>) -> (u64, u64, Option<String>) {
     let Ok(mut f) = TraceFile::open(Arc::new(bytes)) else { return (0, 1, Some("not opened".into())) };
     assert!(f.wait(Duration::from_secs(60)), "it comes to an end");
+    for fault in f.faults().0 {
+        let text = fault.to_string();
+        assert!(!text.contains("error of ours") && !text.contains("before its time"), "{text}");
+    }
     let whole = ask_view(&mut f, None, 0, 50, &[1]);
     let middle = whole.extent.0 / 2 + whole.extent.1 / 2;
     ask_view(&mut f, Some(middle), 1_000_000, 50, &[1, 7]);
@@ -501,7 +505,8 @@ fn damage_costs_no_more_than_a_generation() {
 
 #[test]
 fn mutated_traces_do_no_harm() {
-    let mut lot = Lot(0x5eed_cafe);
+    let seed = std::env::var("ADIT_TRACE_FUZZ_SEED").ok().and_then(|s| s.parse().ok());
+    let mut lot = Lot(seed.unwrap_or(0x5eed_cafe));
     let seconds = std::env::var("ADIT_TRACE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
     let all: Vec<Vec<u8>> = fresh().iter().map(|f| fs::read(&f.1).unwrap()).collect();
     let begin = std::time::Instant::now();

@@ -78,7 +78,7 @@ pub struct Times {
 impl Times {
     /// Waiting, whatever for.
     pub fn all_blocked(&self) -> u64 {
-        self.blocked.iter().map(|b| b.1).sum()
+        self.blocked.iter().fold(0, |n, b| n.saturating_add(b.1))
     }
 }
 

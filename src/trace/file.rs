@@ -277,8 +277,15 @@ fn start(reader: Reader, shared: Arc<Shared>) -> std::io::Result<()> {
     let (full, chunks) = sync_channel::<Result<Chunk, Fault>>(AHEAD);
     let (back, empty) = sync_channel::<Chunk>(AHEAD + 2);
     let stop = shared.clone();
-    thread::Builder::new().name("trace-order".into()).spawn(move || order(reader, &stop.stop, &full, &empty))?;
-    thread::Builder::new().name("trace-analyse".into()).spawn(move || analyse(&shared, &chunks, &back))?;
+    let order =
+        thread::Builder::new().name("trace-order".into()).spawn(move || order(reader, &stop.stop, &full, &empty))?;
+    thread::Builder::new().name("trace-analyse".into()).spawn(move || {
+        let end = Ending(&shared);
+        analyse(&shared, &chunks, &back);
+        if order.join().is_err() {
+            end.failed();
+        }
+    })?;
     Ok(())
 }
 
@@ -294,6 +301,26 @@ fn order(mut reader: Reader, stop: &AtomicBool, full: &SyncSender<Result<Chunk, 
         if full.send(next).is_err() || last {
             return;
         }
+    }
+}
+
+/// However the thread that reads ends, everybody hears that it did.
+struct Ending<'a>(&'a Shared);
+
+impl Ending<'_> {
+    fn failed(&self) {
+        let what = "an error of ours: what follows is not read".to_string();
+        let mut inner = self.0.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        inner.fault(super::exec::Trouble::Form(what).at(0, None));
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.failed();
+        }
+        self.0.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner).done = true;
     }
 }
 
@@ -320,7 +347,6 @@ fn analyse(shared: &Shared, chunks: &Receiver<Result<Chunk, Fault>>, back: &Sync
     let mut inner = shared.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let Inner { tracker, pyramid, analysis, .. } = &mut *inner;
     tracker.flush(analysis.extent().1, pyramid);
-    inner.done = true;
 }
 
 impl Inner {

@@ -24,7 +24,8 @@ struct Bin {
 
 impl Bin {
     fn add(&mut self, activity: Activity, g: u64, ns: u64) {
-        self.ns[activity as usize] += ns;
+        let sum = &mut self.ns[activity as usize];
+        *sum = sum.saturating_add(ns);
         if activity > Activity::Idle {
             self.lead(g, ns);
         }
@@ -32,7 +33,7 @@ impl Bin {
     fn lead(&mut self, g: u64, ns: u64) {
         let (leader, ahead) = self.leader;
         self.leader = match () {
-            () if leader == g => (g, ahead + ns),
+            () if leader == g => (g, ahead.saturating_add(ns)),
             () if ahead >= ns => (leader, ahead - ns),
             () => (g, ns - ahead),
         };
@@ -40,7 +41,7 @@ impl Bin {
     fn merge(a: Bin, b: Bin) -> Bin {
         let mut m = a;
         for (to, n) in m.ns.iter_mut().zip(b.ns) {
-            *to += n;
+            *to = to.saturating_add(n);
         }
         m.lead(b.leader.0, b.leader.1);
         m.changes = a.changes.saturating_add(b.changes);

@@ -46,7 +46,7 @@ impl Spread {
         self.min = if self.count == 0 { ns } else { self.min.min(ns) };
         self.max = self.max.max(ns);
         self.count += 1;
-        self.total += ns;
+        self.total = self.total.saturating_add(ns);
         let bucket = ns.max(1).ilog2() as usize;
         if self.histogram.len() <= bucket {
             self.histogram.resize(bucket + 1, 0);
@@ -154,15 +154,16 @@ impl Annotations {
         let key = if self.regions.len() < NAMES { o.name } else { 1 };
         let (spread, sums) = self.regions.entry(key).or_default();
         spread.add((at - o.from).max(0).cast_unsigned());
-        let all = |s: &Sums| s.blocked.iter().map(|b| b.1).sum::<i64>();
-        sums.total += at - o.from;
-        sums.running += now.running - o.before.running;
-        sums.runnable += now.runnable - o.before.runnable;
-        sums.syscall += now.syscall - o.before.syscall;
-        sums.syscall_blocked += now.syscall_blocked - o.before.syscall_blocked;
-        let blocked = all(now) - all(&o.before);
+        let all = |s: &Sums| s.blocked.iter().fold(0i64, |n, b| n.saturating_add(b.1));
+        sums.total = sums.total.saturating_add(at - o.from);
+        sums.running = sums.running.saturating_add(now.running.saturating_sub(o.before.running));
+        sums.runnable = sums.runnable.saturating_add(now.runnable.saturating_sub(o.before.runnable));
+        sums.syscall = sums.syscall.saturating_add(now.syscall.saturating_sub(o.before.syscall));
+        sums.syscall_blocked =
+            sums.syscall_blocked.saturating_add(now.syscall_blocked.saturating_sub(o.before.syscall_blocked));
+        let blocked = all(now).saturating_sub(all(&o.before));
         match sums.blocked.first_mut() {
-            Some(b) => b.1 += blocked,
+            Some(b) => b.1 = b.1.saturating_add(blocked),
             None => sums.blocked.push((0, blocked)),
         }
     }

@@ -91,7 +91,7 @@ impl Collector {
         if let Some(s) = self.open.take() {
             let ns = (at - s.from).max(0).cast_unsigned();
             self.stop_count += 1;
-            self.stopped_ns += ns;
+            self.stopped_ns = self.stopped_ns.saturating_add(ns);
             self.longest_ns = self.longest_ns.max(ns);
             if self.stops.len() < STOPS {
                 self.stops.push(Stop { to: at, ..s });

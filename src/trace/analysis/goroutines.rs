@@ -31,18 +31,18 @@ where
     [(u32, i64); N]: smallvec::Array<Item = (u32, i64)>,
 {
     match to.iter_mut().find(|e| e.0 == key) {
-        Some(e) => e.1 += ns,
+        Some(e) => e.1 = e.1.saturating_add(ns),
         None => to.push((key, ns)),
     }
 }
 
 impl Sums {
     fn add(&mut self, o: &Sums) {
-        self.running += o.running;
-        self.runnable += o.runnable;
-        self.syscall += o.syscall;
-        self.syscall_blocked += o.syscall_blocked;
-        self.total += o.total;
+        self.running = self.running.saturating_add(o.running);
+        self.runnable = self.runnable.saturating_add(o.runnable);
+        self.syscall = self.syscall.saturating_add(o.syscall);
+        self.syscall_blocked = self.syscall_blocked.saturating_add(o.syscall_blocked);
+        self.total = self.total.saturating_add(o.total);
         o.blocked.iter().for_each(|(k, n)| add(&mut self.blocked, *k, *n));
         o.ranges.iter().for_each(|(k, n)| add(&mut self.ranges, *k, *n));
     }

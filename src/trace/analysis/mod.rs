@@ -215,7 +215,7 @@ impl Analysis {
             rows.resize(i + 1, (0, 0));
         }
         rows[i].0 += 1;
-        rows[i].1 += ns.max(0).cast_unsigned();
+        rows[i].1 = rows[i].1.saturating_add(ns.max(0).cast_unsigned());
     }
 
     fn proc(&mut self, e: &Event) {

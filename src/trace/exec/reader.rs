@@ -23,6 +23,9 @@ pub enum Mode {
     Tolerant,
 }
 
+/// Latest time that is told but in strict mode, ns: 36 years. Whatever a file claims, times can then be subtracted and added.
+const LATEST: i64 = 1 << 60;
+
 /// Events of a chunk: few enough that what one thread wrote is still near when the next one reads it.
 const CHUNK: usize = 1024;
 
@@ -61,7 +64,9 @@ struct Ahead(Receiver<Result<Option<Generation>, Fault>>);
 
 impl Source for Ahead {
     fn next(&mut self) -> Result<Option<Generation>, Fault> {
-        self.0.recv().unwrap_or(Ok(None))
+        // The last message is an end or an error; without one the thread that reads is gone.
+        let gone = || Err(Trouble::Io("reading ended before its time".into()).at(0, None));
+        self.0.recv().unwrap_or_else(|_| gone())
     }
 }
 
@@ -152,6 +157,9 @@ impl Reader {
         if let Some(v1) = &mut self.v1 {
             let strict = self.mode == Mode::Strict;
             self.done = !v1.next(chunk, CHUNK, strict);
+            if !strict {
+                chunk.events.iter_mut().for_each(|e| e.time = e.time.clamp(-1, LATEST));
+            }
             if strict && let Some(f) = chunk.faults.pop() {
                 self.failed = Some(f);
             }
@@ -174,6 +182,9 @@ impl Reader {
     /// Times rise, whatever the clocks say.
     #[inline]
     fn fix(&mut self, e: &mut Event) {
+        if self.mode == Mode::Tolerant {
+            e.time = e.time.min(LATEST);
+        }
         e.time = e.time.max(self.last.saturating_add(1));
         self.last = e.time;
     }

@@ -121,7 +121,7 @@ impl Converter {
             chunk.begins = Some(Begin { number: 1, at: 0, end: 0, complete: true });
             if let Some(e) = self.events.front() {
                 self.marks += 1;
-                chunk.events.push(New::mark(e.ts - 1, 1));
+                chunk.events.push(New::mark(e.ts.saturating_sub(1), 1));
             }
         }
         while chunk.events.len() < count {
