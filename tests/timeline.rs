@@ -407,6 +407,51 @@ fn looks_agree_with_a_trace_of_the_same_seconds() {
 }
 
 #[test]
+fn differences_of_traces_name_what_became_worse() {
+    let dir = tempfile::tempdir().unwrap();
+    let exe = build("traffic", "", DEFAULT);
+    let taken = |name: &str, hold: &str| {
+        let file = dir.path().join(name);
+        let mut c = Command::new(&exe);
+        let ok = c.args(["4", arg(&file)]).env("HOLD", hold).stdout(Stdio::null()).status().unwrap();
+        assert!(ok.success());
+        file.to_str().unwrap().to_string()
+    };
+    let (before, after) = (taken("before", "0"), taken("after", "2000000"));
+    // Clients wait for answers longer, too; of the locks it is the one in the handler.
+    for (word, kind, focus) in [("#sync", "delay", "Mutex"), ("", "blocked", "net/http")] {
+        let (new, old) = (format!("{after}{word}"), format!("{before}{word}"));
+        let out = common::oneshot::adit(&[
+            "prof",
+            &new,
+            "--diff",
+            &old,
+            "--type",
+            kind,
+            "--focus",
+            focus,
+            "--min-samples",
+            "20",
+            "--json",
+        ]);
+        let v: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{e}: {out:?}"));
+        if word == "#sync" {
+            assert_eq!(out.status.code(), Some(1), "{v}");
+            assert_eq!(v["verdict"]["worse"][0]["function"], "main.handle", "{}", v["verdict"]);
+        } else {
+            assert!(
+                v["functions"].as_array().unwrap().iter().any(|f| f["function"] == "net/http.(*conn).serve"),
+                "{v}"
+            );
+        }
+    }
+    // The same against itself is the same.
+    let new = format!("{before}#sync");
+    let out = common::oneshot::adit(&["prof", &new, "--diff", &new, "--json"]);
+    assert_eq!(out.status.code(), Some(0));
+}
+
+#[test]
 fn a_trace_is_taken_through_the_programs_own_handler() {
     let p = start(&build("traffic", "", DEFAULT), &["30"], Stdio::null());
     let pid = p.0.id() as i32;

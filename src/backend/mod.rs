@@ -18,4 +18,5 @@ pub mod profile;
 pub mod protocol;
 pub mod replay;
 pub mod trace;
+pub mod traced;
 pub mod wire;

@@ -2,8 +2,8 @@
 
 use super::fetch;
 use super::offline::Offline;
-use super::oncpu;
 use super::protocol::*;
+use super::{oncpu, traced};
 use crate::model::*;
 use crate::profile::calls::{Builder, Calls};
 use crate::profile::diff::{self, Thresholds};
@@ -34,6 +34,10 @@ pub fn regex(text: &str) -> Result<Regex, Failure> {
 pub fn load_into(source: &str, into: &mut Builder) -> Result<(), Failure> {
     if source.starts_with(oncpu::SCHEME) {
         let p = oncpu::fetch(source)?;
+        return into.add(&p).map_err(|e| Failure::new(FailureKind::Limit, format!("{source}: {e}")));
+    }
+    if let Some((file, word)) = traced::parts(source) {
+        let p = traced::fetch(file, word)?;
         return into.add(&p).map_err(|e| Failure::new(FailureKind::Limit, format!("{source}: {e}")));
     }
     let done = if fetch::is_url(source) {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// How to start a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -355,7 +355,7 @@ pub struct DiagnoseArgs {
 /// `adit prof`.
 #[derive(Args, Clone, Debug)]
 pub struct ProfArgs {
-    /// Profiles: files, addresses, or ids of processes to sample; several are added up
+    /// Profiles: files, addresses, ids of processes to sample, or execution traces (FILE#sync: also network, syscall, sched, cpu, functions); several are added up
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<String>,
     /// How long to sample a process

@@ -134,6 +134,7 @@ pub fn prepare(o: &Options, wake: impl Fn() + Send + 'static) -> (App, bool, boo
     let mut app = App::new(session, Look { theme, ascii }, keys, Highlighter::new(wake));
     app.theme = Box::new(move |n| Theme::build(n, user.as_ref(), palette).0);
     app.layouts = kept.layout;
+    app.session.timeline.slow = low;
     app.welcome = o.demo;
     app.first_workspace = o.workspace;
     (app, o.mouse || set.mouse, low)

@@ -7,10 +7,10 @@ pub use text::ROWS;
 
 use super::{Style, exit, write_failure};
 use crate::backend::files::{FileKind, recognise};
-use crate::backend::oncpu;
 use crate::backend::profile::{load_all, regex};
 use crate::backend::protocol::{Failure, FailureKind};
 use crate::backend::{fetch, profile};
+use crate::backend::{oncpu, traced};
 use crate::profile::calls::Calls;
 use crate::profile::diff::{Difference, Thresholds, Verdict, compare};
 use crate::profile::view::{By, Selection, View};
@@ -119,7 +119,7 @@ pub fn prof(args: &Prof, out: &mut dyn Write) -> Result<u8, Failure> {
 
 /// A file that is something else is said so before anything is read of it.
 fn check(source: &str) -> Result<(), Failure> {
-    if fetch::is_url(source) || source.starts_with(oncpu::SCHEME) {
+    if fetch::is_url(source) || source.starts_with(oncpu::SCHEME) || traced::parts(source).is_some() {
         return Ok(());
     }
     match recognise(Path::new(source)) {

@@ -21,6 +21,8 @@ import (
 var (
 	mu    sync.Mutex
 	cache = map[int][]byte{}
+	// HOLD is work done under the lock.
+	hold, _ = strconv.Atoi(os.Getenv("HOLD"))
 )
 
 //go:noinline
@@ -36,6 +38,9 @@ func handle(w http.ResponseWriter, r *http.Request) {
 	b := make([]byte, 64<<10)
 	b[0] = byte(work(20_000))
 	mu.Lock()
+	if hold > 0 {
+		work(hold)
+	}
 	cache[n%512] = b
 	mu.Unlock()
 	fmt.Fprintln(w, len(b))
