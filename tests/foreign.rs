@@ -62,6 +62,11 @@ fn a_build_under_way() {
     let build = Build::start();
     let mut d = Debuggee::attach(build.child.id() as i32);
     assert!(d.target.go.starts_with("go1."), "{:?}", d.target);
+    // Its runtime may not have begun yet.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while list(&mut d).len() < 3 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     d.call(Request::Pause).expect("paused");
     assert!(d.wait_stop().is_some());
     let rows = list(&mut d);

@@ -263,7 +263,14 @@ pub fn ignore_signal(sig: i32) {
 
 /// Gives the calling thread a niceness and a time slice (ns; the scheduler holds it between 0.1 and 100 ms) under
 /// SCHED_OTHER. Linux reads the slice from 6.12 on, older kernels ignore it.
+///
+/// `Unsupported` for a thread under another policy: whoever started us with one (`chrt`) is not overruled.
 pub fn set_schedule(niceness: i32, slice_ns: u64) -> io::Result<()> {
+    // SAFETY: plain integers; 0 is this thread. (The call, and not libc's function: musl's refuses.)
+    let policy = check(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })?;
+    if policy != libc::c_long::from(libc::SCHED_OTHER) {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let attr = libc::sched_attr {
         size: mem::size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_OTHER as u32,
