@@ -88,6 +88,22 @@ pub enum Activity {
     Stopped,
 }
 
+impl Activity {
+    /// All, in order.
+    pub const ALL: [Activity; 10] = [
+        Activity::Unknown,
+        Activity::Idle,
+        Activity::Running,
+        Activity::Runnable,
+        Activity::Blocked,
+        Activity::Syscall,
+        Activity::Marking,
+        Activity::Assist,
+        Activity::Sweeping,
+        Activity::Stopped,
+    ];
+}
+
 /// One column of a lane of states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cell {

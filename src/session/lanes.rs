@@ -185,20 +185,11 @@ mod tests {
 
     #[test]
     fn every_state_has_its_own_mark() {
-        let all = [
-            Activity::Idle,
-            Activity::Running,
-            Activity::Runnable,
-            Activity::Blocked,
-            Activity::Syscall,
-            Activity::Marking,
-            Activity::Assist,
-            Activity::Sweeping,
-            Activity::Stopped,
-        ];
+        let all = &Activity::ALL[1..];
         for ascii in [true, false] {
-            let mark = |a| state(LaneKind::Proc(0), &Cell { activity: a, busy: 255, ..Cell::default() }, ascii);
-            let marks: std::collections::BTreeSet<char> = all.into_iter().map(mark).collect();
+            let mark =
+                |a: &Activity| state(LaneKind::Proc(0), &Cell { activity: *a, busy: 255, ..Cell::default() }, ascii);
+            let marks: std::collections::BTreeSet<char> = all.iter().map(mark).collect();
             assert_eq!(marks.len(), all.len());
             assert!(!ascii || marks.iter().all(char::is_ascii));
         }

@@ -64,18 +64,7 @@ impl Grid {
 }
 
 /// Kinds of activity.
-const ACTIVITIES: [Activity; 10] = [
-    Activity::Unknown,
-    Activity::Idle,
-    Activity::Running,
-    Activity::Runnable,
-    Activity::Blocked,
-    Activity::Syscall,
-    Activity::Marking,
-    Activity::Assist,
-    Activity::Sweeping,
-    Activity::Stopped,
-];
+const ACTIVITIES: [Activity; 10] = Activity::ALL;
 
 #[derive(Clone, Copy, Default)]
 struct Column {
