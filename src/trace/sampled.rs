@@ -296,6 +296,11 @@ impl Sampled {
         (ns[0] + ns[1] > 0).then(|| ns[1] as f64 / (ns[0] + ns[1]) as f64)
     }
 
+    /// Wall clock less the clock of all times, ns, at the last look.
+    pub fn wall_ns(&self) -> Option<i64> {
+        self.wall
+    }
+
     /// The last look's amounts.
     pub fn now(&self, kind: LaneKind) -> Option<u64> {
         Some(self.levels.get(&kind)?.back()?.1)

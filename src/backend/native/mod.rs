@@ -253,8 +253,9 @@ impl Host {
             | Request::TraceReport(_)
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
-                let result = self.timeline(r);
-                self.outbox.reply(id, result);
+                if let Some(result) = self.timeline(id, r) {
+                    self.outbox.reply(id, result);
+                }
             }
             r @ (Request::Profile(_)
             | Request::ProfileBase { .. }

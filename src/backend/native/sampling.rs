@@ -111,8 +111,13 @@ impl Sampling {
         Ok(s.seen.view(q))
     }
 
-    pub(super) fn spans(&self, lane: LaneKind, from_ns: i64, to_ns: i64, count: u32) -> Result<Vec<Span>, Failure> {
-        Ok(self.wanted()?.seen.spans(lane, from_ns, to_ns, count as usize))
+    /// Wall clock less the clock of all times, ns, while another source is shown.
+    pub(super) fn wall(&self) -> Result<Option<i64>, Failure> {
+        Ok(self.wanted()?.seen.wall_ns())
+    }
+
+    pub(super) fn spans(&self, lane: LaneKind, from_ns: i64, to_ns: i64, count: usize) -> Result<Vec<Span>, Failure> {
+        Ok(self.wanted()?.seen.spans(lane, from_ns, to_ns, count))
     }
 
     pub(super) fn summary(&self) -> Result<TimelineSummary, Failure> {

@@ -6,7 +6,7 @@ use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::clock::monotonic_ns;
 use crate::engine::Happened;
-use crate::model::{StopReason, TimelineSource, TriggerAction};
+use crate::model::{StopReason, TimelineSource, TimelineView, TriggerAction, TriggerSpec};
 use crate::trace::Source;
 use crate::trace::text::TextLog;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,13 +47,21 @@ impl Lines {
 }
 
 impl Host {
-    /// Answers from looks at the running process; the first request begins them.
-    pub(super) fn timeline(&mut self, r: Request) -> Result<Reply, Failure> {
+    /// Answers from looks at the running process (the first request begins them) or from another source; none if the answer comes later.
+    pub(super) fn timeline(&mut self, id: u64, r: Request) -> Option<Result<Reply, Failure>> {
+        self.timeline_of(id, r).transpose()
+    }
+
+    fn timeline_of(&mut self, id: u64, r: Request) -> Result<Option<Reply>, Failure> {
         let loaded = self.loaded.as_ref().ok_or_else(no_target)?;
         if loaded.process.is_none() {
             return Err(Failure::new(FailureKind::Unavailable, "a core or snapshot is one moment: it has no timeline")
                 .fix("`adit timeline PID` looks at a running process, `adit timeline FILE` at an execution trace"));
         }
+        if let Request::SetTrigger(TriggerSpec { action: TriggerAction::Stop, .. }) = &r {
+            self.engine()?;
+        }
+        let loaded = self.loaded.as_ref().ok_or_else(no_target)?;
         let standing = self.engine.as_ref().is_some_and(|e| e.state().stopped);
         let sampling = self.sampling.get_or_insert_with(|| {
             let s = Sampling::new(loaded.clone(), self.bell.clone());
@@ -62,73 +70,61 @@ impl Host {
             }
             s
         });
-        match r {
+        let out = || self.outbox.out.clone();
+        let trace = self.trace.as_ref().filter(|t| t.ready());
+        let mut lines = self.lines.as_ref().map(Lines::lock).filter(|l| !l.0.is_empty());
+        Ok(Some(match r {
             Request::Timeline(q) => {
-                let mut sampled = sampling.view(&q)?;
-                let mut trace = self.trace.as_ref().and_then(|t| t.view(&q));
-                if let Some(t) = trace.as_mut().filter(|t| t.extent.1 > t.extent.0) {
-                    if q.source == Some(TimelineSource::Trace) {
-                        t.others.push(TimelineSource::Sampled);
-                        t.others.extend(
-                            self.lines.as_ref().filter(|l| !l.lock().0.is_empty()).map(|_| TimelineSource::Text),
-                        );
-                        t.wall_ns = t.wall_ns.or(sampled.wall_ns);
-                        return Ok(Reply::Timeline(Box::new(t.clone())));
+                let mut others = vec![TimelineSource::Sampled];
+                others.extend(trace.map(|_| TimelineSource::Trace));
+                others.extend(lines.as_ref().map(|_| TimelineSource::Text));
+                let finish = move |mut v: TimelineView, wall_ns: Option<i64>| {
+                    v.others = others;
+                    v.others.retain(|s| *s != v.source);
+                    v.wall_ns = v.wall_ns.or(wall_ns);
+                    Reply::Timeline(Box::new(v))
+                };
+                match (q.source, trace, &mut lines) {
+                    (Some(TimelineSource::Trace), Some(t), _) => {
+                        let wall = sampling.wall()?;
+                        t.answer(id, out(), move |f| finish(f.view(&q), wall))?;
+                        return Ok(None);
                     }
-                    sampled.others.push(TimelineSource::Trace);
+                    (Some(TimelineSource::Text), _, Some(l)) => finish(l.0.view(&q), sampling.wall()?),
+                    _ => finish(sampling.view(&q)?, None),
                 }
-                let mut lines = self.lines.as_ref().map(Lines::lock).filter(|l| !l.0.is_empty());
-                if let Some(l) = lines.as_mut() {
-                    if q.source == Some(TimelineSource::Text) {
-                        let mut v = l.0.view(&q);
-                        v.others.push(TimelineSource::Sampled);
-                        v.others.extend(sampled.others.iter().copied());
-                        v.wall_ns = sampled.wall_ns;
-                        return Ok(Reply::Timeline(Box::new(v)));
+            }
+            Request::Spans { lane, from_ns, to_ns, count, source } => {
+                let count = count.min(MAX_SPANS) as usize;
+                Reply::Spans(match (source, trace, &mut lines) {
+                    (Some(TimelineSource::Trace), Some(t), _) => {
+                        t.answer(id, out(), move |f| Reply::Spans(f.spans(lane, from_ns, to_ns, count)))?;
+                        return Ok(None);
                     }
-                    sampled.others.push(TimelineSource::Text);
-                }
-                Ok(Reply::Timeline(Box::new(sampled)))
-            }
-            Request::Spans { lane, from_ns, to_ns, count, source: Some(TimelineSource::Text) }
-                if self.lines.is_some() =>
-            {
-                let mut lines = self.lines.as_ref().map(Lines::lock);
-                let spans = lines.as_mut().map(|l| l.0.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize));
-                Ok(Reply::Spans(spans.unwrap_or_default()))
-            }
-            Request::Spans { lane, from_ns, to_ns, count, source: Some(TimelineSource::Trace) }
-                if self.trace.is_some() =>
-            {
-                let spans =
-                    self.trace.as_ref().and_then(|t| t.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize));
-                Ok(Reply::Spans(spans.unwrap_or_default()))
-            }
-            Request::Record { seconds } => {
-                self.trace = Some(Tracing::start(loaded, seconds, self.outbox.out.clone())?);
-                Ok(Reply::Done)
+                    (Some(TimelineSource::Text), _, Some(l)) => l.0.spans(lane, from_ns, to_ns, count),
+                    _ => sampling.spans(lane, from_ns, to_ns, count)?,
+                })
             }
             Request::TraceReport(kind) => {
-                let report = self.trace.as_ref().and_then(|t| t.report(kind)).ok_or_else(|| {
+                let t = trace.ok_or_else(|| {
                     Failure::new(FailureKind::BadState, "no execution trace was taken of this process")
                         .fix(":record takes one")
                 })?;
-                Ok(Reply::TraceReport(Box::new(report)))
+                t.answer(id, out(), move |f| Reply::TraceReport(Box::new(f.report(kind))))?;
+                return Ok(None);
             }
-            Request::Spans { lane, from_ns, to_ns, count, .. } => {
-                sampling.spans(lane, from_ns, to_ns, count.min(MAX_SPANS)).map(Reply::Spans)
+            Request::Record { seconds } => {
+                let taken = Tracing::start(loaded, seconds, out())?;
+                drop(lines);
+                self.trace = Some(taken);
+                Reply::Done
             }
-            Request::TimelineSummary => sampling.summary().map(|s| Reply::TimelineSummary(Box::new(s))),
-            Request::TimelineCode { on } => sampling.code(on).map(|()| Reply::Done),
-            Request::SetTrigger(spec) => {
-                if spec.action == TriggerAction::Stop {
-                    self.engine()?;
-                }
-                self.sampling.as_ref().ok_or_else(no_target)?.set(spec).map(Reply::Triggers)
-            }
-            Request::ClearTrigger { condition } => Ok(Reply::Triggers(sampling.clear(&condition))),
-            other => Err(Failure::new(FailureKind::Internal, format!("not about a timeline: {other:?}"))),
-        }
+            Request::TimelineSummary => Reply::TimelineSummary(Box::new(sampling.summary()?)),
+            Request::TimelineCode { on } => sampling.code(on).map(|()| Reply::Done)?,
+            Request::SetTrigger(spec) => Reply::Triggers(sampling.set(spec)?),
+            Request::ClearTrigger { condition } => Reply::Triggers(sampling.clear(&condition)),
+            other => return Err(Failure::new(FailureKind::Internal, format!("not about a timeline: {other:?}"))),
+        }))
     }
 
     /// Does what conditions that hold now ask for.

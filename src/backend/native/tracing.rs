@@ -5,65 +5,66 @@ use super::profiles;
 use crate::backend::fetch;
 use crate::backend::protocol::*;
 use crate::engine::Loaded;
-use crate::model::{Span, TimelineQuery, TimelineView, TraceReport, TraceReportKind};
 use crate::trace::Source;
 use crate::trace::exec::store::Spool;
 use crate::trace::file::TraceFile;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 /// Longest trace, seconds. What cannot be sent piles up in the program.
 const LONGEST: u32 = 600;
 
+/// Between two looks whether the first events are here.
+const POLL: Duration = Duration::from_millis(10);
+
 /// The trace that was taken last, or is being taken.
 pub(super) struct Tracing {
-    file: Arc<Mutex<Option<TraceFile>>>,
+    file: Arc<OnceLock<Mutex<TraceFile>>>,
 }
 
 impl Tracing {
     /// Asks the program for it, on a thread of its own: the answer may take a second. Whatever goes wrong then is told in the log.
     pub(super) fn start(loaded: &Loaded, seconds: u32, out: Sender<FromHost>) -> Result<Tracing, Failure> {
-        let file: Arc<Mutex<Option<TraceFile>>> = Arc::default();
+        let file: Arc<OnceLock<Mutex<TraceFile>>> = Arc::default();
         let seconds = seconds.clamp(1, LONGEST);
         let (pid, linked, to) = (loaded.pid, profiles::linked(loaded), file.clone());
         let work = move || match take(pid, linked, seconds) {
-            Ok(f) => *to.lock().unwrap_or_else(PoisonError::into_inner) = Some(f),
+            Ok(f) => drop(to.set(Mutex::new(f))),
             Err(f) => {
                 let fix = f.fix.map_or(String::new(), |f| format!(" ({f})"));
                 let text = format!("no trace: {}{fix}", f.message);
                 let _client_is_gone = out.blocking_send(FromHost::Notice(Notice::Log { level: LogLevel::Error, text }));
             }
         };
-        std::thread::Builder::new()
-            .name("trace".into())
-            .spawn(work)
-            .map_err(|e| Failure::new(FailureKind::Internal, format!("no thread for the trace: {e}")))?;
+        spawn(work)?;
         Ok(Tracing { file })
     }
 
-    fn with<T>(&self, f: impl FnOnce(&mut TraceFile) -> T) -> Option<T> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(f)
+    /// Is there something in it?
+    pub(super) fn ready(&self) -> bool {
+        self.file.get().is_some()
     }
 
-    /// The part asked for; none before the first bytes are here.
-    pub(super) fn view(&self, q: &TimelineQuery) -> Option<TimelineView> {
-        self.with(|f| f.view(q))
-    }
-
-    pub(super) fn spans(
+    /// Answers a question from it, on a thread of its own: a part of a trace may have to be read again, and the thread that asks has breakpoints to serve.
+    pub(super) fn answer(
         &self,
-        lane: crate::model::LaneKind,
-        from_ns: i64,
-        to_ns: i64,
-        count: usize,
-    ) -> Option<Vec<Span>> {
-        self.with(|f| f.spans(lane, from_ns, to_ns, count))
+        id: u64,
+        out: Sender<FromHost>,
+        question: impl FnOnce(&mut TraceFile) -> Reply + Send + 'static,
+    ) -> Result<(), Failure> {
+        let file = self.file.clone();
+        spawn(move || {
+            let asked = file.get().map(|f| question(&mut f.lock().unwrap_or_else(PoisonError::into_inner)));
+            let result = asked.ok_or_else(|| Failure::new(FailureKind::BadState, "the trace is not there yet"));
+            let _client_is_gone = out.blocking_send(FromHost::Reply { id, result });
+        })
     }
+}
 
-    /// What it has come to as yet.
-    pub(super) fn report(&self, kind: TraceReportKind) -> Option<TraceReport> {
-        self.with(|f| f.report(kind))
-    }
+fn spawn(work: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
+    let spawned = std::thread::Builder::new().name("trace".into()).spawn(work);
+    spawned.map(drop).map_err(|e| Failure::new(FailureKind::Internal, format!("no thread for the trace: {e}")))
 }
 
 fn take(pid: i32, linked: bool, seconds: u32) -> Result<TraceFile, Failure> {
@@ -74,5 +75,10 @@ fn take(pid: i32, linked: bool, seconds: u32) -> Result<TraceFile, Failure> {
         Failure::new(FailureKind::Internal, format!("no room for the trace: {e}"))
             .fix("set TMPDIR to a folder with room")
     })?;
-    TraceFile::open(Arc::new(spool)).map_err(|f| Failure::new(FailureKind::BadBinary, format!("{url}: {}", f.trouble)))
+    let file = TraceFile::open(Arc::new(spool))
+        .map_err(|f| Failure::new(FailureKind::BadBinary, format!("{url}: {}", f.trouble)))?;
+    while file.summary().events == 0 && !file.done() {
+        std::thread::sleep(POLL);
+    }
+    Ok(file)
 }
