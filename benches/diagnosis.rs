@@ -4,6 +4,7 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod target;
 
 use adit::diagnose::graph::Graph;
 use adit::diagnose::look::Look;
@@ -14,46 +15,10 @@ use adit::heap::{Heap, HeapOptions};
 use adit::target::linux::polite;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn build(name: &str) -> PathBuf {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}"));
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/targets").join(name);
-    let mut c = common::go();
-    c.current_dir(dir).arg("build").arg("-o").arg(&out).arg(".");
-    assert!(c.status().expect("go runs").success(), "go build {name}");
-    out
-}
-
-/// A target that runs for the time of a measure, killed by pid at its end.
-struct Target(Child);
-
-impl Target {
-    fn start(exe: &Path, args: &[&str]) -> Target {
-        let mut child = Command::new(exe).args(args).stdout(Stdio::piped()).spawn().expect("started");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("ready");
-        Target(child)
-    }
-    fn pid(&self) -> String {
-        self.0.id().to_string()
-    }
-}
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
-fn adit() -> PathBuf {
-    PathBuf::from(std::env::var_os("ADIT_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_adit").into()))
-}
+use target::{Target, adit, build};
 
 /// Wall time and largest resident size of a one-shot.
 fn timed(args: &[&str]) -> (Duration, u64) {

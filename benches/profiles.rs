@@ -4,13 +4,14 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod target;
 
 use flate2::{Compression, write::GzEncoder};
-use nix::sys::resource::{UsageWho, getrusage};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+use target::children_cpu;
 
 const FUNCTIONS: u64 = 10_000;
 const LOCATIONS: u64 = 30_000;
@@ -142,13 +143,6 @@ fn service(samples: usize) -> Vec<u8> {
     o
 }
 
-/// Time on processors of all children so far.
-fn used() -> Duration {
-    let u = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage");
-    let of = |t: nix::sys::time::TimeVal| Duration::new(t.tv_sec() as u64, t.tv_usec() as u32 * 1_000);
-    of(u.user_time()) + of(u.system_time())
-}
-
 struct Cost {
     cpu: Duration,
     wall: Duration,
@@ -158,7 +152,7 @@ struct Cost {
 
 /// Runs a program; its peak is read as it runs, so that what this process takes is not in it.
 fn cost(program: &Path, args: &[&str]) -> Cost {
-    let (t0, before) = (Instant::now(), used());
+    let (t0, before) = (Instant::now(), children_cpu());
     let out = tempfile::NamedTempFile::new().expect("a file");
     let mut c = Command::new(program);
     let mut child = c.args(args).stdout(out.reopen().expect("a file")).stderr(Stdio::null()).spawn().expect("started");
@@ -176,7 +170,7 @@ fn cost(program: &Path, args: &[&str]) -> Cost {
     };
     assert!(ended.success(), "{program:?} {args:?}: {ended}");
     let output = std::fs::read(out.path()).expect("output");
-    Cost { cpu: used() - before, wall: t0.elapsed(), peak_kib: peak, output }
+    Cost { cpu: children_cpu() - before, wall: t0.elapsed(), peak_kib: peak, output }
 }
 
 fn main() {

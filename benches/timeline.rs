@@ -3,43 +3,13 @@
 
 #[path = "../tests/common/mod.rs"]
 mod common;
+mod target;
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-fn build(name: &str) -> PathBuf {
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("bench-{name}"));
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/targets").join(name);
-    let mut c = common::go();
-    c.current_dir(dir).arg("build").arg("-o").arg(&out).arg(".");
-    assert!(c.status().expect("go runs").success(), "go build {name}");
-    out
-}
-
-/// A target that runs for the time of the measure, killed by pid at its end.
-struct Target(Child);
-
-impl Drop for Target {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
-fn adit() -> PathBuf {
-    PathBuf::from(std::env::var_os("ADIT_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_adit").into()))
-}
-
-/// Processor time of a child that ended, all its threads.
-fn children_cpu() -> Duration {
-    let u = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).expect("usage");
-    let of = |t: nix::sys::time::TimeVal| Duration::from_micros((t.tv_sec() as u64) * 1_000_000 + t.tv_usec() as u64);
-    of(u.user_time()) + of(u.system_time())
-}
+use target::{Target, adit, build, children_cpu};
 
 fn main() {
     let seconds: u64 = std::env::var("ADIT_BENCH_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(20);
@@ -47,14 +17,7 @@ fn main() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("work");
     let life = (seconds * 2 + 5) * rounds + 10;
-    let mut child = Command::new(build("mill"))
-        .args([life.to_string(), path.display().to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("started");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("output")).read_line(&mut line).expect("ready");
-    let t = Target(child);
+    let t = Target::start(&build("mill"), &[&life.to_string(), &path.display().to_string()]);
     let file = File::open(&path).expect("the counter");
     let count = || {
         let mut b = [0; 8];
@@ -67,7 +30,7 @@ fn main() {
         (count() - from) as f64 / t0.elapsed().as_secs_f64()
     };
     // Opening the program is no part of it.
-    let pid = t.0.id().to_string();
+    let pid = t.pid();
     let run = |secs: u64| {
         let before = children_cpu();
         let ok = Command::new(adit())
