@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// How to start a program.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -266,6 +266,46 @@ pub enum Request {
         /// The new value, an expression.
         value: String,
     },
+    /// Calls a function of the program, in the frame's goroutine; all others run meanwhile. Reply: `Called`, when it is over; the
+    /// program may have stopped for something else before.
+    Call {
+        /// Where.
+        frame: FrameRef,
+        /// A call expression, or an assignment of one.
+        expression: String,
+        /// How much of the results.
+        limits: LoadLimits,
+    },
+    /// Raw memory. Reply: `Memory`, shorter where it cannot be read on.
+    Memory {
+        /// From.
+        addr: LoadAddr,
+        /// Bytes, 1 MiB at most.
+        len: u32,
+    },
+    /// Writes raw memory (data only). Reply: `Done`.
+    SetMemory {
+        /// Where.
+        addr: LoadAddr,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// Writes a register of the frame's thread (innermost frame only). Reply: `Done`.
+    SetRegister {
+        /// Whose.
+        frame: FrameRef,
+        /// Name as in `Registers`.
+        name: String,
+        /// The new value, an expression.
+        value: String,
+    },
+    /// Moves the goroutine to another line of its function, without running what lies between. Reply: `Done`; `Notice::Stopped` follows.
+    Jump {
+        /// Whose innermost frame.
+        goroutine: Option<GoroutineId>,
+        /// Delve location.
+        to: String,
+    },
     /// Package variables that match. Reply: `Variables`.
     PackageVariables {
         /// Regular expression on the full name.
@@ -510,6 +550,16 @@ pub enum Reply {
         threads: Vec<Thread>,
     },
     Registers(Vec<(String, String)>),
+    Memory {
+        addr: LoadAddr,
+        bytes: Vec<u8>,
+    },
+    /// Results, or the value that the callee panicked with.
+    Called {
+        epoch: StopEpoch,
+        values: Vec<Variable>,
+        panicked: Option<Box<Variable>>,
+    },
     Diagnosis {
         epoch: StopEpoch,
         read: ReadInfo,
@@ -565,6 +615,8 @@ pub enum Notice {
     Detached { reason: String },
     /// Hits, state or place of a breakpoint changed.
     Breakpoint(Breakpoint),
+    /// What breakpoints recorded, oldest first; `lost` more were not kept.
+    Hits { hits: Vec<Hit>, lost: u64 },
     /// Long work: `done` of `total` (0 = unknown).
     Progress { what: String, done: u64, total: u64 },
     /// For the Log workspace.

@@ -44,7 +44,16 @@ impl Breakpoints {
         self.last += 1;
         let id = BreakpointId(self.last);
         addrs.sort_unstable();
-        let public = Breakpoint { id, spec, at, hits: 0, problem: String::new() };
+        let public = Breakpoint {
+            id,
+            spec,
+            at,
+            hits: 0,
+            reached: 0,
+            cost_ns: 0,
+            mechanism: crate::model::Mechanism::Int3,
+            problem: String::new(),
+        };
         self.list.insert(id, Logical { public, addrs, compiled: BTreeMap::new() });
         id
     }

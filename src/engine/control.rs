@@ -184,7 +184,9 @@ impl Engine {
 
     /// Sets a breakpoint (for a regular expression, one a function). Works while the target runs.
     pub fn set_breakpoint(&mut self, spec: &BreakpointSpec, here: &Here) -> Result<Vec<Breakpoint>, EngineError> {
-        let BreakpointPlace::Spec(place) = &spec.place;
+        let BreakpointPlace::Spec(place) = &spec.place else {
+            return Err(EngineError::State("watchpoints are not there yet".into()));
+        };
         self.check(spec)?;
         let all = resolve(&self.sym, self.bias, place, here)?;
         let mut out = Vec::new();
@@ -251,7 +253,7 @@ impl Engine {
     /// any more says so.
     pub fn adopt_breakpoints(&mut self, old: &mut Engine) {
         for mut l in old.table.take() {
-            let BreakpointPlace::Spec(place) = &l.public.spec.place;
+            let BreakpointPlace::Spec(place) = &l.public.spec.place else { continue };
             // A line without a file was meant in the file in which it was found.
             let full = match (place.parse::<i64>(), l.public.at.first()) {
                 (Ok(_), Some(at)) => format!("{}:{}", at.file, at.line),

@@ -20,6 +20,7 @@ pub mod running;
 pub mod snapshot;
 pub mod stepover;
 pub mod stepping;
+pub mod writes;
 
 pub use copies::Origin;
 pub use open::{Loaded, OpenError};

@@ -54,6 +54,19 @@ impl EvalValue {
         }
     }
 
+    /// Its value, if it is an integer or a pointer.
+    pub fn integer(&self, r: &Reader<'_>) -> Option<i128> {
+        match ops::constant(r, self).ok()?? {
+            (Const::Int(i), _) => Some(i),
+            _ => match self {
+                EvalValue::Ref(v) if matches!(v.ty.kind, TypeKind::Pointer { .. }) => {
+                    r.word(&v.place, 0).ok().map(i128::from)
+                }
+                _ => None,
+            },
+        }
+    }
+
     /// As a row to show.
     pub fn variable(&self, r: &Reader<'_>, expression: &str, limits: Limits) -> Variable {
         let mut v = match self {

@@ -20,7 +20,9 @@ pub mod trace;
 pub mod variable;
 pub mod wait;
 
-pub use breakpoint::{Breakpoint, BreakpointPlace, BreakpointSpec, HitCondition, HitOp};
+pub use breakpoint::{
+    Access, Actions, Breakpoint, BreakpointPlace, BreakpointSpec, Hit, HitCondition, HitKind, HitOp, Mechanism,
+};
 pub use caps::Caps;
 pub use defer::{Defer, PanicRecord};
 pub use finding::{CycleStep, DetectorRun, Diagnosis, Finding, FindingClass, FindingKind, Severity};

@@ -27,6 +27,19 @@ pub enum StopReason {
     HardcodedBreakpoint,
     /// A breakpoint's condition could not be evaluated there: why.
     ConditionFailed(BreakpointId, String),
+    /// Watched data was accessed: its value before and after.
+    Watchpoint {
+        /// Which.
+        id: BreakpointId,
+        /// Before.
+        old: String,
+        /// After.
+        new: String,
+    },
+    /// Watched data is no more (the function that it was in returned); the watchpoint was removed.
+    WatchEnded(BreakpointId, String),
+    /// A call asked for by the user is over.
+    CallReturned,
     /// A condition on the run held: which, and what the amount was.
     Condition(String),
     /// The process replaced its program by `execve`; it was let go.

@@ -8,6 +8,7 @@ pub mod action;
 pub mod asked;
 pub mod goroutines;
 pub mod heap;
+pub mod hits;
 mod interest;
 pub mod lanes;
 pub mod log;
@@ -16,6 +17,7 @@ mod perform;
 pub mod profile;
 mod replies;
 pub mod report;
+pub mod sentences;
 pub mod source;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,7 @@ pub mod waits;
 pub use action::{Action, BreakpointEdit, BreakpointName, FrameMove, Needs};
 pub use interest::Interest;
 pub use perform::{is_step, needs};
-pub use replies::{breakpoint_sentence, one_line, stop_sentence};
+pub use sentences::{breakpoint_sentence, one_line, stop_sentence};
 
 use crate::backend::protocol::{LogLevel, Request, ResumeKind, TargetSpec};
 use crate::base::{BreakpointId, GoroutineId, StopEpoch};
@@ -292,6 +294,8 @@ pub struct Session {
     pub sources: source::SourceStore,
     /// What happened.
     pub log: log::Log,
+    /// What breakpoints recorded.
+    pub hits: hits::Hits,
     /// What the program wrote.
     pub output: output::Output,
     /// The line above the key hints.
@@ -361,6 +365,7 @@ impl Session {
             profile: profile::ProfileState::default(),
             sources: source::SourceStore::new(start.substitute.clone()),
             log: log::Log::default(),
+            hits: hits::Hits::default(),
             output: output::Output::default(),
             message: None,
             answer: None,

@@ -4,7 +4,7 @@ use super::{Action, BreakpointEdit, FrameMove, Needs, Purpose, RunState, Session
 use crate::backend::protocol::{FrameRef, LoadLimits, Request, ResumeKind};
 use crate::base::GoroutineId;
 use crate::goruntime::pcinfo::is_plumbing;
-use crate::model::{BreakpointPlace, BreakpointSpec, Defer, Frame, Location};
+use crate::model::{BreakpointSpec, Defer, Frame, Location};
 use std::sync::Arc;
 
 impl Session {
@@ -59,7 +59,7 @@ impl Session {
                     .iter()
                     .filter(|b| b.id.0 > 0)
                     .filter(|b| {
-                        let BreakpointPlace::Spec(at) = &b.spec.place;
+                        let at = b.spec.place.text();
                         text.is_empty() || at.contains(&text) || b.at.iter().any(|l| l.function.contains(&text))
                     })
                     .map(|b| b.id)

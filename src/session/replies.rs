@@ -1,6 +1,7 @@
 //! What the host says: replies to what was asked, and notices.
 
 use super::{Answer, Dated, Purpose, RunState, STACKS, Session, Tone, vars};
+use super::{breakpoint_sentence, one_line, stop_sentence};
 use crate::backend::protocol::{Failure, FailureKind, FromHost, LogLevel, Notice, PROTOCOL_VERSION, Reply, Request};
 use crate::base::text::printable_str;
 use crate::model::{Breakpoint, Stack, Stop, StopReason, Variable};
@@ -56,6 +57,7 @@ impl Session {
                 self.say(Tone::Warn, &format!("detached: {reason}"));
             }
             Notice::Breakpoint(b) => self.put_breakpoint(b),
+            Notice::Hits { hits, lost } => self.put_hits(hits, lost),
             Notice::Progress { what, done, total } => {
                 let text = match (done, total) {
                     (0, 0) => what,
@@ -312,7 +314,7 @@ impl Session {
                 self.say(Tone::Error, &text);
             }
             Purpose::Restore(spec) => {
-                let crate::model::BreakpointPlace::Spec(at) = &spec.place;
+                let at = spec.place.text();
                 self.say(Tone::Warn, &format!("breakpoint at {at} of the last session: {text}"));
             }
             Purpose::Resume => {
@@ -484,70 +486,4 @@ impl Session {
 
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(|l| printable_str(&l.replace('\t', "    "), 1_000)).collect()
-}
-
-/// `name type = value`.
-pub fn one_line(v: &Variable) -> String {
-    let name = if v.name.is_empty() { "_" } else { &v.name };
-    printable_str(&format!("{name} {} = {}", v.type_name, v.value), 400)
-}
-
-/// Why it stopped, as a sentence.
-pub fn stop_sentence(s: &Stop) -> String {
-    let at = format!("{} {}:{}", s.at.short_function(), s.at.base_file(), s.at.line);
-    let why = match &s.reason {
-        StopReason::Launched => "launched, stopped".to_string(),
-        StopReason::Paused => "paused".to_string(),
-        StopReason::Breakpoint(id) => format!("stopped at breakpoint {id}"),
-        StopReason::StepDone => "stepped to".to_string(),
-        StopReason::StepInterrupted(id) => format!("step interrupted by breakpoint {id} (next goes on with it)"),
-        StopReason::UnrecoveredPanic(m) => format!("unrecovered panic: {m}"),
-        StopReason::FatalError(m) => format!("fatal error: {m}"),
-        StopReason::HardcodedBreakpoint => "stopped at a breakpoint of the program's own".to_string(),
-        StopReason::ConditionFailed(id, why) => format!("condition of breakpoint {id} failed: {why}"),
-        StopReason::Condition(what) => format!("stopped: {what}"),
-        StopReason::Exec(what) => format!("the process became another program: {what}"),
-    };
-    let who = match s.goroutine {
-        Some(g) => format!("g{g}, thread {}", s.thread),
-        None => format!("thread {}", s.thread),
-    };
-    match s.reason {
-        // It stops inside the runtime: the place would say nothing.
-        StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_) => format!("{why} ({who})"),
-        _ => format!("{why}: {at} ({who})"),
-    }
-}
-
-/// A breakpoint as one line.
-pub fn breakpoint_sentence(b: &Breakpoint) -> String {
-    let crate::model::BreakpointPlace::Spec(asked) = &b.spec.place;
-    let mut s = format!("breakpoint {}", b.id);
-    if !b.spec.name.is_empty() {
-        s.push_str(&format!(" ({})", b.spec.name));
-    }
-    match b.at.as_slice() {
-        [] => s.push_str(&format!(" at {asked}, waiting for code")),
-        [l] => s.push_str(&format!(" at {} {}:{}", l.short_function(), l.base_file(), l.line)),
-        [l, rest @ ..] => s.push_str(&format!(
-            " at {} {}:{} and {} more places",
-            l.short_function(),
-            l.base_file(),
-            l.line,
-            rest.len()
-        )),
-    }
-    if !b.spec.condition.is_empty() {
-        s.push_str(&format!(" if {}", b.spec.condition));
-    }
-    if let Some(h) = b.spec.hits {
-        s.push_str(&format!(" hits {h}"));
-    }
-    if !b.spec.enabled {
-        s.push_str(", disabled");
-    }
-    if !b.problem.is_empty() {
-        s.push_str(&format!(", {}", b.problem));
-    }
-    s
 }

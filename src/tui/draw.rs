@@ -157,6 +157,9 @@ impl App {
                     StopReason::ConditionFailed(id, _) => format!("bp {id} condition failed"),
                     StopReason::Exec(_) => "exec".into(),
                     StopReason::Condition(_) => "condition".into(),
+                    StopReason::Watchpoint { id, .. } => format!("watch {id}"),
+                    StopReason::WatchEnded(id, _) => format!("watch {id} over"),
+                    StopReason::CallReturned => "call".into(),
                 };
                 // The place is in the line above the hints; a narrow header has no room for it.
                 let at = if short { String::new() } else { format!(" ({at})") };

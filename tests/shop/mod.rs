@@ -74,7 +74,16 @@ impl Shop {
                 spec.condition = condition.into();
                 spec.enabled = enabled;
                 let problem = String::new();
-                s.breakpoints.push(Breakpoint { id: BreakpointId(id), spec, at: vec![at], hits, problem });
+                s.breakpoints.push(Breakpoint {
+                    id: BreakpointId(id),
+                    spec,
+                    at: vec![at],
+                    hits,
+                    reached: hits,
+                    cost_ns: 0,
+                    mechanism: adit::model::Mechanism::Int3,
+                    problem,
+                });
             };
             b(1, loc("main.(*Cart).Total", FILE, 47), 1, "", false);
             b(2, loc("main.(*Cart).Total", FILE, 48), 3, "", true);
@@ -374,13 +383,16 @@ impl Shop {
                 Reply::Symbols { total: names.len() as u64, names }
             }
             Request::SetBreakpoint { spec, .. } => {
-                let BreakpointPlace::Spec(at) = &spec.place;
+                let at = spec.place.text();
                 let line = at.rsplit(':').next().and_then(|l| l.parse().ok()).unwrap_or(43);
                 let b = Breakpoint {
                     id: BreakpointId(self.next_id),
                     spec: spec.clone(),
                     at: vec![loc("main.(*Cart).Total", FILE, line)],
                     hits: 0,
+                    reached: 0,
+                    cost_ns: 0,
+                    mechanism: adit::model::Mechanism::Int3,
                     problem: String::new(),
                 };
                 self.next_id += 1;

@@ -73,6 +73,19 @@ impl Inspector {
         let _thread_is_gone = self.jobs.send(Message::Forget);
     }
 
+    /// The value of an integer expression in a frame; two's complement where it is negative.
+    pub fn number(&self, state: &Arc<StopState>, frame: FrameRef, expression: &str) -> Result<u64, Failure> {
+        let text = expression.trim();
+        let plain = match text.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok(),
+            None => text.parse().ok(),
+        };
+        match plain {
+            Some(n) => Ok(n),
+            None => Worker::new(self.loaded.clone()).number(state, frame, text),
+        }
+    }
+
     /// Where a frame is, for relative breakpoint locations.
     pub fn location_of(&self, state: &StopState, frame: FrameRef) -> Option<Arc<Location>> {
         let w = Worker::new(self.loaded.clone());
@@ -136,6 +149,7 @@ impl Worker {
             Request::Disassemble { frame } => self.disassemble(state, frame, breakpoints),
             Request::Symbols { kind, filter, count } => Ok(self.symbols(kind, &filter, count)),
             Request::Threads => Ok(self.threads(state)),
+            Request::Memory { addr, len } => self.memory(addr, len),
             Request::Registers(frame) => self.registers(state, frame),
             other => Err(Failure::new(FailureKind::Internal, format!("not a question for the inspector: {other:?}"))),
         }

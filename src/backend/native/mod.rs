@@ -280,6 +280,7 @@ impl Host {
             | Request::Waits(_)
             | Request::Refs { .. }
             | Request::Heap { .. }
+            | Request::Memory { .. }
             | Request::Registers(_)) => self.inspect(id, r),
             r => {
                 let result = self.control(r);
@@ -377,6 +378,17 @@ impl Host {
             }
             Request::Pause => self.engine()?.pause().map_err(|e| from_engine(&e))?,
             Request::CancelStep => self.engine()?.cancel_step(),
+            Request::SetMemory { addr, bytes } => {
+                self.engine()?.write_memory(addr, &bytes).map_err(|e| from_engine(&e))?;
+            }
+            Request::SetRegister { frame, name, value } => {
+                let value = self.number(frame, &value)?;
+                self.engine()?.write_register(frame.goroutine, &name, value).map_err(|e| from_engine(&e))?;
+            }
+            Request::Jump { goroutine, to } => {
+                let here = self.here(FrameRef { goroutine, frame: 0 });
+                self.engine()?.jump(goroutine, &to, &here).map_err(|e| from_engine(&e))?;
+            }
             Request::Restart { rebuild, args } => return self.restart(rebuild, args),
             Request::Input(bytes) => self.input(&bytes)?,
             Request::ResizePty { cols, rows } => self.resize(cols, rows)?,
@@ -390,6 +402,14 @@ impl Host {
             other => return Err(Failure::new(FailureKind::Internal, format!("no handler for {other:?}"))),
         }
         Ok(Reply::Done)
+    }
+
+    /// The value of an integer expression in a frame.
+    fn number(&self, frame: FrameRef, expression: &str) -> Result<u64, Failure> {
+        match &self.inspector {
+            Some(i) => i.number(&self.state(), frame, expression),
+            None => Err(no_target()),
+        }
     }
 
     /// File and line of a frame, for relative locations.

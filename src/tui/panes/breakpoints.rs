@@ -4,7 +4,7 @@ use super::stack::{frame_name, place};
 use super::{Ctx, Cursor, Handled, Pane};
 use crate::base::text::printable_str;
 use crate::command::{Action, BreakpointEdit, BreakpointName, Do, Ui};
-use crate::model::{Breakpoint, BreakpointPlace, StopReason};
+use crate::model::{Breakpoint, StopReason};
 use crate::session::{Interest, Session};
 use crate::tui::look::Pen;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
@@ -58,8 +58,7 @@ impl Pane for BreakpointsPane {
             pen.put(if hit == Some(b.id) { ">" } else { " " }, look.style("key"));
             pen.put(mark, style).skip(1);
             pen.right(&b.id.to_string(), 2, look.style("text"));
-            let BreakpointPlace::Spec(asked) = &b.spec.place;
-            let at = b.at.first().map_or_else(|| printable_str(asked, 100), |l| place(l));
+            let at = b.at.first().map_or_else(|| printable_str(b.spec.place.text(), 100), |l| place(l));
             pen.column_end(&at, if wide { 22 } else { 15 }, look.style("user"));
             pen.column(&format!("hits {}", b.hits), 9, look.style("dim"));
             if wide {

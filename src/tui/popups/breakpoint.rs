@@ -2,7 +2,7 @@
 
 use super::{Outcome, centred, input::Input, open_box};
 use crate::command::{Action, BreakpointEdit, BreakpointName, Do};
-use crate::model::{Breakpoint, BreakpointPlace, BreakpointSpec, HitCondition};
+use crate::model::{Breakpoint, BreakpointSpec, HitCondition};
 use crate::tui::look::{Look, Pen};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -26,9 +26,9 @@ pub struct Editor {
 impl Editor {
     /// For one that exists.
     pub fn of(b: &Breakpoint) -> Editor {
-        let BreakpointPlace::Spec(place) = &b.spec.place;
+        let place = b.spec.place.text();
         let hits = b.spec.hits.map_or(String::new(), |h| h.to_string());
-        let fields = [place.as_str(), &b.spec.condition, &hits, &b.spec.name].map(Input::new);
+        let fields = [place, &b.spec.condition, &hits, &b.spec.name].map(Input::new);
         Editor { id: Some(b.id.0), fields, enabled: b.spec.enabled, at: 1, problem: String::new() }
     }
     /// For a new one.

@@ -229,6 +229,41 @@ impl Worker {
     }
 }
 
+impl Worker {
+    /// The value of an integer expression.
+    pub(super) fn number(&self, state: &StopState, frame: FrameRef, expression: &str) -> Result<u64, Failure> {
+        let cx = self.context(state, frame)?;
+        let (value, _) =
+            eval::evaluate(&cx, expression, limits(LoadLimits::default())).map_err(|e| bad_expression(&e))?;
+        value
+            .integer(&cx.reader)
+            .map(|i| i as u64)
+            .ok_or_else(|| Failure::new(FailureKind::BadRequest, format!("`{expression}` is no integer")))
+    }
+
+    /// Bytes at an address, as many of them as can be read.
+    pub(super) fn memory(&self, addr: LoadAddr, len: u32) -> Result<Reply, Failure> {
+        let len = len.min(1 << 20) as usize;
+        let mem = &*self.loaded.mem;
+        if let Ok(bytes) = mem.read_vec(addr, len) {
+            return Ok(Reply::Memory { addr, bytes });
+        }
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            let at = addr.add(bytes.len() as u64);
+            let page = (4096 - at.0 as usize % 4096).min(len - bytes.len());
+            match mem.read_vec(at, page) {
+                Ok(b) => bytes.extend(b),
+                Err(e) if bytes.is_empty() => {
+                    return Err(Failure::new(FailureKind::Unavailable, format!("cannot read {addr}: {e}")));
+                }
+                Err(_end_of_what_is_mapped) => break,
+            }
+        }
+        Ok(Reply::Memory { addr, bytes })
+    }
+}
+
 fn bad_expression(e: &eval::EvalError) -> Failure {
     Failure::new(FailureKind::BadRequest, e.to_string())
 }
