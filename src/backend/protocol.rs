@@ -614,7 +614,7 @@ pub enum Notice {
     /// We let go; why.
     Detached { reason: String },
     /// Hits, state or place of a breakpoint changed.
-    Breakpoint(Breakpoint),
+    Breakpoint(Box<Breakpoint>),
     /// What breakpoints recorded, oldest first; `lost` more were not kept.
     Hits { hits: Vec<Hit>, lost: u64 },
     /// Long work: `done` of `total` (0 = unknown).

@@ -142,7 +142,7 @@ pub const COMMANDS: &[Command] = &[
     // Breakpoints
     command!("break" ["b"] "break" "[NAME] [PLACE] [if CONDITION]" Breakpoints Place Control
         "Set a breakpoint: main.go:10, 10, +1, main.f, main.(*T).M, /regex/, *0x4a1f36; here without a place."
-        |r| if r.is_empty() { ui(Ui::BreakHere) } else { act(Action::Break(breakpoint_args(r)?)) }),
+        |r| if r.is_empty() { ui(Ui::BreakHere) } else { act(Action::Break(Box::new(breakpoint_args(r)?))) }),
     command!("condition" ["cond"] "condition" "ID CONDITION | -hitcount ID OP N | -clear ID" Breakpoints Breakpoint Control
         "Make a breakpoint conditional, on an expression or on its hit count." condition),
     command!("toggle" [] "on/off" "ID" Breakpoints Breakpoint Control

@@ -283,7 +283,7 @@ impl Engine {
                     l.public.problem = e.to_string();
                 }
             }
-            self.happened.push(Happened::Breakpoint(l.public.clone()));
+            self.happened.push(Happened::Breakpoint(Box::new(l.public.clone())));
             self.table.restore(l);
         }
     }
@@ -304,7 +304,7 @@ impl Engine {
         l.public.hits += 1;
         let counts = l.public.spec.hits.is_none_or(|h| h.holds(l.public.hits));
         let public = l.public.clone();
-        self.happened.push(Happened::Breakpoint(public));
+        self.happened.push(Happened::Breakpoint(Box::new(public)));
         Ok(counts)
     }
 

@@ -82,7 +82,7 @@ pub enum Happened {
     /// It was let go, why.
     Released(String),
     /// A breakpoint's hits or state changed.
-    Breakpoint(Breakpoint),
+    Breakpoint(Box<Breakpoint>),
     /// For the log.
     Note(String),
 }

@@ -47,7 +47,7 @@ pub enum BreakpointEdit {
     /// Flip enabled.
     Toggle,
     /// Everything at once (the editor).
-    Spec(BreakpointSpec),
+    Spec(Box<BreakpointSpec>),
 }
 
 /// Which frame to look at next.
@@ -73,7 +73,7 @@ pub enum Action {
     /// Read anew (observe mode), nothing is stopped.
     Refresh,
     /// A new breakpoint.
-    Break(BreakpointSpec),
+    Break(Box<BreakpointSpec>),
     /// Set one at this line, or clear the ones that are there.
     ToggleAt {
         /// Path as in the symbol tables.

@@ -45,6 +45,7 @@ impl Session {
             Action::CancelStep => self.ask(Purpose::Other("cancel step"), Request::CancelStep),
             Action::Refresh => self.refresh(),
             Action::Break(spec) => {
+                let spec = *spec;
                 self.ask(Purpose::SetBreakpoint(spec.clone()), Request::SetBreakpoint { spec, frame });
             }
             Action::ToggleAt { file, line } => self.toggle_at(&file, line),
@@ -177,7 +178,7 @@ impl Session {
             BreakpointEdit::Condition(c) => spec.condition = c,
             BreakpointEdit::Hits(h) => spec.hits = h,
             BreakpointEdit::Toggle => spec.enabled = !spec.enabled,
-            BreakpointEdit::Spec(s) => spec = s,
+            BreakpointEdit::Spec(s) => spec = *s,
         }
         self.ask(Purpose::EditBreakpoint, Request::EditBreakpoint { id, spec });
     }

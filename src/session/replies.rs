@@ -56,7 +56,7 @@ impl Session {
                 self.drop_waiting();
                 self.say(Tone::Warn, &format!("detached: {reason}"));
             }
-            Notice::Breakpoint(b) => self.put_breakpoint(b),
+            Notice::Breakpoint(b) => self.put_breakpoint(*b),
             Notice::Hits { hits, lost } => self.put_hits(hits, lost),
             Notice::Progress { what, done, total } => {
                 let text = match (done, total) {

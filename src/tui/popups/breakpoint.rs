@@ -65,8 +65,10 @@ impl Editor {
             (KeyCode::Enter, _) => match self.spec() {
                 Ok(spec) => {
                     return Outcome::Run(Do::Session(match self.id {
-                        Some(id) => Action::EditBreakpoint(BreakpointName::Id(id), BreakpointEdit::Spec(spec)),
-                        None => Action::Break(spec),
+                        Some(id) => {
+                            Action::EditBreakpoint(BreakpointName::Id(id), BreakpointEdit::Spec(Box::new(spec)))
+                        }
+                        None => Action::Break(Box::new(spec)),
                     }));
                 }
                 Err(e) => self.problem = e,
