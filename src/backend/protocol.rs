@@ -543,7 +543,7 @@ pub enum Reply {
         names: Vec<String>,
         total: u64,
     },
-    Breakpoint(Breakpoint),
+    Breakpoint(Box<Breakpoint>),
     Breakpoints(Vec<Breakpoint>),
     Threads {
         epoch: StopEpoch,

@@ -185,7 +185,7 @@ impl Session {
             }
             (Purpose::SetBreakpoint(_), Reply::Breakpoint(b)) => {
                 self.say(Tone::Note, &breakpoint_sentence(&b));
-                self.put_breakpoint(b);
+                self.put_breakpoint(*b);
             }
             (Purpose::SetBreakpoint(_), Reply::Breakpoints(v)) => {
                 self.say(Tone::Note, &format!("{} breakpoints set", v.len()));
@@ -193,7 +193,7 @@ impl Session {
                     self.put_breakpoint(b);
                 }
             }
-            (Purpose::Restore(_) | Purpose::EditBreakpoint, Reply::Breakpoint(b)) => self.put_breakpoint(b),
+            (Purpose::Restore(_) | Purpose::EditBreakpoint, Reply::Breakpoint(b)) => self.put_breakpoint(*b),
             (Purpose::Restore(_), Reply::Breakpoints(v)) => v.into_iter().for_each(|b| self.put_breakpoint(b)),
             (Purpose::Clear(id), Reply::Done) => {
                 self.breakpoints.retain(|b| b.id != id);

@@ -127,7 +127,7 @@ impl Debuggee {
     /// Sets a breakpoint.
     pub fn break_at(&mut self, place: &str) -> Breakpoint {
         match self.call(Request::SetBreakpoint { spec: BreakpointSpec::at(place), frame: FrameRef::default() }) {
-            Ok(Reply::Breakpoint(b)) => b,
+            Ok(Reply::Breakpoint(b)) => *b,
             other => panic!("break {place}: {other:?}"),
         }
     }

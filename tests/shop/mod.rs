@@ -397,12 +397,12 @@ impl Shop {
                 };
                 self.next_id += 1;
                 self.breakpoints.push(b.clone());
-                Reply::Breakpoint(b)
+                Reply::Breakpoint(Box::new(b))
             }
             Request::EditBreakpoint { id, spec } => match self.breakpoints.iter_mut().find(|b| b.id == *id) {
                 Some(b) => {
                     b.spec = spec.clone();
-                    Reply::Breakpoint(b.clone())
+                    Reply::Breakpoint(Box::new(b.clone()))
                 }
                 None => return (Err(Failure::new(FailureKind::BadRequest, "no such breakpoint")), notices),
             },

@@ -355,10 +355,18 @@ impl Host {
             Request::SetBreakpoint { spec, frame } => {
                 let here = self.here(frame);
                 let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;
-                return Ok(if list.len() == 1 { Reply::Breakpoint(list.remove(0)) } else { Reply::Breakpoints(list) });
+                return Ok(if list.len() == 1 {
+                    Reply::Breakpoint(Box::new(list.remove(0)))
+                } else {
+                    Reply::Breakpoints(list)
+                });
             }
             Request::EditBreakpoint { id, spec } => {
-                return self.engine()?.edit_breakpoint(id, &spec).map(Reply::Breakpoint).map_err(|e| from_engine(&e));
+                return self
+                    .engine()?
+                    .edit_breakpoint(id, &spec)
+                    .map(|b| Reply::Breakpoint(Box::new(b)))
+                    .map_err(|e| from_engine(&e));
             }
             Request::ClearBreakpoint(id) => self.engine()?.clear_breakpoint(id).map_err(|e| from_engine(&e))?,
             Request::Breakpoints => {
