@@ -19,6 +19,7 @@ pub mod sample;
 pub mod scan;
 pub mod sched;
 pub mod stack;
+mod unchanged;
 pub mod unwind;
 pub mod value;
 mod wrapper;
