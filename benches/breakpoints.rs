@@ -79,8 +79,7 @@ fn ours(hot: &Hot, spec: &BreakpointSpec) -> f64 {
 fn theirs(hot: &Hot, dlv: &PathBuf, commands: &[&str]) -> f64 {
     let mut c = Command::new(dlv);
     c.args(["attach", &hot.target.pid(), "--allow-non-terminal-interactive=true", "--check-go-version=false"]);
-    let mut child =
-        c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("dlv starts");
+    let mut child = c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("dlv starts");
     let mut stdin = child.stdin.take().expect("stdin");
     let out = child.stdout.take().expect("stdout");
     let reads = std::thread::spawn(move || BufReader::new(out).lines().map_while(Result::ok).count());
@@ -115,7 +114,8 @@ fn main() {
     let mut trace = BreakpointSpec::at("main.hit");
     trace.actions.run_on = true;
     trace.actions.trace = true;
-    let watch = BreakpointSpec { condition: "main.cell == -1".into(), ..BreakpointSpec::watch("main.cell", Access::Write) };
+    let watch =
+        BreakpointSpec { condition: "main.cell == -1".into(), ..BreakpointSpec::watch("main.cell", Access::Write) };
     let condition_of_dlv = ["break main.hit", "condition 1 i == -1", "continue"];
     let all: [(&str, &[&str], BreakpointSpec, &[&str]); 7] = [
         ("condition, 1 thread", &["1", "0"], condition(), &condition_of_dlv),
@@ -123,7 +123,12 @@ fn main() {
         ("condition, 8 hot", &["8", "0"], condition(), &condition_of_dlv),
         ("condition, served", &["served"], condition(), &condition_of_dlv),
         ("log point", &["1", "0"], log, &["trace main.hit", "on 1 print i", "continue"]),
-        ("watchpoint, value not met", &["1", "0"], watch, &["watch -w main.cell", "condition 1 main.cell == -1", "continue"]),
+        (
+            "watchpoint, value not met",
+            &["1", "0"],
+            watch,
+            &["watch -w main.cell", "condition 1 main.cell == -1", "continue"],
+        ),
         ("trace point", &["1", "0"], trace, &["trace main.hit", "continue"]),
     ];
     for (name, args, spec, commands) in all {

@@ -5,9 +5,11 @@ mod code;
 mod data;
 mod deep;
 mod goroutines;
+mod watched;
 
 use super::no_target;
 use crate::backend::protocol::*;
+use crate::engine::watch::Data;
 use crate::engine::{Loaded, StopState};
 use crate::model::{Breakpoint, Location};
 use crate::target::linux::polite;
@@ -84,6 +86,11 @@ impl Inspector {
             Some(n) => Ok(n),
             None => Worker::new(self.loaded.clone()).number(state, frame, text),
         }
+    }
+
+    /// The data that an expression stands for, to be watched.
+    pub fn watched(&self, state: &Arc<StopState>, frame: FrameRef, expression: &str) -> Result<Data, Failure> {
+        Worker::new(self.loaded.clone()).watched(state, frame, expression)
     }
 
     /// Where a frame is, for relative breakpoint locations.

@@ -48,7 +48,7 @@ fn problem(p: &Unavailable) -> Failure {
 }
 
 impl Worker {
-    fn no_dwarf(&self) -> Failure {
+    pub(super) fn no_dwarf(&self) -> Failure {
         let why = match self.loaded.sym.load_dwarf() {
             Err(e) => e.to_string(),
             Ok(_) => "this frame has no debug information".into(),
@@ -67,7 +67,7 @@ impl Worker {
         self.loaded.rt.frame_scope(&walked, frame.frame as usize, regs.as_ref()).ok_or_else(|| self.no_dwarf())
     }
 
-    fn reader(&self) -> Result<Reader<'_>, Failure> {
+    pub(super) fn reader(&self) -> Result<Reader<'_>, Failure> {
         Reader::new(&self.loaded.rt, &*self.loaded.mem).ok_or_else(|| self.no_dwarf())
     }
 
@@ -139,7 +139,7 @@ impl Worker {
 
 impl Worker {
     /// What an expression is computed against.
-    fn context(&self, state: &StopState, frame: FrameRef) -> Result<eval::Context<'_>, Failure> {
+    pub(super) fn context(&self, state: &StopState, frame: FrameRef) -> Result<eval::Context<'_>, Failure> {
         let scope = self.frame_scope(state, frame)?;
         let id = frame.goroutine.or(state.goroutine);
         let walked = self.walk(state, frame.goroutine, None, 1, false)?;
@@ -264,6 +264,6 @@ impl Worker {
     }
 }
 
-fn bad_expression(e: &eval::EvalError) -> Failure {
+pub(super) fn bad_expression(e: &eval::EvalError) -> Failure {
     Failure::new(FailureKind::BadRequest, e.to_string())
 }
