@@ -365,6 +365,7 @@ impl Engine {
         self.tracer.release_all();
         self.gone = true;
         self.running = false;
+        self.news_of_hits(true);
         self.happened
             .push(Happened::Released(format!("the process replaced its program by {exe} (exec) and was let go")));
     }
@@ -374,6 +375,7 @@ impl Engine {
         self.gone = true;
         self.running = false;
         self.step = None;
+        self.news_of_hits(true);
         self.happened.push(Happened::Exited(status, signal));
     }
 
