@@ -221,6 +221,7 @@ impl Engine {
         Ok(Engine {
             pending: super::hits::Pending::default(),
             guard: None,
+            calling: None,
             replan: false,
             plan: super::watch::Plan::default(),
             tracer,

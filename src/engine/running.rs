@@ -129,6 +129,9 @@ impl Engine {
         let mut regs = self.tracer.registers(tid)?;
         let at = LoadAddr(regs.pc().wrapping_sub(1));
         if !self.traps.was_armed(at) {
+            if self.call_trap(tid, &regs)? {
+                return Ok(());
+            }
             if self.is_hardcoded(at) {
                 self.dealt_with.insert(tid);
                 return self.stop_for(tid, StopReason::HardcodedBreakpoint);

@@ -39,7 +39,7 @@ impl Values {
     }
 }
 
-fn limits(l: LoadLimits) -> Limits {
+pub(crate) fn limits(l: LoadLimits) -> Limits {
     Limits { string: l.string, elements: l.elements, fields: l.fields, depth: l.depth }
 }
 
