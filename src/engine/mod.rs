@@ -149,6 +149,8 @@ pub struct Engine {
     calling: Option<inject::Calling>,
     /// Who watches data by which debug register.
     plan: watch::Plan,
+    /// What the function just left returned, for the next report of a stop.
+    returned: Vec<crate::model::Variable>,
     /// The plan must be made anew, as soon as no event is being dealt with.
     replan: bool,
     /// What a breakpoint may cost; none for no limit.
