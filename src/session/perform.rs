@@ -89,6 +89,7 @@ impl Session {
             }
             Action::Jump(to) => {
                 let goroutine = self.goroutine;
+                self.say(Tone::Note, &format!("it goes on at {to}; what lies between is not run"));
                 self.ask(Purpose::Other("jump"), Request::Jump { goroutine, to });
             }
             Action::Examine { at, count } => self.examine(at, count),

@@ -59,7 +59,8 @@ impl Session {
         };
         let time = (self.clock)();
         self.log.push_here_only(&time, crate::backend::protocol::LogLevel::Info, &text);
-        self.say(if panicked.is_some() { Tone::Warn } else { Tone::Note }, &printable_str(&text, 500));
+        let tone = if panicked.is_some() { Tone::Warn } else { Tone::Note };
+        self.message = Some(super::Message { tone, text: printable_str(&text, 500) });
     }
 }
 

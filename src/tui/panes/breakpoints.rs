@@ -50,7 +50,8 @@ impl Pane for BreakpointsPane {
         for (i, b) in s.breakpoints.iter().enumerate().skip(self.cursor.top).take(area.height as usize) {
             let base = if ctx.focused && i == self.cursor.at { look.style("selection") } else { look.style("text") };
             let mut pen = Pen::new(buf, area, (i - self.cursor.top) as u16, base, look);
-            let (mark, style) = match (b.spec.enabled, b.problem.is_empty() && !b.at.is_empty()) {
+            let watches = matches!(b.spec.place, crate::model::BreakpointPlace::Watch { .. });
+            let (mark, style) = match (b.spec.enabled, b.problem.is_empty() && (!b.at.is_empty() || watches)) {
                 (true, true) => (look.marks().breakpoint, look.style("breakpoint")),
                 (true, false) => ("!", look.style("warn")),
                 (false, _) => (look.marks().disabled, look.style("breakpoint.off")),
@@ -92,8 +93,8 @@ impl Pane for BreakpointsPane {
                 pen.put("off", look.style("dim"));
             } else if b.cost_ns > 0 && wide {
                 pen.put(&format!("{} a hit", crate::session::lanes::length(b.cost_ns)), look.style("dim"));
-            } else if matches!(b.spec.place, crate::model::BreakpointPlace::Watch { .. }) {
-                pen.put("watched", look.style("dim"));
+            } else if watches {
+                pen.put("by debug register", look.style("dim"));
             } else if b.at.is_empty() {
                 pen.put("waits for code", look.style("dim"));
             }
