@@ -57,7 +57,7 @@ fn call(c: &mut Client, r: Request) -> Reply {
 }
 
 fn ours(hot: &Hot, spec: &BreakpointSpec) -> f64 {
-    let mut c = host::start_from(&adit()).expect("a host");
+    let mut c = host::start_from(&adit(), "dev").expect("a host");
     call(&mut c, Request::Hello { version: PROTOCOL_VERSION });
     let pid = hot.target.0.id() as i32;
     call(&mut c, Request::Open(TargetSpec::Attach { pid, exe: None, control: true }));

@@ -215,7 +215,7 @@ impl Bench {
 
     /// The first screen as the client asks for it: attach, groups, detach.
     fn adit_first_screen(&self, pid: i32) {
-        let mut c = host::start_from(&self.bin).expect("a host");
+        let mut c = host::start_from(&self.bin, "dev").expect("a host");
         let mut call = |r| c.call(r).unwrap_or_else(|e| panic!("{e}"));
         call(Request::Hello { version: PROTOCOL_VERSION });
         call(Request::Open(TargetSpec::Attach { pid, exe: None, control: true }));
@@ -323,7 +323,7 @@ impl Bench {
     fn next(&self) {
         let exe = build("parked", &["-gcflags=all=-N -l"]);
         let t = Target::start(&exe, 100_000);
-        let mut c = host::start_from(&self.bin).expect("a host");
+        let mut c = host::start_from(&self.bin, "dev").expect("a host");
         let mut call = |r: Request| {
             let mut stopped = None;
             let reply =
@@ -375,7 +375,7 @@ impl Bench {
 
     fn values(&self) {
         let exe = build("bigdata", &["-gcflags=all=-N -l"]);
-        let mut c = host::start_from(&self.bin).expect("a host");
+        let mut c = host::start_from(&self.bin, "dev").expect("a host");
         let spec = LaunchSpec { exe: exe.clone(), size: (80, 24), ..LaunchSpec::default() };
         c.call(Request::Hello { version: PROTOCOL_VERSION }).expect("hello");
         c.call(Request::Open(TargetSpec::Launch(spec))).expect("launched");

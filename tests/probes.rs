@@ -246,6 +246,29 @@ fn none_is_lost_on_eight_threads() {
     println!("{n} of each in {took:?}, {:.0} events a second", 4.0 * n as f64 / took.as_secs_f64());
 }
 
+/// In production a breakpoint that costs too much is switched off, and says so.
+#[test]
+fn hot_breakpoints_are_switched_off_in_production() {
+    let heart = common::heart::Heart::start(&build("heartbeat", DEFAULT));
+    let spec = || BreakpointSpec { condition: "i == -1".into(), ..BreakpointSpec::at("main.hot") };
+    for (profile, off) in [("prod", true), ("dev", false)] {
+        let target = TargetSpec::Attach { pid: heart.pid(), exe: None, control: true };
+        let mut d = Debuggee::open_in(target, profile).expect("attached");
+        let b = set(&mut d, spec());
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(3);
+        while std::time::Instant::now() < end && d.breakpoints.get(&b.id).is_none_or(|b| b.spec.enabled) {
+            d.call(Request::Threads).expect("answered");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let b = &d.breakpoints[&b.id];
+        assert_eq!(b.spec.enabled, !off, "{profile}: {b:?}");
+        assert_eq!(b.problem.contains("hits a second"), off, "{}", b.problem);
+        assert!(b.reached > 100 && b.cost_ns > 0);
+        d.call(Request::Detach { kill: false }).expect("let go");
+        assert!(heart.released() && heart.beats_on(20) && heart.changed_bytes() == 0);
+    }
+}
+
 /// Leaving a function shows what it returned.
 #[test]
 fn results_after_a_step_out() {

@@ -512,7 +512,9 @@ fn peak_of(args: &[&str]) -> (i32, String, u64) {
 #[test]
 fn damage_never_panics() {
     let dir = profiles("");
-    let mut seed = 0x9e37_79b9_7f4a_7c15u64;
+    let number = |name: &str| std::env::var(name).ok().and_then(|s| s.parse::<u64>().ok());
+    let mut seed = number("ADIT_PROFILE_FUZZ_SEED").unwrap_or(0x9e37_79b9_7f4a_7c15);
+    let rounds = number("ADIT_PROFILE_FUZZ_ROUNDS").unwrap_or(400);
     let mut next = move || {
         seed ^= seed << 13;
         seed ^= seed >> 7;
@@ -528,7 +530,7 @@ fn damage_never_panics() {
     inputs.push(b"main;f 3\nmain;g 4\n".to_vec());
     let (mut good, mut bad) = (0, 0);
     for raw in &inputs {
-        for _ in 0..400 {
+        for _ in 0..rounds {
             let mut b = raw.clone();
             for _ in 0..1 + next() % 8 {
                 let at = (next() % b.len() as u64) as usize;

@@ -6,6 +6,7 @@
 use super::client::{Client, HostEnd, pipe};
 use super::protocol::{Failure, FailureKind, FromHost, ToHost};
 use super::{native, wire};
+use crate::engine::hits::Guard;
 use crate::target::linux::{sys, wake::Wake};
 use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
@@ -14,12 +15,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Starts a host process and connects to it.
-pub fn start() -> Result<Client, Failure> {
-    start_from(Path::new("/proc/self/exe"))
+pub fn start(profile: &str) -> Result<Client, Failure> {
+    start_from(Path::new("/proc/self/exe"), profile)
 }
 
 /// As [`start`], from this adit binary (tests run in another one).
-pub fn start_from(adit: &Path) -> Result<Client, Failure> {
+pub fn start_from(adit: &Path, profile: &str) -> Result<Client, Failure> {
     let fail = |what: &str, e: io::Error| {
         Failure::new(FailureKind::Host, format!("cannot start the host process: {what}: {e}"))
     };
@@ -27,7 +28,7 @@ pub fn start_from(adit: &Path) -> Result<Client, Failure> {
     let fd = |s: &UnixStream| s.try_clone().map(OwnedFd::from).map_err(|e| fail("dup", e));
     let mut command = Command::new(adit);
     command
-        .args(["host", "--stdio"])
+        .args(["host", "--stdio", "--profile", profile])
         .stdin(Stdio::from(fd(&theirs)?))
         .stdout(Stdio::from(fd(&theirs)?))
         .stderr(Stdio::null());
@@ -67,8 +68,9 @@ fn connect(stream: UnixStream) -> io::Result<Client> {
     Ok(client)
 }
 
-/// The main function of the host process. Returns when the target has been let go.
-pub fn main() -> io::Result<()> {
+/// The main function of the host process. Returns when the target has been let go. `guard` limits what breakpoints may cost a process
+/// that we attach to.
+pub fn main(guard: Option<Guard>) -> io::Result<()> {
     for sig in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN, libc::SIGQUIT] {
         sys::ignore_signal(sig);
     }
@@ -92,7 +94,7 @@ pub fn main() -> io::Result<()> {
         bell.ring();
     })?;
     let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
-    native::serve_rung(end, &wake);
+    native::serve_rung(end, &wake, guard);
     let _write_thread_ends_with_the_channel = writer.join();
     Ok(())
 }

@@ -114,6 +114,17 @@ pub enum Profile {
     Dev,
 }
 
+impl Profile {
+    /// As on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Profile::Prod => "prod",
+            Profile::Staging => "staging",
+            Profile::Dev => "dev",
+        }
+    }
+}
+
 /// Commands.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Sub {

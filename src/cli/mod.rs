@@ -187,7 +187,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),
-        Sub::Host { stdio } => wire::host_main(*stdio),
+        Sub::Host { stdio } => wire::host_main(*stdio, common.profile),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
     }
@@ -300,7 +300,7 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
         },
     };
     let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
-    let client = wire::connect_host(&spec, common, common.profile)?;
+    let client = wire::connect_host(common.profile)?;
     let options = tui::Options {
         target: Some(spec),
         theme: common.theme.clone(),

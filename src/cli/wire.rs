@@ -1,12 +1,13 @@
 //! Where the command line meets processes: the functions that start hosts and look at the machine.
 
-use super::args::{Common, Profile};
+use super::args::Profile;
 use super::doctor;
 use crate::backend::client::{Client, pipe};
 use crate::backend::native::from_open;
-use crate::backend::protocol::{Failure, FailureKind, TargetSpec};
+use crate::backend::protocol::{Failure, FailureKind};
 use crate::backend::{host, native};
 use crate::batch::exit;
+use crate::engine::hits::Guard;
 use crate::engine::rescue::{self, Rescued};
 use crate::engine::{Loaded, OpenError};
 use crate::target::linux::doctor as checks;
@@ -14,8 +15,8 @@ use crate::target::linux::wake::Wake;
 use serde_json::json;
 
 /// Starts a host process and connects to it. The target is opened by the caller's `Open`.
-pub fn connect_host(_spec: &TargetSpec, _common: &Common, _profile: Profile) -> Result<Client, Failure> {
-    host::start()
+pub fn connect_host(profile: Profile) -> Result<Client, Failure> {
+    host::start(profile.word())
 }
 
 /// A host on a thread of this process, for one-shots: it reads, and stops a process only for a copy of it.
@@ -86,11 +87,12 @@ pub fn rescue(pid: Option<i32>, all: bool, json: bool) -> Result<u8, Failure> {
 }
 
 /// `adit host`: serves a client until it goes away, returns the exit code.
-pub fn host_main(stdio: bool) -> Result<u8, Failure> {
+pub fn host_main(stdio: bool, profile: Profile) -> Result<u8, Failure> {
     if !stdio {
         return Err(Failure::new(FailureKind::BadRequest, "say how to reach the client").fix("adit host --stdio"));
     }
-    host::main().map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    let guard = (profile == Profile::Prod).then_some(Guard::PRODUCTION);
+    host::main(guard).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
     Ok(exit::DONE)
 }
 

@@ -85,7 +85,10 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Debuggee {
     pub fn open(spec: TargetSpec) -> Result<Debuggee, Failure> {
-        let mut client = host::start_from(Path::new(env!("CARGO_BIN_EXE_adit")))?;
+        Debuggee::open_in(spec, "dev")
+    }
+    pub fn open_in(spec: TargetSpec, profile: &str) -> Result<Debuggee, Failure> {
+        let mut client = host::start_from(Path::new(env!("CARGO_BIN_EXE_adit")), profile)?;
         client.call(Request::Hello { version: PROTOCOL_VERSION })?;
         match client.call(Request::Open(spec))? {
             Reply::Opened { target, stop, .. } => Ok(Debuggee {

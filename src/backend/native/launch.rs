@@ -39,7 +39,9 @@ impl Host {
                 if control {
                     // Parse before attaching, so that nothing has to be parsed while the target stands.
                     index(&loaded.sym);
-                    self.engine = Some(Engine::attach(&loaded).map_err(|e| from_open(&e))?);
+                    let mut engine = Engine::attach(&loaded).map_err(|e| from_open(&e))?;
+                    engine.set_guard(self.guard);
+                    self.engine = Some(engine);
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
             }

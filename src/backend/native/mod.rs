@@ -19,6 +19,7 @@ use super::offline::Offline;
 use super::protocol::*;
 use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::control::Go;
+use crate::engine::hits::Guard;
 use crate::engine::locspec::Here;
 use crate::engine::{Engine, EngineError, Happened, Loaded, StopState};
 use crate::model::*;
@@ -50,12 +51,12 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake);
+        serve_rung(HostEnd { requests: rx, out }, &wake, None);
     }
 }
 
 /// As [`serve`], for a sender that rings the doorbell after each request and after its end.
-pub fn serve_rung(end: HostEnd, wake: &Wake) {
+pub fn serve_rung(end: HostEnd, wake: &Wake, guard: Option<Guard>) {
     let HostEnd { requests, out } = end;
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
@@ -73,6 +74,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         lines: None,
         trace: None,
         calling: None,
+        guard,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -146,6 +148,8 @@ struct Host {
     trace: Option<tracing::Tracing>,
     /// The request whose call of a function is under way.
     calling: Option<u64>,
+    /// What breakpoints may cost a process that we attached to.
+    guard: Option<Guard>,
     bell: Doorbell,
     finished: bool,
 }
