@@ -266,3 +266,37 @@ fn rescue_after_host_kill() {
         assert!(heart.beats_on(10));
     }
 }
+
+/// SIGKILL of the host while a function is traced by uprobes: the kernel takes them out, however hot they are.
+#[test]
+fn uprobes_outlive_nobody() {
+    let paranoid = std::fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").unwrap_or_default();
+    if !nix::unistd::geteuid().is_root() && paranoid.trim() != "-1" {
+        println!("not permitted here: trace points are int3s");
+        return;
+    }
+    let exe = build("heartbeat", DEFAULT);
+    for _ in 0..runs() {
+        let heart = Heart::start(&exe);
+        let mut d = arrange(&heart, Situation::Traced);
+        let hot = |d: &Debuggee| d.breakpoints.values().any(|b| b.mechanism == Mechanism::Uprobe && b.hits > 10);
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while !hot(&d) && std::time::Instant::now() < deadline {
+            d.call(Request::Threads).expect("answered");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert!(hot(&d), "{:?}", d.breakpoints);
+        kill(Pid::from_raw(heart.tracer()), Signal::SIGKILL).expect("sent");
+        // The kernel closes the probes before it lets go: 5 ms as a rule, but a loaded machine has taken a second.
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while heart.tracer() != 0 && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert!(heart.released(), "released by the kernel");
+        drop(d);
+        assert!(heart.beats_on(100), "it goes on where it was traced a thousand times a second");
+        adit::engine::rescue::rescue(heart.pid()).expect("rescued");
+        assert_eq!(heart.changed_bytes(), 0);
+        assert!(heart.beats_on(10));
+    }
+}
