@@ -94,6 +94,37 @@ fn theirs(hot: &Hot, dlv: &PathBuf, commands: &[&str]) -> f64 {
     rate
 }
 
+/// `next` in a function that 1,000 goroutines are running: each of 200, ms.
+fn steps_of_ours() -> Vec<f64> {
+    let hot = Hot::start(&["crowd"]);
+    let mut d = common::Debuggee::attach(hot.target.0.id() as i32);
+    let b = d.break_at("main.crowded");
+    d.wait_stop().expect("a stop");
+    d.call(Request::ClearBreakpoint(b.id)).expect("cleared");
+    (0..200)
+        .map(|_| {
+            let t0 = Instant::now();
+            d.resume(ResumeKind::Next).expect("a stop");
+            t0.elapsed().as_secs_f64() * 1e3
+        })
+        .collect()
+}
+
+fn steps_of_delve(dlv: &std::path::Path) -> Vec<f64> {
+    let hot = Hot::start(&["crowd"]);
+    let mut d = common::dlv::Dlv::attach(dlv, hot.target.0.id() as i32);
+    for c in ["break main.crowded", "continue", "clear 1"] {
+        d.run(c);
+    }
+    (0..200)
+        .map(|_| {
+            let t0 = Instant::now();
+            d.run("next");
+            t0.elapsed().as_secs_f64() * 1e3
+        })
+        .collect()
+}
+
 fn median(mut v: Vec<f64>) -> f64 {
     v.sort_by(f64::total_cmp);
     v[v.len() / 2]
@@ -131,6 +162,18 @@ fn main() {
         ),
         ("trace point", &["1", "0"], trace, &["trace main.hit", "continue"]),
     ];
+    if "next".contains(&only) {
+        let worst = |v: &[f64]| v.iter().copied().fold(0.0, f64::max);
+        let a = steps_of_ours();
+        print!("next, 1,000 goroutines in it       adit {:.2} ms, worst {:.1}", median(a.clone()), worst(&a));
+        match &dlv {
+            Some(dlv) if !quick => {
+                let d = steps_of_delve(dlv);
+                println!("   dlv {:.2} ms, worst {:.1}", median(d.clone()), worst(&d));
+            }
+            _ => println!(),
+        }
+    }
     for (name, args, spec, commands) in all {
         if !name.contains(&only) {
             continue;

@@ -1,6 +1,6 @@
 // One function that some threads call as fast as they can while others spin beside it; calls are counted in a shared file, a word each
 // thread. Args: seconds to live, file, calling threads, spinning threads. `served` instead of the threads: an HTTP server on loopback
-// with clients of its own, a call a request, counted likewise. Ends by itself.
+// with clients of its own, a call a request, counted likewise. `crowd`: 1,000 goroutines run one function again and again. Ends by itself.
 package main
 
 import (
@@ -48,6 +48,19 @@ func spin(seed uint64) {
 	}
 }
 
+//go:noinline
+func crowded(n int) int {
+	a := n + 1
+	b := a * 2
+	c := a ^ b
+	d := c + b
+	if d&1 == 0 {
+		d++
+	}
+	e := d - a
+	return e
+}
+
 func serve(count *uint64) {
 	who := &account{7, "somebody"}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -88,6 +101,15 @@ func main() {
 	word := func(i int) *uint64 { return (*uint64)(unsafe.Pointer(&mem[8*i])) }
 	if os.Args[3] == "served" {
 		serve(word(0))
+	} else if os.Args[3] == "crowd" {
+		for i := 0; i < 1000; i++ {
+			go func() {
+				for n := i; ; n++ {
+					n += crowded(n) & 1
+					runtime.Gosched()
+				}
+			}()
+		}
 	} else {
 		hot, _ := strconv.Atoi(os.Args[3])
 		cold, _ := strconv.Atoi(os.Args[4])
