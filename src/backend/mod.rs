@@ -3,6 +3,7 @@
 //! A client holds a [`client::Client`]; whether the other end is a thread of this process, a host process or a
 //! recorded conversation is not its business.
 
+pub mod adapter;
 pub mod client;
 pub mod dump;
 pub mod failure;

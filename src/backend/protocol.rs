@@ -3,6 +3,7 @@
 //! A request gets exactly one reply, in any order; notices come by themselves. Data read of the target carries the
 //! [`StopEpoch`] at which it was true. The same enums travel over an in-memory pipe or, framed, over a socket.
 
+pub use super::adapter::{CodeLine, NamedGoroutine, Redirects, ValuesOf};
 pub use super::failure::{Failure, FailureKind};
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
 use crate::model::*;
@@ -32,6 +33,15 @@ pub struct LaunchSpec {
     pub build: Option<BuildSpec>,
     /// Size of the pty: columns, rows.
     pub size: (u16, u16),
+    /// Files in place of the terminal.
+    #[serde(default)]
+    pub redirects: Redirects,
+    /// Variables to take out of the environment.
+    #[serde(default)]
+    pub unset: Vec<String>,
+    /// Stay before the first instruction, so that what runs before `main.main` can be stopped, too.
+    #[serde(default)]
+    pub early: bool,
 }
 
 /// A `go build` or `go test -c` that made the executable.
@@ -306,6 +316,24 @@ pub enum Request {
         /// Delve location.
         to: String,
     },
+    /// Values as trees. Reply: `Values`.
+    Values {
+        /// Which.
+        of: ValuesOf,
+        /// How much of each.
+        limits: LoadLimits,
+    },
+    /// Instructions around an address, also across functions. Reply: `Code`.
+    Code {
+        /// Where.
+        addr: LoadAddr,
+        /// So many before it, where there are so many.
+        before: u32,
+        /// So many from it on.
+        count: u32,
+    },
+    /// All goroutines with the function that each is in, and no more of them. Reply: `GoroutineNames`.
+    GoroutineNames(GoroutineFilter),
     /// Package variables that match. Reply: `Variables`.
     PackageVariables {
         /// Regular expression on the full name.
@@ -526,6 +554,16 @@ pub enum Reply {
     Value {
         epoch: StopEpoch,
         value: Box<Variable>,
+    },
+    Values {
+        epoch: StopEpoch,
+        values: Vec<ValueTree>,
+    },
+    Code(Vec<CodeLine>),
+    GoroutineNames {
+        epoch: StopEpoch,
+        functions: Vec<String>,
+        rows: Vec<NamedGoroutine>,
     },
     Source {
         file: String,

@@ -255,6 +255,15 @@ pub enum Sub {
         #[arg(long)]
         json: bool,
     },
+    /// Serve an editor: a debug adapter that takes the flags and configurations of `dlv dap`
+    ///
+    /// `adit dap --help` lists the flags. It prints `DAP server listening at: HOST:PORT`, serves one session and ends.
+    #[command(disable_help_flag = true)]
+    Dap {
+        /// Flags of `dlv dap`; --stdio for standard input and output
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+        args: Vec<String>,
+    },
     /// The host: owns the target for a client at the other end of a pipe
     #[command(hide = true)]
     Host {

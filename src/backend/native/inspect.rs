@@ -5,6 +5,9 @@ mod code;
 mod data;
 mod deep;
 mod goroutines;
+mod instructions;
+mod names;
+mod trees;
 
 use super::no_target;
 use crate::backend::protocol::*;
@@ -150,6 +153,9 @@ impl Worker {
             Request::Symbols { kind, filter, count } => Ok(self.symbols(kind, &filter, count)),
             Request::Threads => Ok(self.threads(state)),
             Request::Memory { addr, len } => self.memory(addr, len),
+            Request::Values { of, limits } => self.trees(state, of, limits),
+            Request::Code { addr, before, count } => self.code(addr, before, count, breakpoints),
+            Request::GoroutineNames(filter) => self.goroutine_names(state, &filter),
             Request::Registers(frame) => self.registers(state, frame),
             other => Err(Failure::new(FailureKind::Internal, format!("not a question for the inspector: {other:?}"))),
         }

@@ -281,6 +281,9 @@ impl Host {
             | Request::Refs { .. }
             | Request::Heap { .. }
             | Request::Memory { .. }
+            | Request::Values { .. }
+            | Request::Code { .. }
+            | Request::GoroutineNames(_)
             | Request::Registers(_)) => self.inspect(id, r),
             r => {
                 let result = self.control(r);
