@@ -97,12 +97,15 @@ fn pause() {
             let end = Instant::now() + Duration::from_secs(seconds);
             let mut done = 0u64;
             let l = Loaded::open(t.0.id() as i32, None).expect("opened");
+            let mut earlier = None;
             while Instant::now() < end {
                 let next = Instant::now() + Duration::from_millis(100);
                 if looks {
-                    let read = || l.rt.list(&*l.mem, &HashMap::new(), l.now_ns(), ListOptions::default());
+                    let (none, options, before) = (HashMap::new(), ListOptions::default(), earlier.take());
+                    let read = || l.rt.list_since(&*l.mem, &none, l.now_ns(), options, before.as_ref());
                     let list = polite::aside(read).expect("listed");
                     assert!(list.len() > 1000);
+                    earlier = Some(list);
                     done += 1;
                 }
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));

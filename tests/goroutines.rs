@@ -171,3 +171,37 @@ fn measure_pid() {
         println!("{:5} {} {:?} {}", g.count, g.sample.state.name(), g.sample.wait_reason, g.sample.user.function);
     }
 }
+
+/// A list that takes over what has not run says the same as one that reads everything, however much the rest moves.
+#[test]
+fn what_has_not_run_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let heart = dir.path().join("heart").display().to_string();
+    let p = start(&build("churn", "local", &[]), &[&heart, "60"], &[]);
+    let rt = open(&p);
+    let none = HashMap::new();
+    let options = ListOptions::default();
+    let since = |l: &GoroutineList| rt.list_since(&p.mem, &none, monotonic_ns(), options, Some(l)).unwrap();
+    let pid = nix::unistd::Pid::from_raw(p.child.as_ref().unwrap().id() as i32);
+    let mut l = list(&rt, &p);
+    let mut compared = 0;
+    for _ in 0..30 {
+        for _ in 0..5 {
+            l = since(&l);
+        }
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let (again, anew) = (since(&l), list(&rt, &p));
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGCONT).unwrap();
+        assert_eq!(again.len(), anew.len());
+        for i in 0..anew.len() {
+            let (a, b) = (again.row(i).unwrap(), anew.row(i).unwrap());
+            let facts = |g: &Goroutine| (g.id, g.state, g.wait_reason.clone(), g.thread, g.labels.clone());
+            assert_eq!(facts(&a), facts(&b));
+            assert_eq!((&a.at, &a.user, &a.created_by, &a.entry), (&b.at, &b.user, &b.created_by, &b.entry), "{b:?}");
+            compared += 1;
+        }
+        l = again;
+    }
+    assert!(compared > 300, "{compared} rows");
+}

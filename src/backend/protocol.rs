@@ -653,6 +653,8 @@ pub enum Notice {
     Detached { reason: String },
     /// Hits, state or place of a breakpoint changed.
     Breakpoint(Box<Breakpoint>),
+    /// A breakpoint is no more: a temporary one that has stopped the program, or a watchpoint whose data is gone.
+    BreakpointGone(BreakpointId),
     /// What breakpoints recorded, oldest first; `lost` more were not kept.
     Hits { hits: Vec<Hit>, lost: u64 },
     /// Long work: `done` of `total` (0 = unknown).

@@ -1,9 +1,12 @@
 //! The table of logical breakpoints and what their hits mean.
 
-use crate::base::{BreakpointId, LoadAddr};
-use crate::eval::Compiled;
+use super::hits::Cost;
+use crate::base::{BreakpointId, GoroutineId, LoadAddr};
+use crate::eval::{Compiled, EvalError, Template};
 use crate::goruntime::value::FrameScope;
 use crate::model::{Breakpoint, BreakpointSpec};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
 /// Ids of the engine's own.
@@ -17,14 +20,114 @@ pub struct Logical {
     pub public: Breakpoint,
     /// Its addresses, ascending.
     pub addrs: Vec<LoadAddr>,
-    /// The condition, compiled for each address at its first hit (scopes differ).
-    pub compiled: BTreeMap<LoadAddr, (Compiled, FrameScope)>,
+    /// Where a traced function returns, ascending.
+    pub returns: Vec<LoadAddr>,
+    /// What it evaluates, compiled for each address at its first hit (scopes differ).
+    pub prepared: BTreeMap<LoadAddr, Prepared>,
+    /// Hits of each goroutine.
+    pub per_goroutine: FxHashMap<GoroutineId, u64>,
+    /// Hits that counted.
+    pub counted: u64,
+    /// The breakpoint that it waits for was hit.
+    pub released: bool,
+    /// Calls of a traced function that are under way.
+    pub calls: Calls,
+    /// What it costs.
+    pub cost: Cost,
+    /// Reached and hits as told last.
+    pub told: (u64, u64),
+}
+
+/// What a breakpoint evaluates at one address.
+pub struct Prepared {
+    /// The scope, but for frame and registers.
+    pub scope: FrameScope,
+    /// The condition.
+    pub condition: Option<Compiled>,
+    /// The log line.
+    pub log: Template,
+    /// What is recorded.
+    pub values: Vec<(String, Result<Compiled, EvalError>)>,
+    /// The goroutine is asked for.
+    pub goroutine: bool,
+}
+
+/// Calls of a traced function that are under way.
+#[derive(Default)]
+pub struct Calls {
+    open: FxHashMap<Option<GoroutineId>, SmallVec<[(i64, i64); 2]>>,
+}
+
+/// Goroutines with a traced call under way that are remembered.
+const MAX_CALLERS: usize = 1 << 20;
+
+impl Calls {
+    /// A call began, in the frame at `frame` (relative to the top of the stack), at `now`.
+    pub fn entered(&mut self, g: Option<GoroutineId>, frame: i64, now: i64) {
+        if self.open.len() >= MAX_CALLERS && !self.open.contains_key(&g) {
+            return;
+        }
+        let list = self.open.entry(g).or_default();
+        // What is as deep or deeper was left by a panic.
+        list.retain(|c| c.0 > frame);
+        list.push((frame, now));
+    }
+    /// The call in that frame is over: when it began.
+    pub fn left(&mut self, g: Option<GoroutineId>, frame: i64) -> Option<i64> {
+        let list = self.open.get_mut(&g)?;
+        let at = list.iter().position(|c| c.0 == frame)?;
+        let begun = list[at].1;
+        list.truncate(at);
+        if list.is_empty() {
+            self.open.remove(&g);
+        }
+        Some(begun)
+    }
+}
+
+impl Logical {
+    /// New, with these addresses.
+    pub fn new(public: Breakpoint, mut addrs: Vec<LoadAddr>, mut returns: Vec<LoadAddr>) -> Logical {
+        addrs.sort_unstable();
+        returns.sort_unstable();
+        Logical {
+            public,
+            addrs,
+            returns,
+            prepared: BTreeMap::new(),
+            per_goroutine: FxHashMap::default(),
+            counted: 0,
+            released: false,
+            calls: Calls::default(),
+            cost: Cost::default(),
+            told: (0, 0),
+        }
+    }
+    /// Forgets what belongs to the program or the spec as it was.
+    pub fn reset(&mut self) {
+        self.prepared.clear();
+        self.per_goroutine.clear();
+        self.calls = Calls::default();
+        self.counted = 0;
+        self.cost = Cost::default();
+        self.public.problem.clear();
+    }
+    /// Does a traced function return here?
+    pub fn is_return(&self, at: LoadAddr) -> bool {
+        self.returns.binary_search(&at).is_ok()
+    }
+    /// Is it to be planted?
+    pub fn active(&self) -> bool {
+        self.public.spec.enabled && (self.public.spec.after.is_none() || self.released)
+    }
 }
 
 /// All breakpoints that outlive a stop.
 #[derive(Default)]
 pub struct Breakpoints {
     list: BTreeMap<BreakpointId, Logical>,
+    /// Who is at an address, enabled or not.
+    index: FxHashMap<LoadAddr, SmallVec<[BreakpointId; 2]>>,
     last: i32,
 }
 
@@ -39,11 +142,11 @@ impl Breakpoints {
         &mut self,
         spec: BreakpointSpec,
         at: Vec<std::sync::Arc<crate::model::Location>>,
-        mut addrs: Vec<LoadAddr>,
+        addrs: Vec<LoadAddr>,
+        returns: Vec<LoadAddr>,
     ) -> BreakpointId {
         self.last += 1;
         let id = BreakpointId(self.last);
-        addrs.sort_unstable();
         let public = Breakpoint {
             id,
             spec,
@@ -54,7 +157,7 @@ impl Breakpoints {
             mechanism: crate::model::Mechanism::Int3,
             problem: String::new(),
         };
-        self.list.insert(id, Logical { public, addrs, compiled: BTreeMap::new() });
+        self.insert(Logical::new(public, addrs, returns));
         id
     }
     /// One of them.
@@ -67,20 +170,54 @@ impl Breakpoints {
     }
     /// Removes one.
     pub fn remove(&mut self, id: BreakpointId) -> Option<Logical> {
-        self.list.remove(&id)
+        let gone = self.list.remove(&id);
+        self.reindex();
+        gone
+    }
+    fn insert(&mut self, l: Logical) {
+        self.list.insert(l.public.id, l);
+        self.reindex();
+    }
+    fn reindex(&mut self) {
+        self.index.clear();
+        for l in self.list.values() {
+            for a in l.addrs.iter().chain(&l.returns) {
+                self.index.entry(*a).or_default().push(l.public.id);
+            }
+        }
+    }
+    /// Where a traced function returns.
+    pub fn set_returns(&mut self, id: BreakpointId, returns: Vec<LoadAddr>) {
+        if let Some(l) = self.list.get_mut(&id) {
+            l.returns = returns;
+            self.reindex();
+        }
+    }
+    /// All, to change.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Logical> {
+        self.list.values_mut()
+    }
+    /// `id` was hit: those that waited for it are released. Were there any?
+    pub fn release_followers(&mut self, id: BreakpointId) -> bool {
+        let mut any = false;
+        for l in self.list.values_mut().filter(|l| l.public.spec.after == Some(id) && !l.released) {
+            l.released = true;
+            any = true;
+        }
+        any
     }
     /// All, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Logical> {
         self.list.values()
     }
-    /// Ids of the enabled ones at an address.
-    pub fn at(&self, addr: LoadAddr) -> Vec<BreakpointId> {
-        let hit = |l: &&Logical| l.public.spec.enabled && l.addrs.binary_search(&addr).is_ok();
-        self.list.values().filter(hit).map(|l| l.public.id).collect()
+    /// Ids of the active ones at an address.
+    pub fn at(&self, addr: LoadAddr) -> SmallVec<[BreakpointId; 2]> {
+        let Some(ids) = self.index.get(&addr) else { return SmallVec::new() };
+        ids.iter().copied().filter(|id| self.list.get(id).is_some_and(Logical::active)).collect()
     }
-    /// Addresses of all enabled ones whose hit count can still be met.
+    /// Addresses of all active ones.
     pub fn addresses(&self) -> impl Iterator<Item = LoadAddr> + '_ {
-        self.list.values().filter(|l| l.public.spec.enabled).flat_map(|l| l.addrs.iter().copied())
+        self.list.values().filter(|l| l.active()).flat_map(|l| l.addrs.iter().chain(&l.returns).copied())
     }
     /// An existing breakpoint with exactly these addresses (Delve refuses a second one).
     pub fn same_place(&self, addrs: &[LoadAddr]) -> Option<BreakpointId> {
@@ -90,11 +227,12 @@ impl Breakpoints {
     }
     /// The specs, to set again in a restarted program, with their ids.
     pub fn take(&mut self) -> Vec<Logical> {
+        self.index.clear();
         std::mem::take(&mut self.list).into_values().collect()
     }
     /// Puts one back under its old id.
     pub fn restore(&mut self, l: Logical) {
         self.last = self.last.max(l.public.id.0);
-        self.list.insert(l.public.id, l);
+        self.insert(l);
     }
 }

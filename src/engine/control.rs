@@ -1,17 +1,14 @@
 //! What the user asks of the engine: pause, go on, step, break.
 
 use super::breakpoints::valid_name;
-use super::go::{GoContext, Start};
+use super::go::Start;
 use super::locspec::{Here, resolve};
 use super::points::Who;
 use super::{Engine, EngineError, Happened};
 use crate::arch::Registers;
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, Tid};
 use crate::eval;
-use crate::goruntime::StackStart;
-use crate::goruntime::value::{FrameScope, Reader};
 use crate::model::{Breakpoint, BreakpointPlace, BreakpointSpec, Location, StopReason};
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 /// How to go on.
@@ -199,7 +196,8 @@ impl Engine {
                 return Err(EngineError::State(format!("breakpoint {id} is there already")));
             }
             let at = addrs.iter().map(|a| self.location(*a)).collect();
-            let id = self.table.add(spec.clone(), at, addrs);
+            let returns = if spec.actions.trace { self.returns(&addrs) } else { Vec::new() };
+            let id = self.table.add(spec.clone(), at, addrs, returns);
             out.extend(self.table.get(id).map(|l| l.public.clone()));
         }
         if let Err(e) = self.rearm() {
@@ -222,6 +220,15 @@ impl Engine {
         if !spec.condition.is_empty() {
             eval::check_syntax(&spec.condition).map_err(|e| EngineError::Expression(e.to_string()))?;
         }
+        for e in &spec.actions.values {
+            eval::check_syntax(e).map_err(|e| EngineError::Expression(e.to_string()))?;
+        }
+        eval::check_template(&spec.actions.log).map_err(|e| EngineError::Expression(e.to_string()))?;
+        if let Some(id) = spec.after
+            && self.table.get(id).is_none()
+        {
+            return Err(EngineError::NotFound(format!("no breakpoint {id} to wait for")));
+        }
         Ok(())
     }
 
@@ -231,9 +238,12 @@ impl Engine {
         let l = self.table.get_mut(id).ok_or_else(|| EngineError::NotFound(format!("no breakpoint {id}")))?;
         let place = l.public.spec.place.clone();
         l.public.spec = BreakpointSpec { place, ..spec.clone() };
-        l.public.problem.clear();
-        l.compiled.clear();
-        let public = l.public.clone();
+        l.reset();
+        let addrs = l.addrs.clone();
+        let returns = if spec.actions.trace { self.returns(&addrs) } else { Vec::new() };
+        self.table.set_returns(id, returns);
+        let public =
+            self.table.get(id).map(|l| l.public.clone()).ok_or_else(|| EngineError::NotFound(String::new()))?;
         self.rearm()?;
         Ok(public)
     }
@@ -268,17 +278,19 @@ impl Engine {
                 }
                 _ => place.clone(),
             };
-            l.compiled.clear();
-            l.public.hits = 0;
+            l.reset();
+            l.released = false;
+            (l.public.hits, l.public.reached) = (0, 0);
             match resolve(&self.sym, self.bias, &full, &Here::default()) {
                 Ok(all) => {
                     l.addrs = all.into_iter().flatten().collect();
                     l.addrs.sort_unstable();
                     l.public.at = l.addrs.iter().map(|a| self.location(*a)).collect();
-                    l.public.problem.clear();
+                    l.returns = if l.public.spec.actions.trace { self.returns(&l.addrs) } else { Vec::new() };
                 }
                 Err(e) => {
                     l.addrs.clear();
+                    l.returns.clear();
                     l.public.at.clear();
                     l.public.problem = e.to_string();
                 }
@@ -288,59 +300,20 @@ impl Engine {
         }
     }
 
-    /// A user breakpoint was reached by `tid`: does it count?
-    pub(super) fn user_hit(
-        &mut self,
-        id: BreakpointId,
-        tid: Tid,
-        at: LoadAddr,
-        regs: &Registers,
-        cx: &GoContext,
-    ) -> Result<bool, String> {
-        if !self.condition_holds(id, tid, at, regs, cx)? {
-            return Ok(false);
+    /// Where the functions at these addresses return: their RET instructions, ascending.
+    fn returns(&self, addrs: &[LoadAddr]) -> Vec<LoadAddr> {
+        use iced_x86::{Decoder, DecoderOptions, FlowControl};
+        let mut out = Vec::new();
+        for f in addrs.iter().filter_map(|a| self.sym.function_at(self.bias.to_file(*a))) {
+            let Some(code) = self.sym.text(f.entry, f.end.since(f.entry) as usize) else { continue };
+            let instructions = Decoder::with_ip(64, code, self.bias.to_load(f.entry).0, DecoderOptions::NONE);
+            out.extend(
+                instructions.into_iter().filter(|i| i.flow_control() == FlowControl::Return).map(|i| LoadAddr(i.ip())),
+            );
         }
-        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
-        l.public.hits += 1;
-        let counts = l.public.spec.hits.is_none_or(|h| h.holds(l.public.hits));
-        let public = l.public.clone();
-        self.happened.push(Happened::Breakpoint(Box::new(public)));
-        Ok(counts)
-    }
-
-    /// Evaluates a breakpoint's condition on the thread that hit. It is compiled at the first hit of each address.
-    fn condition_holds(
-        &mut self,
-        id: BreakpointId,
-        tid: Tid,
-        at: LoadAddr,
-        regs: &Registers,
-        cx: &GoContext,
-    ) -> Result<bool, String> {
-        let cfa = self.innermost_cfa(regs);
-        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
-        if l.public.spec.condition.is_empty() {
-            return Ok(true);
-        }
-        let text = &l.public.spec.condition;
-        let say = |e: &dyn std::fmt::Display| format!("condition `{text}`: {e}");
-        let reader = Reader::new(&self.rt, &*self.mem).ok_or_else(|| say(&"the program has no debug information"))?;
-        let (compiled, scope) = match l.compiled.entry(at) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => {
-                let walked = self.rt.stack(&*self.mem, StackStart::Registers(regs), 1, false).map_err(|e| say(&e))?;
-                let scope = self
-                    .rt
-                    .frame_scope(&walked, 0, Some(regs))
-                    .ok_or_else(|| say(&"this place has no debug information"))?;
-                let compiled = eval::compile(&reader, &scope, text).map_err(|e| say(&e))?;
-                new.insert((compiled, scope))
-            }
-        };
-        let scope = FrameScope { cfa: cfa.unwrap_or(scope.cfa), regs: Some(*regs), ..scope.clone() };
-        let goid = cx.goid.map_or(0, |g| g.0);
-        let context = eval::Context { reader, scope, goid, g: cx.g, stack_hi: cx.stack_hi, tid: tid.0 };
-        compiled.run_bool(&context).map_err(|e| say(&e))
+        out.sort_unstable();
+        out.dedup();
+        out
     }
 
     /// Function, file and line at an address.

@@ -8,6 +8,7 @@ pub mod calls;
 pub mod control;
 pub mod copies;
 pub mod go;
+pub mod hits;
 pub mod int3;
 pub mod journal;
 pub mod locspec;
@@ -26,9 +27,9 @@ pub use copies::Origin;
 pub use open::{Loaded, OpenError};
 
 use crate::arch::Registers;
-use crate::base::{GoroutineId, LoadAddr, LoadBias, MemoryError, StopEpoch, Tid};
+use crate::base::{BreakpointId, GoroutineId, LoadAddr, LoadBias, MemoryError, StopEpoch, Tid};
 use crate::goruntime::GoRuntime;
-use crate::model::{Breakpoint, Stop};
+use crate::model::{Breakpoint, Hit, Stop};
 use crate::symbols::Symbols;
 use crate::target::TargetError;
 use crate::target::linux::copy::CopyError;
@@ -83,6 +84,10 @@ pub enum Happened {
     Released(String),
     /// A breakpoint's hits or state changed.
     Breakpoint(Box<Breakpoint>),
+    /// A breakpoint is no more.
+    BreakpointGone(BreakpointId),
+    /// What breakpoints recorded, and how much more was lost so far.
+    Hits(Vec<Hit>, u64),
     /// For the log.
     Note(String),
 }
@@ -134,6 +139,10 @@ pub struct Engine {
     launched: bool,
     kill_on_end: bool,
     happened: Vec<Happened>,
+    /// Counts and records not passed on yet.
+    pending: hits::Pending,
+    /// What a breakpoint may cost; none for no limit.
+    guard: Option<hits::Guard>,
 }
 
 /// The target's text for the int3 mechanism.
@@ -189,8 +198,13 @@ impl Engine {
     pub fn state(&self) -> Arc<StopState> {
         self.state.clone()
     }
+    /// Limits what a breakpoint may cost.
+    pub fn set_guard(&mut self, guard: Option<hits::Guard>) {
+        self.guard = guard;
+    }
     /// What happened since the last call.
     pub fn take_happened(&mut self) -> Vec<Happened> {
+        self.news_of_hits(false);
         std::mem::take(&mut self.happened)
     }
     /// Is a step waiting to be continued?

@@ -219,6 +219,8 @@ impl Engine {
         let own: BTreeMap<_, _> =
             own.iter().filter_map(|(name, id)| Some((l.bias.to_load(l.sym.find_function(name)?.entry), *id))).collect();
         Ok(Engine {
+            pending: super::hits::Pending::default(),
+            guard: None,
             tracer,
             mem,
             sym: l.sym.clone(),

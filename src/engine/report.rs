@@ -27,6 +27,7 @@ impl Engine {
         let regs = registers.get(&tid.0).copied().unwrap_or_default();
         let cx = self.go_context(&regs);
         let stop_us = since.elapsed().as_micros() as u64;
+        self.news_of_hits(true);
         self.epoch = StopEpoch(self.epoch.0 + 1);
         self.state = Arc::new(StopState {
             epoch: self.epoch,

@@ -1,5 +1,6 @@
 //! While the target runs: what each thread's event means, decided on that thread while the others go on.
 
+use super::go::GoContext;
 use super::points::{Kind, Point};
 use super::stepover::{Passed, clean_code};
 use super::{Engine, EngineError, Happened};
@@ -123,13 +124,23 @@ impl Engine {
             self.tracer.set_registers(tid, &regs)?;
             return Ok(self.tracer.resume(tid)?);
         }
+        let begun = std::time::Instant::now();
         match self.verdict(tid, at, &regs)? {
             Verdict::Stop(reason) => {
                 self.tracer.set_registers(tid, &regs)?;
                 self.dealt_with.insert(tid);
-                self.stop_for(tid, reason)
+                let (StopReason::Breakpoint(id) | StopReason::StepInterrupted(id)) = reason else {
+                    return self.stop_for(tid, reason);
+                };
+                self.stop_for(tid, reason)?;
+                self.retire(id);
+                Ok(())
             }
-            Verdict::Pass => self.pass(tid, at, regs),
+            Verdict::Pass => {
+                self.pass(tid, at, regs)?;
+                self.count_cost(at, begun.elapsed());
+                Ok(())
+            }
         }
     }
 
@@ -169,7 +180,11 @@ impl Engine {
 
     /// What the hit of `tid` at `at` asks for. `regs` has the PC at the breakpoint.
     fn verdict(&mut self, tid: Tid, at: LoadAddr, regs: &Registers) -> Result<Verdict, EngineError> {
-        let cx = self.go_context(regs);
+        // Which goroutine it is takes some reads: only where somebody asks.
+        let users = self.table.at(at);
+        let asks = |id: &BreakpointId| self.table.get(*id).is_some_and(|l| l.needs_goroutine(at));
+        let asked = self.step.is_some() || self.own.contains_key(&at) || users.iter().any(asks);
+        let cx = if asked { self.go_context(regs) } else { GoContext::default() };
         if self.entry == Some(at) {
             self.entry = None;
             return Ok(Verdict::Stop(StopReason::Launched));
@@ -201,7 +216,7 @@ impl Engine {
             return Ok(Verdict::Stop(self.death_reason(id, regs, &cx)));
         }
         let mut hit_user: Option<BreakpointId> = None;
-        for id in self.table.at(at) {
+        for id in users {
             match self.user_hit(id, tid, at, regs, &cx) {
                 Ok(true) => hit_user = hit_user.or(Some(id)),
                 Ok(false) => {}

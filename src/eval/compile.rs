@@ -50,6 +50,27 @@ pub struct Compiled {
     pub text: String,
 }
 
+impl Compiled {
+    /// Does it ask for the goroutine (`runtime.curg`, the frame's place on its stack)?
+    pub fn uses_goroutine(&self) -> bool {
+        uses_goroutine(&self.node)
+    }
+}
+
+fn uses_goroutine(n: &Node) -> bool {
+    let any = |list: &[&Node]| list.iter().any(|n| uses_goroutine(n));
+    match n {
+        Node::Special(s) => !matches!(s, Special::ThreadId),
+        Node::Const(..) | Node::Local(_) | Node::Value(_) | Node::Func(..) | Node::Register(_) | Node::Type(_) => false,
+        Node::Select(x, _) | Node::Assert(x, _) | Node::Convert(_, x) | Node::Unary(_, x) | Node::Named(x, _) => {
+            any(&[x])
+        }
+        Node::Index(a, b) | Node::Binary(_, a, b) => any(&[a, b]),
+        Node::Slice(x, a, b) => any(&[x]) || [a, b].into_iter().flatten().any(|n| uses_goroutine(n)),
+        Node::Builtin(_, args) => args.iter().any(uses_goroutine),
+    }
+}
+
 /// Functions that are part of the language here.
 const BUILTINS: [&str; 7] = ["len", "cap", "real", "imag", "complex", "min", "max"];
 

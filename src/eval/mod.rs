@@ -14,6 +14,7 @@ mod parse;
 mod run;
 mod select;
 mod set;
+mod template;
 mod types;
 
 pub use compile::{Compiled, compile};
@@ -21,6 +22,7 @@ pub use constant::Const;
 pub use error::EvalError;
 pub use run::{Context, EvalValue};
 pub use set::{Assignment, assign};
+pub use template::{Template, check_template};
 
 use crate::goruntime::value::Limits;
 use crate::model::Variable;

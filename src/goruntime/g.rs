@@ -47,6 +47,8 @@ pub struct G {
     pub defers: LoadAddr,
     pub panics: LoadAddr,
     pub cleaning: bool,
+    /// Counts, modulo 256, how often it stopped running (`casgstatus` raises `trackingSeq` at each transition out of `_Grunning`).
+    pub stints: Option<u8>,
 }
 
 /// Bytes to read of a g.
@@ -82,6 +84,7 @@ impl G {
             labels: LoadAddr(word(b, o.labels)),
             defers: LoadAddr(word(b, o.defer)),
             panics: LoadAddr(word(b, o.panic)),
+            stints: o.tracking_seq.and_then(|a| b.get(a as usize)).copied(),
             cleaning: o.running_cleanups.and_then(|a| b.get(a as usize)).is_some_and(|v| *v != 0),
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Row {
     pub reason: u8,
     pub system: bool,
     pub torn: bool,
+    /// See [`super::unchanged`]; 0 where it is not known.
+    pub mark: u64,
 }
 
 /// All goroutines of one moment.
@@ -60,6 +62,8 @@ pub struct GoroutineList {
     pub(super) entries: FxHashMap<u64, Arc<super::entry::Entry>>,
     pub(super) reasons: Vec<Arc<str>>,
     pub(super) now_ns: u64,
+    /// Row of each entry of `runtime.allgs`, whose order never changes; `u32::MAX` for none.
+    pub(super) slots: Vec<u32>,
     /// Goroutines read again because they moved.
     pub retries: u64,
 }
@@ -68,8 +72,20 @@ pub struct GoroutineList {
 #[derive(Default)]
 struct Part {
     rows: Vec<Row>,
+    /// Entry of `runtime.allgs` of each row.
+    slots: Vec<u32>,
     label_ptrs: Vec<(usize, u64)>,
     retries: u64,
+}
+
+impl Part {
+    fn push(&mut self, row: Row, slot: u32, g: &G) {
+        if !g.labels.is_nil() {
+            self.label_ptrs.push((self.rows.len(), g.labels.0));
+        }
+        self.rows.push(row);
+        self.slots.push(slot);
+    }
 }
 
 /// PC facts at hand of one worker.
@@ -131,15 +147,29 @@ impl GoRuntime {
         now_ns: u64,
         opts: ListOptions,
     ) -> Result<GoroutineList, RuntimeError> {
+        self.list_since(mem, threads, now_ns, opts, None)
+    }
+
+    /// As [`GoRuntime::list`]; what has not run since the `earlier` list is taken from there, without reading its stack.
+    pub fn list_since(
+        &self,
+        mem: &dyn Memory,
+        threads: &HashMap<i32, Registers>,
+        now_ns: u64,
+        opts: ListOptions,
+        earlier: Option<&GoroutineList>,
+    ) -> Result<GoroutineList, RuntimeError> {
         let ptrs = self.all_gs(mem)?;
         let parts: Vec<Part> = ptrs
             .par_chunks(CHUNK)
-            .map(|c| self.list_part(mem, threads, c, opts))
+            .enumerate()
+            .map(|(i, c)| self.list_part(mem, threads, (i * CHUNK, c), opts, earlier))
             .collect::<Result<_, MemoryError>>()?;
         let mut rows = Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum());
         let mut labels: Vec<Arc<[(String, String)]>> = vec![Arc::from([])];
         let mut label_ids: FxHashMap<u64, u32> = FxHashMap::default();
         let mut retries = 0;
+        let mut slot_of: Vec<u32> = Vec::with_capacity(rows.capacity());
         for mut p in parts {
             retries += p.retries;
             for (i, ptr) in p.label_ptrs {
@@ -149,9 +179,10 @@ impl GoRuntime {
                 });
                 p.rows[i].labels = id;
             }
+            slot_of.append(&mut p.slots);
             rows.append(&mut p.rows);
         }
-        rows.sort_unstable_by_key(|r| r.goid);
+        let slots = super::unchanged::sort_with_slots(&mut rows, &slot_of, ptrs.len());
         let mut entries = FxHashMap::default();
         for r in &mut rows {
             if let Some(e) = self.entry(LoadAddr(r.startpc)) {
@@ -159,27 +190,44 @@ impl GoRuntime {
             }
         }
         let locations = self.pcs().locations();
-        Ok(GoroutineList { rows, locations, labels, entries, reasons: self.wait_reasons.clone(), now_ns, retries })
+        Ok(GoroutineList {
+            rows,
+            locations,
+            labels,
+            entries,
+            reasons: self.wait_reasons.clone(),
+            now_ns,
+            slots,
+            retries,
+        })
     }
 
     fn list_part(
         &self,
         mem: &dyn Memory,
         threads: &HashMap<i32, Registers>,
-        ptrs: &[u64],
+        (first, ptrs): (usize, &[u64]),
         opts: ListOptions,
+        earlier: Option<&GoroutineList>,
     ) -> Result<Part, MemoryError> {
         let size = window(self.layout());
         let mut buf = vec![0u8; size * ptrs.len()];
         let ok = read_many(mem, ptrs, size, &mut buf)?;
-        let gs: Vec<G> = ptrs
-            .iter()
-            .zip(buf.chunks_exact(size))
-            .zip(&ok)
-            .filter(|(_, ok)| **ok)
-            .map(|((&p, b), _)| G::parse(self.layout(), LoadAddr(p), b))
-            .filter(G::alive)
-            .collect();
+        let mut part = Part { rows: Vec::with_capacity(ptrs.len()), ..Part::default() };
+        let (mut gs, mut slots) = (Vec::new(), Vec::new());
+        for (i, (&p, b)) in ptrs.iter().zip(buf.chunks_exact(size)).enumerate().filter(|(i, _)| ok[*i]) {
+            let (g, slot) = (G::parse(self.layout(), LoadAddr(p), b), first + i);
+            if !g.alive() {
+                continue;
+            }
+            match earlier.and_then(|e| e.unchanged(slot, &g)) {
+                Some(row) => part.push(row, slot as u32, &g),
+                None => {
+                    gs.push(g);
+                    slots.push(slot as u32);
+                }
+            }
+        }
         drop(buf);
         let mut stacks = vec![0u8; WINDOW * gs.len()];
         let mut ops: Vec<ReadOp<'_>> = stacks
@@ -195,7 +243,6 @@ impl GoRuntime {
         drop(ops);
         let again = if opts.stopped { None } else { Some(self.read_again(mem, &gs)?) };
         let mut local = Local { rt: self, seen: FxHashMap::default() };
-        let mut part = Part { rows: Vec::with_capacity(gs.len()), ..Part::default() };
         for (i, g) in gs.iter().enumerate() {
             let mut g = *g;
             let mut stack = &stacks[i * WINDOW..(i + 1) * WINDOW];
@@ -212,11 +259,9 @@ impl GoRuntime {
                     continue;
                 }
             }
-            let row = self.row(mem, threads, &mut local, &g, stack, torn);
-            if !g.labels.is_nil() {
-                part.label_ptrs.push((part.rows.len(), g.labels.0));
-            }
-            part.rows.push(row);
+            let mut row = self.row(mem, threads, &mut local, &g, stack, torn);
+            row.mark = if torn || row.tid != 0 { 0 } else { super::unchanged::mark(&g) };
+            part.push(row, slots[i], &g);
         }
         Ok(part)
     }

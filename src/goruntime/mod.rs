@@ -3,6 +3,7 @@
 //! [`GoRuntime`] is one program's runtime: it reads through [`Memory`], whatever that is (a process, a core, a test's
 //! bytes), and knows nothing of ptrace. What differs between releases is in [`layout`].
 
+pub mod abi;
 pub mod clock;
 pub mod defer;
 pub mod entry;
@@ -19,6 +20,7 @@ pub mod sample;
 pub mod scan;
 pub mod sched;
 pub mod stack;
+mod unchanged;
 pub mod unwind;
 pub mod value;
 mod wrapper;

@@ -57,6 +57,7 @@ impl Session {
                 self.say(Tone::Warn, &format!("detached: {reason}"));
             }
             Notice::Breakpoint(b) => self.put_breakpoint(*b),
+            Notice::BreakpointGone(id) => self.breakpoints.retain(|b| b.id != id),
             Notice::Hits { hits, lost } => self.put_hits(hits, lost),
             Notice::Progress { what, done, total } => {
                 let text = match (done, total) {

@@ -69,7 +69,7 @@ pub fn start(exe: &Path, args: &[&str], env: &[(&str, &str)]) -> Live {
         Command::new(exe).args(args).envs(env.iter().copied()).stdout(Stdio::piped()).spawn().expect("the program");
     let mut out = BufReader::new(child.stdout.take().expect("stdout"));
     let mut line = String::new();
-    while line.trim() != "ready" {
+    while line.split_whitespace().next() != Some("ready") {
         line.clear();
         assert!(out.read_line(&mut line).expect("a line") > 0, "the program ended");
     }

@@ -151,7 +151,11 @@ impl Host {
     fn run(&mut self, mut incoming: UnboundedReceiver<ToHost>, wake: &Wake) {
         while !self.finished {
             let waiting = !self.outbox.backlog.is_empty();
-            let woken = wake.wait(if waiting { 20 } else { -1 });
+            let news = self.engine.as_ref().and_then(Engine::news_due).map(|d| d.as_millis() as i32 + 1);
+            let woken = wake.wait(match (waiting, news) {
+                (true, n) => n.unwrap_or(20).min(20),
+                (false, n) => n.unwrap_or(-1),
+            });
             self.outbox.flush();
             if woken.terminate {
                 self.end("the host was asked to end (SIGTERM)");
@@ -215,6 +219,8 @@ impl Host {
                 Happened::Exited(status, signal) => Notice::Exited { status, signal: signal.map(signal_name) },
                 Happened::Released(reason) => Notice::Detached { reason },
                 Happened::Breakpoint(b) => Notice::Breakpoint(b),
+                Happened::BreakpointGone(id) => Notice::BreakpointGone(id),
+                Happened::Hits(hits, lost) => Notice::Hits { hits, lost },
                 Happened::Note(text) => Notice::Log { level: LogLevel::Warn, text },
             };
             self.outbox.notice(n);

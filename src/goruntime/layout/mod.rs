@@ -52,6 +52,7 @@ pub struct GLayout {
     pub startpc: u64,
     pub waiting: u64,
     pub labels: u64,
+    pub tracking_seq: Option<u64>,
     pub sleep_when: Option<u64>,
     pub in_mark_assist: Option<u64>,
 }
@@ -240,6 +241,7 @@ impl Layout {
                 startpc: g("startpc")?,
                 waiting: g("waiting")?,
                 labels: g("labels")?,
+                tracking_seq: find("runtime.g.trackingSeq"),
                 sleep_when: find("runtime.g.sleepWhen"),
                 in_mark_assist: find("runtime.g.inMarkAssist"),
             },

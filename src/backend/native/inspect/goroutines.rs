@@ -26,6 +26,8 @@ const NAMED: usize = 1_000;
 #[derive(Default)]
 pub(super) struct Lists {
     current: Option<Current>,
+    /// The newest list, kept when it is old: what has not run since is not read again.
+    earlier: Option<Arc<GoroutineList>>,
     filtered: Option<(GoroutineFilter, Arc<Vec<u32>>)>,
     grouped: Option<Grouped>,
 }
@@ -48,7 +50,7 @@ struct Current {
 impl Lists {
     /// What was read is old.
     pub fn forget(&mut self) {
-        *self = Lists::default();
+        *self = Lists { earlier: self.earlier.take(), ..Lists::default() };
     }
 }
 
@@ -75,10 +77,10 @@ impl Worker {
         let t0 = Instant::now();
         let options = ListOptions { stopped: state.stopped };
         let Loaded { rt, mem, .. } = &self.loaded;
-        let read = || rt.list(&**mem, &state.registers, self.loaded.now_ns(), options);
         // The first list is waited for; later ones of a target that runs must not be felt by it.
-        let again = !state.stopped && self.lists.current.is_some();
-        let list = if again { polite::aside(read) } else { read() }.map_err(|e| failed(&e))?;
+        let earlier = self.lists.earlier.take().filter(|_| !state.stopped);
+        let read = || rt.list_since(&**mem, &state.registers, self.loaded.now_ns(), options, earlier.as_deref());
+        let list = if earlier.is_some() { polite::aside(read) } else { read() }.map_err(|e| failed(&e))?;
         let read = ReadInfo {
             retries: list.retries,
             took_us: t0.elapsed().as_micros() as u64,
@@ -93,6 +95,7 @@ impl Worker {
                 read,
                 list: list.clone(),
             }),
+            earlier: Some(list.clone()),
             ..Lists::default()
         };
         Ok((list, read))

@@ -1,0 +1,408 @@
+//! What a hit of a user's breakpoint comes to: its condition, its counts, what it records, whether it stops.
+
+use super::breakpoints::{Logical, Prepared};
+use super::go::GoContext;
+use super::{Engine, Happened};
+use crate::arch::Registers;
+use crate::base::clock::monotonic_ns;
+use crate::base::{BreakpointId, LoadAddr, Tid};
+use crate::eval::{self, Template};
+use crate::goruntime::StackStart;
+use crate::goruntime::value::{FrameScope, Limits, Reader};
+use crate::model::{Hit, HitKind};
+use std::time::{Duration, Instant};
+
+/// Records kept until the next news; more are counted as lost.
+const RECORDS: usize = 4_000;
+/// How often news of hits are passed on.
+const NEWS: Duration = Duration::from_millis(50);
+/// Hits over which the guard looks at the rate.
+const GUARD_WINDOW: Duration = Duration::from_millis(500);
+/// Hits before the guard says anything.
+const GUARD_AFTER: u64 = 100;
+/// How much of a value goes into a record.
+const VALUE: Limits = Limits { string: 128, elements: 16, fields: 16, depth: 1 };
+
+/// What a breakpoint may cost before it is switched off (`SAFETY.md` 2, point 5). Both must be exceeded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guard {
+    /// Times reached a second.
+    pub per_second: f64,
+    /// Share of one processor's time.
+    pub share: f64,
+}
+
+impl Guard {
+    /// 50 hits a second, 2 % of a core: what Google's Cloud Debugger throttled its log points at, roughly.
+    pub const PRODUCTION: Guard = Guard { per_second: 50.0, share: 0.02 };
+}
+
+/// What hits cost, for the pane and for the guard.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    total: Duration,
+    count: u64,
+    window: Instant,
+    in_window: (Duration, u64),
+}
+
+impl Default for Cost {
+    fn default() -> Cost {
+        Cost { total: Duration::ZERO, count: 0, window: Instant::now(), in_window: (Duration::ZERO, 0) }
+    }
+}
+
+impl Cost {
+    /// Mean, ns; 0 before the first.
+    pub fn mean_ns(&self) -> u64 {
+        (self.total.as_nanos() as u64).checked_div(self.count).unwrap_or(0)
+    }
+    /// Adds one; says when a window that was over the limit ends: hits a second, and share of a core.
+    fn add(&mut self, took: Duration, guard: Option<Guard>) -> Option<(f64, f64)> {
+        self.total += took;
+        self.count += 1;
+        self.in_window.0 += took;
+        self.in_window.1 += 1;
+        let length = self.window.elapsed();
+        if length < GUARD_WINDOW {
+            return None;
+        }
+        let rate = self.in_window.1 as f64 / length.as_secs_f64();
+        let share = self.in_window.0.as_secs_f64() / length.as_secs_f64();
+        self.window = Instant::now();
+        self.in_window = (Duration::ZERO, 0);
+        let g = guard?;
+        (self.count >= GUARD_AFTER && rate > g.per_second && share > g.share).then_some((rate, share))
+    }
+}
+
+/// Records and counts that were not passed on yet.
+#[derive(Default)]
+pub struct Pending {
+    hits: Vec<Hit>,
+    lost: u64,
+    changed: bool,
+    since: Option<Instant>,
+}
+
+impl Pending {
+    fn mark(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+    pub(super) fn record(&mut self, h: Hit) {
+        self.mark();
+        if self.hits.len() < RECORDS {
+            self.hits.push(h);
+        } else {
+            self.lost += 1;
+        }
+    }
+}
+
+impl Engine {
+    /// A user's breakpoint was reached by `tid`: does it stop the program? The error is the condition's.
+    pub(super) fn user_hit(
+        &mut self,
+        id: BreakpointId,
+        tid: Tid,
+        at: LoadAddr,
+        regs: &Registers,
+        cx: &GoContext,
+    ) -> Result<bool, String> {
+        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
+        if l.is_return(at) {
+            self.traced_return(id, tid, at, regs, cx);
+            return Ok(false);
+        }
+        l.public.reached += 1;
+        self.pending.changed = true;
+        self.pending.mark();
+        if l.public.spec.goroutine.is_some_and(|g| cx.goid != Some(g))
+            || !self.condition_holds(id, tid, at, regs, cx)?
+        {
+            return Ok(false);
+        }
+        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
+        l.public.hits += 1;
+        let n = match (l.public.spec.per_goroutine, cx.goid) {
+            (true, Some(g)) => {
+                let n = l.per_goroutine.entry(g).or_default();
+                *n += 1;
+                *n
+            }
+            _ => l.public.hits,
+        };
+        if !l.public.spec.hits.is_none_or(|h| h.holds(n)) {
+            return Ok(false);
+        }
+        l.counted += 1;
+        let (counted, actions) = (l.counted, l.public.spec.actions.clone());
+        if counted == 1 && self.table.release_followers(id) {
+            // The chained ones are planted now; should that fail, they stay out and say so.
+            if let Err(e) = self.rearm() {
+                self.happened.push(Happened::Note(format!("cannot plant what waited for breakpoint {id}: {e}")));
+            }
+        }
+        if actions.trace || !actions.log.is_empty() || !actions.values.is_empty() || actions.stack > 0 {
+            let kind = if actions.trace { HitKind::Entered } else { HitKind::Reached };
+            self.record_hit(id, tid, at, regs, cx, kind);
+        }
+        let last = actions.stop_after > 0 && counted >= actions.stop_after;
+        if last && actions.run_on {
+            self.switch_off(id, format!("done after {counted} hits"));
+        }
+        Ok(if actions.stop_after > 0 { last && !actions.run_on } else { !actions.run_on })
+    }
+
+    /// After a stop: a temporary breakpoint has done its work.
+    pub(super) fn retire(&mut self, id: BreakpointId) {
+        if self.table.get(id).is_some_and(|l| l.public.spec.temporary) {
+            self.table.remove(id);
+            self.happened.push(Happened::BreakpointGone(id));
+        }
+    }
+
+    fn switch_off(&mut self, id: BreakpointId, why: String) {
+        if let Some(l) = self.table.get_mut(id) {
+            l.public.spec.enabled = false;
+            l.public.problem = why;
+            self.pending.changed = true;
+            self.pending.mark();
+        }
+        if let Err(e) = self.rearm() {
+            self.happened.push(Happened::Note(format!("cannot take breakpoint {id} out: {e}")));
+        }
+    }
+
+    /// Dealing with a hit at `at` took so long.
+    pub(super) fn count_cost(&mut self, at: LoadAddr, took: Duration) {
+        for id in self.table.at(at) {
+            let Some(l) = self.table.get_mut(id) else { continue };
+            if let Some((rate, share)) = l.cost.add(took, self.guard) {
+                let why = format!(
+                    "switched off: {rate:.0} hits a second cost {:.0}% of a core; --profile dev lets it",
+                    share * 100.0
+                );
+                self.happened.push(Happened::Note(format!("breakpoint {id} was {why}")));
+                self.switch_off(id, why);
+            }
+        }
+    }
+
+    /// Compiles what a breakpoint evaluates, once for each of its addresses.
+    fn prepare(&mut self, id: BreakpointId, at: LoadAddr, regs: &Registers) -> Result<(), String> {
+        let Some(l) = self.table.get(id) else { return Ok(()) };
+        if l.prepared.contains_key(&at) {
+            return Ok(());
+        }
+        let condition = &l.public.spec.condition;
+        let say = |e: &dyn std::fmt::Display| match condition.as_str() {
+            "" => e.to_string(),
+            c => format!("condition `{c}`: {e}"),
+        };
+        let reader = Reader::new(&self.rt, &*self.mem).ok_or_else(|| say(&"the program has no debug information"))?;
+        let walked = self.rt.stack(&*self.mem, StackStart::Registers(regs), 1, false).map_err(|e| say(&e))?;
+        let scope =
+            self.rt.frame_scope(&walked, 0, Some(regs)).ok_or_else(|| say(&"this place has no debug information"))?;
+        let compiled = match condition.as_str() {
+            "" => None,
+            c => Some(eval::compile(&reader, &scope, c).map_err(|e| say(&e))?),
+        };
+        let actions = &l.public.spec.actions;
+        let log = Template::compile(&reader, &scope, &actions.log).map_err(|e| e.to_string())?;
+        let values = actions.values.iter().map(|e| (e.clone(), eval::compile(&reader, &scope, e))).collect();
+        let goroutine = compiled.as_ref().is_some_and(eval::Compiled::uses_goroutine) || log.uses_goroutine();
+        let prepared = Prepared { scope, condition: compiled, log, values, goroutine };
+        if let Some(l) = self.table.get_mut(id) {
+            l.prepared.insert(at, prepared);
+        }
+        Ok(())
+    }
+
+    /// Evaluates a breakpoint's condition on the thread that hit.
+    fn condition_holds(
+        &mut self,
+        id: BreakpointId,
+        tid: Tid,
+        at: LoadAddr,
+        regs: &Registers,
+        cx: &GoContext,
+    ) -> Result<bool, String> {
+        if self.table.get(id).is_none_or(|l| l.public.spec.condition.is_empty()) {
+            return Ok(true);
+        }
+        self.prepare(id, at, regs)?;
+        let Some(l) = self.table.get(id) else { return Ok(false) };
+        let Some(p) = l.prepared.get(&at) else { return Ok(false) };
+        let (Some(c), Some(reader)) = (&p.condition, Reader::new(&self.rt, &*self.mem)) else { return Ok(true) };
+        let cfa = self.innermost_cfa(regs);
+        c.run_bool(&context(reader, p, *regs, cfa, cx, tid))
+            .or_else(|_| {
+                // Perhaps for want of a vector register: they are fetched only then.
+                let all = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
+                c.run_bool(&context(reader, p, all, cfa, cx, tid))
+            })
+            .map_err(|e| format!("condition `{}`: {e}", l.public.spec.condition))
+    }
+
+    /// Records a hit: log line, values, stack, as its actions say.
+    fn record_hit(
+        &mut self,
+        id: BreakpointId,
+        tid: Tid,
+        at: LoadAddr,
+        regs: &Registers,
+        cx: &GoContext,
+        kind: HitKind,
+    ) {
+        let regs = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
+        let problem = self.prepare(id, at, &regs).err();
+        let Some(l) = self.table.get(id) else { return };
+        let actions = &l.public.spec.actions;
+        let mut hit = Hit {
+            breakpoint: id,
+            number: l.public.hits,
+            at_ns: monotonic_ns() as i64,
+            goroutine: cx.goid,
+            thread: tid,
+            at: self.location(at),
+            kind,
+            text: problem.map_or_else(String::new, |p| format!("<{p}>")),
+            values: Vec::new(),
+            stack: Vec::new(),
+        };
+        if let (Some(p), Some(reader)) = (l.prepared.get(&at), Reader::new(&self.rt, &*self.mem)) {
+            let eval_cx = context(reader, p, regs, self.innermost_cfa(&regs), cx, tid);
+            hit.text = p.log.run(&eval_cx, VALUE);
+            for (text, compiled) in &p.values {
+                let value = match compiled.as_ref().map_err(Clone::clone).and_then(|c| c.run(&eval_cx)) {
+                    Ok(v) => v.variable(&reader, text, VALUE).value,
+                    Err(e) => format!("<{e}>"),
+                };
+                hit.values.push((text.clone(), value));
+            }
+            if actions.trace {
+                let all = reader.scope(&eval_cx.scope);
+                let arguments = all.iter().filter(|v| v.flags.argument);
+                hit.values.extend(arguments.map(|v| (v.name.clone(), reader.variable(v, VALUE).value)));
+            }
+        }
+        if actions.stack > 0
+            && let Ok(w) = self.rt.stack(&*self.mem, StackStart::Registers(&regs), actions.stack as usize, false)
+        {
+            hit.stack = w.stack.frames.iter().take(actions.stack as usize).map(|f| f.at.clone()).collect();
+        }
+        let traced = actions.trace;
+        if traced {
+            let frame = self.frame_offset(&regs, cx);
+            if let (Some(l), Some(frame)) = (self.table.get_mut(id), frame) {
+                l.calls.entered(cx.goid, frame, hit.at_ns);
+            }
+        }
+        self.pending.record(hit);
+    }
+
+    /// A traced function is about to return.
+    fn traced_return(&mut self, id: BreakpointId, tid: Tid, at: LoadAddr, regs: &Registers, cx: &GoContext) {
+        let Some(frame) = self.frame_offset(regs, cx) else { return };
+        let now = monotonic_ns() as i64;
+        let Some(l) = self.table.get_mut(id) else { return };
+        // Only calls whose entry was recorded: its condition held, and it was not under way before.
+        let Some(begun) = l.calls.left(cx.goid, frame) else { return };
+        let number = l.public.hits;
+        let regs = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
+        let values = self.results(&regs, LoadAddr(regs.pc()));
+        let hit = Hit {
+            breakpoint: id,
+            number,
+            at_ns: now,
+            goroutine: cx.goid,
+            thread: tid,
+            at: self.location(at),
+            kind: HitKind::Returned(Some(now.saturating_sub(begun).max(0) as u64)),
+            text: String::new(),
+            values: values.into_iter().map(|v| (v.name, v.value)).collect(),
+            stack: Vec::new(),
+        };
+        self.pending.record(hit);
+    }
+
+    /// The results of the function whose last instruction is at `pc`, with the registers there.
+    pub(super) fn results(&self, regs: &Registers, pc: LoadAddr) -> Vec<crate::model::Variable> {
+        let (Some(f), Some(reader)) = (self.sym.function_at(self.bias.to_file(pc)), Reader::new(&self.rt, &*self.mem))
+        else {
+            return Vec::new();
+        };
+        self.results_of(f.entry, regs, LoadAddr(regs.sp()).add(8), &reader)
+    }
+
+    /// The results of the function at `entry`, when it has just returned or is about to: `cfa` is behind the return address.
+    pub(super) fn results_of(
+        &self,
+        entry: crate::base::FileAddr,
+        regs: &Registers,
+        cfa: LoadAddr,
+        reader: &Reader<'_>,
+    ) -> Vec<crate::model::Variable> {
+        let Some(signature) = crate::goruntime::abi::signature(reader.dwarf, entry) else { return Vec::new() };
+        let register = |n: u16| regs.by_dwarf(n).or_else(|| regs.xmm_low(n));
+        let show = |p: &crate::goruntime::abi::Parameter| {
+            let value = p.value(reader, &register, cfa);
+            reader.variable(&value, VALUE)
+        };
+        signature.results.iter().map(show).collect()
+    }
+
+    /// How long to wait at most until [`Engine::news_of_hits`] has something to say; none if nothing is pending.
+    pub fn news_due(&self) -> Option<Duration> {
+        self.pending.since.map(|t| NEWS.saturating_sub(t.elapsed()))
+    }
+
+    /// Passes on counts and records: all of them if `now`, else if they are old enough.
+    pub(super) fn news_of_hits(&mut self, now: bool) {
+        if self.pending.since.is_none_or(|t| !now && t.elapsed() < NEWS) {
+            return;
+        }
+        self.pending.since = None;
+        if std::mem::take(&mut self.pending.changed) {
+            for l in self.table.iter_mut() {
+                if l.told != (l.public.reached, l.public.hits) || !l.public.problem.is_empty() {
+                    l.told = (l.public.reached, l.public.hits);
+                    l.public.cost_ns = l.cost.mean_ns();
+                    self.happened.push(Happened::Breakpoint(Box::new(l.public.clone())));
+                }
+            }
+        }
+        if !self.pending.hits.is_empty() {
+            let hits = std::mem::take(&mut self.pending.hits);
+            self.happened.push(Happened::Hits(hits, self.pending.lost));
+        }
+    }
+}
+
+fn context<'a>(
+    reader: Reader<'a>,
+    p: &Prepared,
+    regs: Registers,
+    cfa: Option<LoadAddr>,
+    cx: &GoContext,
+    tid: Tid,
+) -> eval::Context<'a> {
+    let scope = FrameScope { cfa: cfa.unwrap_or(p.scope.cfa), regs: Some(regs), ..p.scope.clone() };
+    eval::Context { reader, scope, goid: cx.goid.map_or(0, |g| g.0), g: cx.g, stack_hi: cx.stack_hi, tid: tid.0 }
+}
+
+impl Logical {
+    /// Does a hit at `at` need to know its goroutine? Finding out takes some reads.
+    pub(super) fn needs_goroutine(&self, at: LoadAddr) -> bool {
+        let s = &self.public.spec;
+        let a = &s.actions;
+        s.goroutine.is_some()
+            || s.per_goroutine
+            || a.trace
+            || !a.log.is_empty()
+            || !a.values.is_empty()
+            || a.stack > 0
+            || (!s.condition.is_empty() && self.prepared.get(&at).is_none_or(|p| p.goroutine))
+    }
+}
