@@ -31,6 +31,7 @@ impl Session {
                 }
             }
             Notice::Breakpoint(b) => self.breakpoint_changed(&b),
+            Notice::BreakpointGone(n) => self.breakpoint_gone(n),
             Notice::Hits { hits, lost } => self.hits(&hits, lost),
             Notice::Log { level: LogLevel::Info, text } => tracing::info!("host: {text}"),
             Notice::Log { text, .. } => self.out.console(&text),
@@ -142,7 +143,15 @@ impl Session {
             self.out.console("Step interrupted by a breakpoint. Use 'Continue' to resume the original step command.");
         }
         if let Some(n) = ended {
-            self.breakpoints.retain(|b| b.id != n);
+            self.breakpoint_gone(n);
+        }
+    }
+
+    /// A breakpoint went by itself.
+    fn breakpoint_gone(&mut self, n: BreakpointId) {
+        let before = self.breakpoints.len();
+        self.breakpoints.retain(|b| b.id != n);
+        if self.breakpoints.len() < before {
             self.out.event("breakpoint", json!({"reason": "removed", "breakpoint": {"id": n.0, "verified": false}}));
         }
     }

@@ -64,7 +64,7 @@ fn digits(v: &ValueTree) -> String {
 fn half(name: &str, value: &str, size: u64) -> ValueTree {
     ValueTree {
         name: name.into(),
-        type_name: String::new(),
+        type_name: format!("float{}", size * 4),
         kind: VarKind::Float,
         size: size / 2,
         value: value.into(),
