@@ -57,9 +57,17 @@ fn shortened(t: &str) -> Option<String> {
     if let Some(open) = t.find('[') {
         let inner = t.strip_suffix(']')?.get(open + 1..)?;
         let args: Option<Vec<String>> = inner.split(',').map(|a| shortened(a.trim())).collect();
-        return Some(format!("{}[{}]", shortened(&t[..open])?, args?.join(",")));
+        return Some(format!("{}[{}]", shortened(&t[..open])?, args?.join(", ")));
     }
-    Some(t.rsplit_once('/').map_or(t, |(_, last)| last).to_string())
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '/' | '@' | '%' | '-');
+    if !t.chars().all(plain) {
+        return None;
+    }
+    // One directory is not worth shortening: `net/http.Request` stays.
+    match t.rsplit_once('/') {
+        Some((before, last)) if before.contains('/') => Some(last.to_string()),
+        _ => Some(t.to_string()),
+    }
 }
 
 fn type_name(v: &ValueTree) -> String {
@@ -264,9 +272,10 @@ mod tests {
         for (long, short) in [
             ("github.com/a/b.T", "b.T"),
             ("*github.com/a/b.T", "*b.T"),
-            ("[]map[string]*a/b.T", "[]map[string]*b.T"),
-            ("map[a/b.K]c/d.V", "map[b.K]d.V"),
-            ("a/b.G[c/d.T,int]", "b.G[d.T,int]"),
+            ("net/http.Request", "net/http.Request"),
+            ("[]map[string]*x/a/b.T", "[]map[string]*b.T"),
+            ("map[x/a/b.K]x/c/d.V", "map[b.K]d.V"),
+            ("x/a/b.G[x/c/d.T,int]", "b.G[d.T, int]"),
             ("interface {}", "interface {}"),
             ("func(a/b.T)", "func(a/b.T)"),
             ("func()", "func()"),
@@ -298,7 +307,7 @@ mod tests {
         assert_eq!(line(&slice, false), "[]int len: 3, cap: 4, [1,2,...+1 more]");
         let field = ValueTree { name: "a".into(), ..int("7") };
         let s = ValueTree {
-            type_name: "x/y.S".into(),
+            type_name: "w/x/y.S".into(),
             kind: VarKind::Struct,
             addr: LoadAddr(0xc0),
             len: 1,
@@ -309,7 +318,7 @@ mod tests {
         assert_eq!(line(&s, false), "y.S {a: 7}");
         assert_eq!(line(&ValueTree { children: Vec::new(), ..s.clone() }, false), "(*\"y.S\")(0xc0)");
         let p = ValueTree {
-            type_name: "*x/y.S".into(),
+            type_name: "*w/x/y.S".into(),
             kind: VarKind::Pointer,
             children: vec![s],
             exists: true,

@@ -160,13 +160,19 @@ impl Maker<'_, '_> {
             None if !l.addr.is_nil() => Some(here()),
             None => None,
         };
+        let mut len = l.len;
         let mut children = match kind {
-            VarKind::Func => self.captured(&l, source.as_ref(), level),
+            VarKind::Func => {
+                let held = self.captured(&l, source.as_ref());
+                len = held.len() as i64;
+                let deep = level > self.l.depth;
+                let read = held.iter().filter(|_| !deep).map(|c| self.below(c, level + 1));
+                read.collect()
+            }
             VarKind::Chan => self.channel(&l, source.as_ref()),
             _ => Vec::new(),
         };
         let below = level + u32::from(!matches!(kind, VarKind::Interface | VarKind::Pointer));
-        let len = if kind == VarKind::Func { children.len() as i64 } else { l.len };
         let handle = if more { source.map_or(0, |v| self.values.give(v)) } else { 0 };
         for c in l.children {
             let name = if kind == VarKind::Interface { "data".into() } else { c.name.clone() };
@@ -193,13 +199,10 @@ impl Maker<'_, '_> {
     }
 
     /// What a closure captured.
-    fn captured(&mut self, l: &Loaded, v: Option<&ValueRef>, level: u32) -> Vec<ValueTree> {
-        let Some(v) = v.filter(|_| l.unreadable.is_none() && !l.value.is_empty() && level <= self.l.depth) else {
-            return Vec::new();
-        };
+    fn captured(&self, l: &Loaded, v: Option<&ValueRef>) -> Vec<ValueRef> {
+        let Some(v) = v.filter(|_| l.unreadable.is_none() && !l.value.is_empty()) else { return Vec::new() };
         let at = self.r.word(&v.place, 0).map_or(LoadAddr(0), LoadAddr);
-        let all = if at.is_nil() { Vec::new() } else { self.r.captures_at(at) };
-        all.iter().map(|c| self.below(c, level + 1)).collect()
+        if at.is_nil() { Vec::new() } else { self.r.captures_at(at) }
     }
 
     /// A channel: how many elements, of how many, and which, the next to be received first.
