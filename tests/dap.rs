@@ -549,8 +549,7 @@ fn launched_ones_end_with_the_session() {
     for end in ["disconnect", "vanish", "terminate", "garbage"] {
         let mut e = Editor::start(if end == "vanish" { Via::Stdio } else { Via::Listen }, &[]);
         e.begin("launch", exec(&["spin"]), "", &[]);
-        let pid = e.event(&["process", "thread"])["body"]["systemProcessId"].as_i64();
-        let pid = pid.and_then(|p| i32::try_from(p).ok()).or_else(|| find_process(&mut e));
+        let pid = find_process(&mut e);
         let pid = pid.expect("a process id");
         assert!(procfs::alive(pid));
         match end {
