@@ -86,9 +86,9 @@ impl Session {
         } else {
             let limits = LoadLimits { depth: 1, ..self.limits() };
             match self.tree(frame, t.owner, limits).await {
-                Ok(v) => names.extend(members(&v).into_iter().map(|n| (n, "field"))),
+                Ok(v) if v.kind != VarKind::Func => names.extend(members(&v).into_iter().map(|n| (n, "field"))),
                 // No value: a package, perhaps.
-                Err(_) => names.extend(self.package_members(t.owner).await),
+                _ => names.extend(self.package_members(t.owner).await),
             }
         }
         names.retain(|n| n.0.starts_with(t.start));

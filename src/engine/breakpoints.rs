@@ -1,6 +1,7 @@
 //! The table of logical breakpoints and what their hits mean.
 
 use super::hits::Cost;
+use super::watch::Watch;
 use crate::base::{BreakpointId, GoroutineId, LoadAddr};
 use crate::eval::{Compiled, EvalError, Template};
 use crate::goruntime::value::FrameScope;
@@ -32,6 +33,8 @@ pub struct Logical {
     pub released: bool,
     /// Calls of a traced function that are under way.
     pub calls: Calls,
+    /// It watches data.
+    pub watch: Option<Watch>,
     /// What it costs.
     pub cost: Cost,
     /// Reached and hits as told last.
@@ -99,6 +102,7 @@ impl Logical {
             counted: 0,
             released: false,
             calls: Calls::default(),
+            watch: None,
             cost: Cost::default(),
             told: (0, 0),
         }

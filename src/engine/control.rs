@@ -182,7 +182,7 @@ impl Engine {
     /// Sets a breakpoint (for a regular expression, one a function). Works while the target runs.
     pub fn set_breakpoint(&mut self, spec: &BreakpointSpec, here: &Here) -> Result<Vec<Breakpoint>, EngineError> {
         let BreakpointPlace::Spec(place) = &spec.place else {
-            return Err(EngineError::State("watchpoints are not there yet".into()));
+            return Err(EngineError::State("a watchpoint needs the data that it watches".into()));
         };
         self.check(spec)?;
         let all = resolve(&self.sym, self.bias, place, here)?;
@@ -210,7 +210,7 @@ impl Engine {
         Ok(out)
     }
 
-    fn check(&self, spec: &BreakpointSpec) -> Result<(), EngineError> {
+    pub(super) fn check(&self, spec: &BreakpointSpec) -> Result<(), EngineError> {
         if !spec.name.is_empty() && !valid_name(&spec.name) {
             return Err(EngineError::State(format!(
                 "`{}` is no breakpoint name: letters and digits, not a number",
@@ -239,11 +239,14 @@ impl Engine {
         let place = l.public.spec.place.clone();
         l.public.spec = BreakpointSpec { place, ..spec.clone() };
         l.reset();
-        let addrs = l.addrs.clone();
-        let returns = if spec.actions.trace { self.returns(&addrs) } else { Vec::new() };
-        self.table.set_returns(id, returns);
+        if l.watch.is_none() {
+            let addrs = l.addrs.clone();
+            let returns = if spec.actions.trace { self.returns(&addrs) } else { Vec::new() };
+            self.table.set_returns(id, returns);
+        }
         let public =
             self.table.get(id).map(|l| l.public.clone()).ok_or_else(|| EngineError::NotFound(String::new()))?;
+        self.plan_watches()?;
         self.rearm()?;
         Ok(public)
     }
@@ -251,6 +254,7 @@ impl Engine {
     /// Removes a breakpoint.
     pub fn clear_breakpoint(&mut self, id: BreakpointId) -> Result<(), EngineError> {
         self.table.remove(id).ok_or_else(|| EngineError::NotFound(format!("no breakpoint {id}")))?;
+        self.plan_watches()?;
         self.rearm()
     }
 
@@ -263,7 +267,13 @@ impl Engine {
     /// any more says so.
     pub fn adopt_breakpoints(&mut self, old: &mut Engine) {
         for mut l in old.table.take() {
-            let BreakpointPlace::Spec(place) = &l.public.spec.place else { continue };
+            let BreakpointPlace::Spec(place) = &l.public.spec.place else {
+                let text =
+                    format!("watchpoint {} of {} ended with the program", l.public.id, l.public.spec.place.text());
+                self.happened.push(Happened::Note(text));
+                self.happened.push(Happened::BreakpointGone(l.public.id));
+                continue;
+            };
             // A line without a file was meant in the file in which it was found.
             let full = match (place.parse::<i64>(), l.public.at.first()) {
                 (Ok(_), Some(at)) => format!("{}:{}", at.file, at.line),
@@ -301,7 +311,7 @@ impl Engine {
     }
 
     /// Where the functions at these addresses return: their RET instructions, ascending.
-    fn returns(&self, addrs: &[LoadAddr]) -> Vec<LoadAddr> {
+    pub(super) fn returns(&self, addrs: &[LoadAddr]) -> Vec<LoadAddr> {
         use iced_x86::{Decoder, DecoderOptions, FlowControl};
         let mut out = Vec::new();
         for f in addrs.iter().filter_map(|a| self.sym.function_at(self.bias.to_file(*a))) {

@@ -114,6 +114,21 @@ impl Engine {
             self.traced_return(id, tid, at, regs, cx);
             return Ok(false);
         }
+        let kind = if l.public.spec.actions.trace { HitKind::Entered } else { HitKind::Reached };
+        self.place_hit(id, tid, at, regs, cx, kind)
+    }
+
+    /// Something of `kind` happened at `at`: is it to stop the program?
+    pub(super) fn place_hit(
+        &mut self,
+        id: BreakpointId,
+        tid: Tid,
+        at: LoadAddr,
+        regs: &Registers,
+        cx: &GoContext,
+        kind: HitKind,
+    ) -> Result<bool, String> {
+        let Some(l) = self.table.get_mut(id) else { return Ok(false) };
         l.public.reached += 1;
         self.pending.changed = true;
         self.pending.mark();
@@ -143,8 +158,8 @@ impl Engine {
                 self.happened.push(Happened::Note(format!("cannot plant what waited for breakpoint {id}: {e}")));
             }
         }
-        if actions.trace || !actions.log.is_empty() || !actions.values.is_empty() || actions.stack > 0 {
-            let kind = if actions.trace { HitKind::Entered } else { HitKind::Reached };
+        let always = actions.run_on && matches!(kind, HitKind::Accessed { .. });
+        if always || actions.trace || !actions.log.is_empty() || !actions.values.is_empty() || actions.stack > 0 {
             self.record_hit(id, tid, at, regs, cx, kind);
         }
         let last = actions.stop_after > 0 && counted >= actions.stop_after;
@@ -158,6 +173,7 @@ impl Engine {
     pub(super) fn retire(&mut self, id: BreakpointId) {
         if self.table.get(id).is_some_and(|l| l.public.spec.temporary) {
             self.table.remove(id);
+            self.replan = true;
             self.happened.push(Happened::BreakpointGone(id));
         }
     }
@@ -172,6 +188,7 @@ impl Engine {
         if let Err(e) = self.rearm() {
             self.happened.push(Happened::Note(format!("cannot take breakpoint {id} out: {e}")));
         }
+        self.replan = true;
     }
 
     /// Dealing with a hit at `at` took so long.
@@ -191,7 +208,11 @@ impl Engine {
 
     /// Compiles what a breakpoint evaluates, once for each of its addresses.
     fn prepare(&mut self, id: BreakpointId, at: LoadAddr, regs: &Registers) -> Result<(), String> {
-        let Some(l) = self.table.get(id) else { return Ok(()) };
+        const MAX_PLACES: usize = 4_096;
+        let Some(l) = self.table.get_mut(id) else { return Ok(()) };
+        if l.prepared.len() > MAX_PLACES {
+            l.prepared.clear(); // a watchpoint is hit anywhere
+        }
         if l.prepared.contains_key(&at) {
             return Ok(());
         }
@@ -265,7 +286,8 @@ impl Engine {
             at_ns: monotonic_ns() as i64,
             goroutine: cx.goid,
             thread: tid,
-            at: self.location(at),
+            // A debug register reports behind the instruction that did it.
+            at: self.location(if matches!(kind, HitKind::Accessed { .. }) { at.offset(-1) } else { at }),
             kind,
             text: problem.map_or_else(String::new, |p| format!("<{p}>")),
             values: Vec::new(),
@@ -397,7 +419,8 @@ impl Logical {
     pub(super) fn needs_goroutine(&self, at: LoadAddr) -> bool {
         let s = &self.public.spec;
         let a = &s.actions;
-        s.goroutine.is_some()
+        self.is_support()
+            || s.goroutine.is_some()
             || s.per_goroutine
             || a.trace
             || !a.log.is_empty()

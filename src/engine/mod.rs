@@ -21,6 +21,7 @@ pub mod running;
 pub mod snapshot;
 pub mod stepover;
 pub mod stepping;
+pub mod watch;
 pub mod writes;
 
 pub use copies::Origin;
@@ -141,6 +142,10 @@ pub struct Engine {
     happened: Vec<Happened>,
     /// Counts and records not passed on yet.
     pending: hits::Pending,
+    /// Who watches data by which debug register.
+    plan: watch::Plan,
+    /// The plan must be made anew, as soon as no event is being dealt with.
+    replan: bool,
     /// What a breakpoint may cost; none for no limit.
     guard: Option<hits::Guard>,
 }

@@ -36,8 +36,16 @@ impl Engine {
         if self.gone {
             return Ok(());
         }
+        if std::mem::take(&mut self.replan) {
+            self.plan_watches()?;
+        }
         let wanted = self.wanted();
+        let mut hit = None;
         let mut events = Vec::new();
+        let standing: Vec<Tid> = self.tracer.threads().filter(|t| t.1.state.stands()).map(|t| t.0).collect();
+        for tid in standing {
+            self.arm_watches(tid)?;
+        }
         for tid in std::mem::take(&mut self.dealt_with) {
             let stands = self.tracer.thread(tid).is_some_and(|t| t.state.stands());
             if !stands {
@@ -46,6 +54,13 @@ impl Engine {
             let pc = LoadAddr(self.tracer.registers(tid)?.pc());
             if wanted.binary_search(&pc).is_ok() {
                 self.tracer.step_alone(tid, &mut events)?;
+                let watched = self.take_watch_hits(tid);
+                if watched != 0 {
+                    let regs = self.tracer.registers(tid)?;
+                    if let Some(reason) = self.watch_hit(tid, watched, &regs) {
+                        hit = Some((tid, reason));
+                    }
+                }
             }
         }
         self.running = true;
@@ -54,6 +69,10 @@ impl Engine {
                 self.exited(s, sig);
                 return Ok(());
             }
+        }
+        if let Some((tid, reason)) = hit {
+            // The step over a breakpoint accessed watched data: nothing else has moved.
+            return self.stop_for(tid, reason);
         }
         self.rearm()?;
         let tids: Vec<Tid> = self.tracer.threads().filter(|t| t.1.state.stands()).map(|t| t.0).collect();

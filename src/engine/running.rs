@@ -3,6 +3,7 @@
 use super::go::GoContext;
 use super::points::{Kind, Point};
 use super::stepover::{Passed, clean_code};
+use super::watch::{TRAP_HWBKPT, WatchNews};
 use super::{Engine, EngineError, Happened};
 use crate::arch::Registers;
 use crate::base::{BreakpointId, LoadAddr, Tid};
@@ -18,6 +19,8 @@ const TRAP_TRACE: i32 = 2;
 pub(super) enum Verdict {
     /// Go on.
     Pass,
+    /// Watched data is elsewhere now: go on once the debug registers are set anew.
+    Moved,
     /// Stop all; why.
     Stop(StopReason),
 }
@@ -42,6 +45,9 @@ impl Engine {
             if events.is_empty() {
                 break;
             }
+            if std::mem::take(&mut self.replan) {
+                self.plan_watches()?;
+            }
             self.unhandled.extend(events);
             // What is left when one of them stops everything is for `stand`: a hit that nobody rewinds would kill the target.
             while let Some(e) = self.unhandled.pop_front() {
@@ -60,6 +66,7 @@ impl Engine {
             Event::Signal(tid, sig) => self.signal(tid, sig)?,
             Event::Parked(tid) => {
                 self.cancel_flight(tid)?;
+                self.arm_watches(tid)?; // a new thread
                 self.tracer.resume(tid)?;
             }
             Event::NewThread(creator, _) => self.tracer.resume(creator)?,
@@ -71,6 +78,7 @@ impl Engine {
             Event::ThreadGone(tid) => {
                 self.displaced.land(tid);
                 self.dealt_with.remove(&tid);
+                self.plan.forget(tid);
             }
             Event::Exited(status, signal) => self.exited(status, signal),
         }
@@ -102,12 +110,21 @@ impl Engine {
     }
 
     fn trap(&mut self, tid: Tid, code: i32) -> Result<(), EngineError> {
-        if self.displaced.flight(tid).is_some() {
+        // A step that ends and data that is accessed come as one trap.
+        let watched = if matches!(code, TRAP_TRACE | TRAP_HWBKPT) { self.take_watch_hits(tid) } else { 0 };
+        let flew = self.displaced.flight(tid).is_some();
+        if flew {
             self.cancel_flight(tid)?;
-            return Ok(self.tracer.resume(tid)?);
         }
-        if code == TRAP_TRACE {
-            return Ok(self.tracer.resume(tid)?); // the end of a step that an interrupt overtook
+        if watched != 0 {
+            let regs = self.tracer.registers(tid)?;
+            return match self.watch_hit(tid, watched, &regs) {
+                Some(reason) => self.stop_for_watch(tid, reason),
+                None => Ok(self.tracer.resume(tid)?),
+            };
+        }
+        if flew || code == TRAP_TRACE {
+            return Ok(self.tracer.resume(tid)?); // else the end of a step that an interrupt overtook
         }
         let mut regs = self.tracer.registers(tid)?;
         let at = LoadAddr(regs.pc().wrapping_sub(1));
@@ -141,6 +158,11 @@ impl Engine {
                 self.count_cost(at, begun.elapsed());
                 Ok(())
             }
+            Verdict::Moved => {
+                self.tracer.set_registers(tid, &regs)?;
+                self.dealt_with.insert(tid);
+                self.plan_watches()
+            }
         }
     }
 
@@ -156,12 +178,20 @@ impl Engine {
         if let Some((area, bytes)) = self.displaced.area() {
             self.traps.record(area, bytes)?; // costs nothing once it is on record
         }
-        match self.displaced.pass(tid, &code, &mut regs, &self.mem) {
+        match self.displaced.pass(tid, &code, &mut regs, &self.mem, !self.plan.sees_reads()) {
             Passed::Emulated(store) => {
+                let mut watched = 0;
                 if let Some((addr, value, size)) = store {
                     self.mem.write(addr, &value.to_le_bytes()[..size as usize])?;
+                    watched = self.plan.touched(addr, u64::from(size));
                 }
                 self.tracer.set_registers(tid, &regs)?;
+                // The processor has not seen this store.
+                if watched != 0
+                    && let Some(reason) = self.watch_hit(tid, watched, &regs)
+                {
+                    return self.stop_for_watch(tid, reason);
+                }
                 self.tracer.resume(tid)?;
             }
             Passed::InFlight => {
@@ -216,7 +246,16 @@ impl Engine {
             return Ok(Verdict::Stop(self.death_reason(id, regs, &cx)));
         }
         let mut hit_user: Option<BreakpointId> = None;
+        let mut moved = false;
         for id in users {
+            if self.table.get(id).is_some_and(super::breakpoints::Logical::is_support) {
+                match self.watch_support(id, at, regs, &cx) {
+                    Some(WatchNews::Over(reason)) => return Ok(Verdict::Stop(reason)),
+                    Some(WatchNews::Moved) => moved = true,
+                    None => {}
+                }
+                continue;
+            }
             match self.user_hit(id, tid, at, regs, &cx) {
                 Ok(true) => hit_user = hit_user.or(Some(id)),
                 Ok(false) => {}
@@ -227,6 +266,7 @@ impl Engine {
         }
         let reached = self.to.contains(&at);
         Ok(match (hit_user, step_done || reached) {
+            (None, false) if moved => Verdict::Moved,
             (None, false) => Verdict::Pass,
             (None, true) => {
                 self.end_step();
@@ -299,7 +339,7 @@ impl Engine {
             if self.traps.was_armed(at) {
                 regs.set_pc(at.0);
                 if let Some(code) = clean_code(&self.sym, self.bias, at).map(<[u8]>::to_vec) {
-                    match self.displaced.pass(tid, &code, &mut regs, &self.mem) {
+                    match self.displaced.pass(tid, &code, &mut regs, &self.mem, true) {
                         Passed::Emulated(s) => store = s,
                         Passed::InFlight => step = true,
                         // Nobody else can be hurt by taking the byte out: the parent thread waits for this child.
@@ -325,6 +365,7 @@ impl Engine {
         self.tracer.release_all();
         self.gone = true;
         self.running = false;
+        self.news_of_hits(true);
         self.happened
             .push(Happened::Released(format!("the process replaced its program by {exe} (exec) and was let go")));
     }
@@ -334,7 +375,19 @@ impl Engine {
         self.gone = true;
         self.running = false;
         self.step = None;
+        self.news_of_hits(true);
         self.happened.push(Happened::Exited(status, signal));
+    }
+
+    fn stop_for_watch(&mut self, tid: Tid, reason: StopReason) -> Result<(), EngineError> {
+        let id = match &reason {
+            StopReason::Watchpoint { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.end_step();
+        self.stop_for(tid, reason)?;
+        id.into_iter().for_each(|id| self.retire(id));
+        Ok(())
     }
 
     /// Stops everything on behalf of `tid`, at which something happened.
@@ -378,6 +431,7 @@ impl Engine {
         let text = super::EngineText { sym: &self.sym, bias: self.bias, mem: &self.mem };
         super::int3::Mechanism::disarm(&mut self.traps, &text)?;
         self.displaced.restore(&self.mem);
+        self.disarm_watches();
         let all_stand = self.tracer.threads().all(|(_, t)| t.state != State::Running);
         if all_stand && self.vforked.is_empty() {
             self.traps.forget_recent();
@@ -391,11 +445,16 @@ impl Engine {
         for e in events {
             match e {
                 Event::Trap(tid, code) => {
-                    if self.displaced.flight(tid).is_some() {
+                    let watched = if matches!(code, TRAP_TRACE | TRAP_HWBKPT) { self.take_watch_hits(tid) } else { 0 };
+                    let flew = self.displaced.flight(tid).is_some();
+                    if flew {
                         self.cancel_flight(tid)?;
-                        continue;
                     }
-                    if code == TRAP_TRACE {
+                    if watched != 0 {
+                        let regs = self.tracer.registers(tid)?;
+                        self.watch_hit_while_stopping(tid, watched, &regs);
+                    }
+                    if flew || watched != 0 || code == TRAP_TRACE {
                         continue; // the end of a step: the PC is where it belongs
                     }
                     let mut regs = self.tracer.registers(tid)?;
@@ -417,10 +476,22 @@ impl Engine {
                 Event::ThreadGone(tid) => {
                     self.displaced.land(tid);
                     self.dealt_with.remove(&tid);
+                    self.plan.forget(tid);
                 }
                 Event::Exited(status, signal) => self.exited(status, signal),
             }
         }
         Ok(())
+    }
+
+    /// Data was accessed behind the event for which all is being stopped. It cannot be done again, so it is counted now.
+    pub(super) fn watch_hit_while_stopping(&mut self, tid: Tid, bits: u8, regs: &Registers) {
+        if let Some(reason) = self.watch_hit(tid, bits, regs) {
+            let text = match reason {
+                StopReason::Watchpoint { id, old, new } => format!("watchpoint {id} at the same time: {old} -> {new}"),
+                other => format!("{other:?}"),
+            };
+            self.happened.push(Happened::Note(format!("{text}, thread {tid}")));
+        }
     }
 }

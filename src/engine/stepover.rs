@@ -70,8 +70,17 @@ impl Displaced {
     }
 
     /// Takes the thread whose registers (PC at the breakpoint) are `regs` past the instruction `code`.
-    pub fn pass(&mut self, tid: Tid, code: &[u8], regs: &mut Registers, mem: &ProcessMemory) -> Passed {
-        if let Outcome::Done(store) = emulate(code, regs, mem) {
+    ///
+    /// What the emulator reads is not seen by the processor's debug registers: without `may_emulate` a copy is stepped.
+    pub fn pass(
+        &mut self,
+        tid: Tid,
+        code: &[u8],
+        regs: &mut Registers,
+        mem: &ProcessMemory,
+        may_emulate: bool,
+    ) -> Passed {
+        if may_emulate && let Outcome::Done(store) = emulate(code, regs, mem) {
             return Passed::Emulated(store);
         }
         self.displace(tid, code, regs, mem).unwrap_or(Passed::Alone)

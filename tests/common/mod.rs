@@ -72,6 +72,13 @@ pub struct Debuggee {
     pub stop: Option<Stop>,
     pub output: String,
     pub exited: Option<(Option<i32>, Option<String>)>,
+    /// What breakpoints recorded.
+    pub hits: Vec<Hit>,
+    pub lost: u64,
+    /// Breakpoints as last heard of.
+    pub breakpoints: std::collections::BTreeMap<adit::base::BreakpointId, Breakpoint>,
+    /// Longest wait for anything.
+    pub patience: Duration,
 }
 
 /// Longest wait for anything in a test.
@@ -82,9 +89,17 @@ impl Debuggee {
         let mut client = host::start_from(Path::new(env!("CARGO_BIN_EXE_adit")))?;
         client.call(Request::Hello { version: PROTOCOL_VERSION })?;
         match client.call(Request::Open(spec))? {
-            Reply::Opened { target, stop, .. } => {
-                Ok(Debuggee { client, target: (*target).clone(), stop, output: String::new(), exited: None })
-            }
+            Reply::Opened { target, stop, .. } => Ok(Debuggee {
+                client,
+                target: (*target).clone(),
+                stop,
+                output: String::new(),
+                exited: None,
+                hits: Vec::new(),
+                lost: 0,
+                breakpoints: Default::default(),
+                patience: PATIENCE,
+            }),
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -121,6 +136,12 @@ impl Debuggee {
                 return true;
             }
             Notice::Detached { .. } => return true,
+            Notice::Breakpoint(b) => drop(self.breakpoints.insert(b.id, *b)),
+            Notice::BreakpointGone(id) => drop(self.breakpoints.remove(&id)),
+            Notice::Hits { hits, lost } => {
+                self.hits.extend(hits);
+                self.lost = lost;
+            }
             _ => {}
         }
         false
@@ -141,7 +162,7 @@ impl Debuggee {
     }
     /// Waits for a stop (some) or the end (none).
     pub fn wait_stop(&mut self) -> Option<Stop> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         while self.stop.is_none() && self.exited.is_none() {
             assert!(Instant::now() < deadline, "nothing happened; output so far: {}", self.output);
             match self.client.blocking_notice() {

@@ -8,9 +8,11 @@ mod goroutines;
 mod instructions;
 mod names;
 mod trees;
+mod watched;
 
 use super::no_target;
 use crate::backend::protocol::*;
+use crate::engine::watch::Data;
 use crate::engine::{Loaded, StopState};
 use crate::model::{Breakpoint, Location};
 use crate::target::linux::polite;
@@ -87,6 +89,11 @@ impl Inspector {
             Some(n) => Ok(n),
             None => Worker::new(self.loaded.clone()).number(state, frame, text),
         }
+    }
+
+    /// The data that an expression stands for, to be watched.
+    pub fn watched(&self, state: &Arc<StopState>, frame: FrameRef, expression: &str) -> Result<Data, Failure> {
+        Worker::new(self.loaded.clone()).watched(state, frame, expression)
     }
 
     /// Where a frame is, for relative breakpoint locations.

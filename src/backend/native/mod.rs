@@ -362,6 +362,13 @@ impl Host {
         match r {
             Request::Refresh => self.refresh(),
             Request::SetBreakpoint { spec, frame } => {
+                if let BreakpointPlace::Watch { expression, .. } = &spec.place {
+                    let state = self.state();
+                    let inspector = self.inspector.as_ref().ok_or_else(no_target)?;
+                    let data = inspector.watched(&state, frame, expression)?;
+                    let b = self.engine()?.set_watchpoint(&spec, data).map_err(|e| from_engine(&e))?;
+                    return Ok(Reply::Breakpoint(Box::new(b)));
+                }
                 let here = self.here(frame);
                 let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;
                 return Ok(if list.len() == 1 {

@@ -73,6 +73,23 @@ impl GoRuntime {
     }
 }
 
+impl GoRuntime {
+    /// The scope of no frame: what package-level expressions need, as seen from `main.main`. None without DWARF.
+    pub fn package_scope(&self) -> Option<FrameScope> {
+        let f = self.symbols().find_function("main.main")?;
+        let root = self.symbols().dwarf()?.index().function_at(f.entry.0)?;
+        Some(FrameScope {
+            root,
+            pc: self.bias().to_load(f.entry),
+            lookup: f.entry,
+            line: 0,
+            cfa: LoadAddr(0),
+            regs: None,
+            function: "main.main".into(),
+        })
+    }
+}
+
 /// The function's entry, or that of the inlined call `level` deep at `pc`.
 pub fn scope_root(d: &Dwarf, entry: FileAddr, pc: FileAddr, level: usize) -> Option<DieOff> {
     let root = d.index().function_at(entry.0)?;

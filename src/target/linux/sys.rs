@@ -146,6 +146,29 @@ pub fn set_registers(tid: Tid, regs: &Registers) -> io::Result<()> {
     ptrace(libc::PTRACE_SETREGS as Req, tid, 0, &raw mut r as usize).map(drop)
 }
 
+/// Offset of a debug register in the kernel's `struct user`, by which PEEKUSER and POKEUSER know it.
+#[cfg(target_arch = "x86_64")]
+fn debug_offset(register: usize) -> usize {
+    mem::offset_of!(libc::user, u_debugreg) + 8 * register
+}
+
+/// A debug register (0 to 7) of a stopped thread.
+#[cfg(target_arch = "x86_64")]
+pub fn peek_debug(tid: Tid, register: usize) -> io::Result<u64> {
+    let mut word: libc::c_ulong = 0;
+    // SAFETY: the system call (unlike libc's function) stores the word at the address given, which is that of a live value.
+    check(unsafe {
+        libc::syscall(libc::SYS_ptrace, libc::PTRACE_PEEKUSER, tid.0, debug_offset(register), &raw mut word)
+    })?;
+    Ok(word)
+}
+
+/// Writes a debug register (0 to 7) of a stopped thread.
+#[cfg(target_arch = "x86_64")]
+pub fn poke_debug(tid: Tid, register: usize, value: u64) -> io::Result<()> {
+    ptrace(libc::PTRACE_POKEUSER as Req, tid, debug_offset(register), value as usize).map(drop)
+}
+
 /// `wait4` on one thread, of any kind of child. With `block`, waits for the next change.
 pub fn wait(tid: Tid, block: bool) -> io::Result<WaitStatus> {
     let mut status = 0;

@@ -60,7 +60,7 @@ pub(super) fn problem(p: &Unavailable) -> Failure {
 }
 
 impl Worker {
-    fn no_dwarf(&self) -> Failure {
+    pub(super) fn no_dwarf(&self) -> Failure {
         let why = match self.loaded.sym.load_dwarf() {
             Err(e) => e.to_string(),
             Ok(_) => "this frame has no debug information".into(),
