@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -36,9 +37,9 @@ pub struct Editor {
     pub output: String,
 }
 
-fn command(args: &[&str]) -> Command {
+fn command(args: &[&str], dir: &Path) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_adit"));
-    c.args(args).stderr(Stdio::inherit());
+    c.args(args).current_dir(dir).stderr(Stdio::inherit());
     if let Ok(go) = std::env::var("ADIT_GO") {
         c.args(["--go", &go]);
     }
@@ -69,6 +70,11 @@ fn message(r: &mut impl BufRead) -> Option<Value> {
 impl Editor {
     /// Starts `adit dap` with an editor's flags.
     pub fn start(via: Via, flags: &[&str]) -> Editor {
+        Editor::start_in(via, flags, Path::new("."))
+    }
+
+    /// As [`Editor::start`], in a folder, as editors start it in their project's.
+    pub fn start_in(via: Via, flags: &[&str], dir: &Path) -> Editor {
         let (tx, from) = channel();
         let read = move |stream: Box<dyn Read + Send>| {
             std::thread::spawn(move || {
@@ -88,7 +94,7 @@ impl Editor {
         };
         let (child, (to, stream, socket)) = match via {
             Via::Listen => {
-                let mut c = command(&[&["dap"], flags].concat());
+                let mut c = command(&[&["dap"], flags].concat(), dir);
                 let mut child = c.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("adit dap");
                 let mut out = BufReader::new(child.stdout.take().expect("its output"));
                 let mut line = String::new();
@@ -100,12 +106,12 @@ impl Editor {
             Via::Client => {
                 let l = TcpListener::bind("127.0.0.1:0").expect("a listener");
                 let at = format!("--client-addr=127.0.0.1:{}", l.local_addr().expect("an address").port());
-                let mut c = command(&[&["dap"], flags, &[at.as_str()]].concat());
+                let mut c = command(&[&["dap"], flags, &[at.as_str()]].concat(), dir);
                 let child = c.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("adit dap");
                 (child, tcp(l.accept().expect("the adapter dials in").0))
             }
             Via::Stdio => {
-                let mut c = command(&[&["dap", "--stdio"], flags].concat());
+                let mut c = command(&[&["dap", "--stdio"], flags].concat(), dir);
                 let mut child = c.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("adit dap");
                 let to: Box<dyn Write + Send> = Box::new(child.stdin.take().expect("its input"));
                 let from: Box<dyn Read + Send> = Box::new(child.stdout.take().expect("its output"));
