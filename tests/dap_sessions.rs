@@ -24,7 +24,10 @@ impl Replay {
         match v {
             Value::String(s) => self.fill_text(s),
             Value::Array(a) => a.iter().map(|x| self.fill(x)).collect(),
-            Value::Object(o) => o.iter().map(|(k, x)| (self.fill_text(k).as_str().unwrap_or(k).into(), self.fill(x))).collect(),
+            Value::Object(o) => {
+                let name = |k: &String| self.fill_text(k).as_str().unwrap_or(k).to_string();
+                Value::Object(o.iter().map(|(k, x)| (name(k), self.fill(x))).collect())
+            }
             other => other.clone(),
         }
     }
@@ -91,7 +94,7 @@ fn replay(path: &std::path::Path) {
     if let Some(h) = &heart {
         saved.insert("pid".into(), json!(h.pid()));
     }
-    let mut r = Replay { file, program, saved };
+    let mut r = Replay { file: file.clone(), program, saved };
     let via = match head["via"].as_str() {
         Some("client") => Via::Client,
         Some("stdio") => Via::Stdio,

@@ -481,6 +481,8 @@ pub enum Request {
         /// New arguments, or the old ones.
         args: Option<Vec<String>>,
     },
+    /// Where the streams of a launched program go when it is started again. Reply: `Done`.
+    Redirect(Redirects),
     /// Bytes typed for the program. Reply: `Done`.
     Input(Vec<u8>),
     /// New size of the program's pty. Reply: `Done`.

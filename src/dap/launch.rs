@@ -85,28 +85,33 @@ impl Session {
         Ok(())
     }
 
-    /// Where the program's input comes from and its output goes to.
-    fn launch_spec(&mut self, l: &Launch, exe: &Path, cwd: &Path) -> Result<(LaunchSpec, Vec<Pipe>), Trouble> {
+    /// Where the program's input comes from and its output goes to: files, our terminal, or pipes to us.
+    fn redirects(&mut self, l: &Launch, cwd: &Path) -> Result<(Redirects, Vec<Pipe>), Trouble> {
         let mut pipes = Vec::new();
-        let mut redirects = Redirects { stdin: l.stdin.clone(), stdout: l.stdout.clone(), stderr: l.stderr.clone() };
-        for at in [&mut redirects.stdin, &mut redirects.stdout, &mut redirects.stderr].into_iter().flatten() {
+        let mut r = Redirects { stdin: l.stdin.clone(), stdout: l.stdout.clone(), stderr: l.stderr.clone() };
+        for at in [&mut r.stdin, &mut r.stdout, &mut r.stderr].into_iter().flatten() {
             *at = cwd.join(&*at);
         }
         if let Some(t) = &self.terminal {
             // It belongs to somebody else's session, so that it cannot be the program's controlling terminal.
-            for at in [&mut redirects.stdin, &mut redirects.stdout, &mut redirects.stderr] {
+            for at in [&mut r.stdin, &mut r.stdout, &mut r.stderr] {
                 at.get_or_insert_with(|| t.clone());
             }
-        } else {
-            for (category, at) in [("stdout", &mut redirects.stdout), ("stderr", &mut redirects.stderr)] {
-                if at.is_none() {
-                    let pipe = self.printer.pipe(category).map_err(|e| launch_failed(format!("a pipe: {e}")))?;
-                    *at = Some(pipe.path());
-                    pipes.push(pipe);
-                }
-            }
-            redirects.stdin.get_or_insert_with(|| PathBuf::from("/dev/null"));
+            return Ok((r, pipes));
         }
+        for (category, at) in [("stdout", &mut r.stdout), ("stderr", &mut r.stderr)] {
+            if at.is_none() {
+                let pipe = self.printer.pipe(category).map_err(|e| launch_failed(format!("a pipe: {e}")))?;
+                *at = Some(pipe.path());
+                pipes.push(pipe);
+            }
+        }
+        r.stdin.get_or_insert_with(|| PathBuf::from("/dev/null"));
+        Ok((r, pipes))
+    }
+
+    fn launch_spec(&mut self, l: &Launch, exe: &Path, cwd: &Path) -> Result<(LaunchSpec, Vec<Pipe>), Trouble> {
+        let (redirects, pipes) = self.redirects(l, cwd)?;
         let spec = LaunchSpec {
             exe: exe.to_path_buf(),
             args: l.args.clone(),
@@ -255,11 +260,11 @@ impl Session {
             self.config = Common { stop_on_entry: new.common.stop_on_entry, ..new.common };
         }
         self.out.respond(c, Value::Null);
+        let cwd = base(&l)?;
         if l.rebuild && matches!(l.mode, Mode::Debug | Mode::Test) {
             if let Some(exe) = &self.target.built {
                 l.output = exe.to_string_lossy().into_owned();
             }
-            let cwd = base(&l)?;
             if let Err(t) = self.build(&l, &cwd).await {
                 self.out.console(&format!("{}: {}", t.summary, t.details));
                 return Ok(()); // what runs goes on
@@ -267,7 +272,15 @@ impl Session {
         }
         self.forget_handles();
         let again = Request::Restart { rebuild: false, args: args.clone() };
-        let done = self.ask_long(again, false).await.map_err(failed(id::LAUNCH, "Failed to restart"));
+        // The old program's pipes are of no use for the new one.
+        let run_in = if l.cwd.is_empty() { cwd } else { cwd.join(&l.cwd) };
+        let done = match self.redirects(&l, &run_in) {
+            Ok((to, _pipes)) => match self.ask(Request::Redirect(to)).await {
+                Ok(_) => self.ask_long(again, false).await.map_err(failed(id::LAUNCH, "Failed to restart")),
+                Err(f) => Err(Trouble::of(id::LAUNCH, "Failed to restart", &f)),
+            },
+            Err(t) => Err(t),
+        };
         let stop = match done {
             Ok(Reply::Opened { target, stop, .. }) => {
                 self.target.info = target;

@@ -414,6 +414,10 @@ impl Host {
                 self.engine()?.jump(goroutine, &to, &here).map_err(|e| from_engine(&e))?;
             }
             Request::Restart { rebuild, args } => return self.restart(rebuild, args),
+            Request::Redirect(to) => match &mut self.launched {
+                Some(l) => l.redirects = to,
+                None => return Err(no_target()),
+            },
             Request::Input(bytes) => self.input(&bytes)?,
             Request::ResizePty { cols, rows } => self.resize(cols, rows)?,
             Request::Detach { kill } => {
