@@ -224,3 +224,19 @@ fn none_is_lost_on_eight_threads() {
     assert_eq!(recorded, 3 * n, "lost {}", d.lost);
     println!("{n} of each in {took:?}, {:.0} events a second", 4.0 * n as f64 / took.as_secs_f64());
 }
+
+/// Leaving a function shows what it returned.
+#[test]
+fn results_after_a_step_out() {
+    for flags in [DEBUG, DEFAULT] {
+        let mut d = Debuggee::launch(&build("probed", flags), &["sequence"]);
+        d.break_at("main.price");
+        d.resume(ResumeKind::Continue).expect("a stop");
+        d.resume(ResumeKind::Continue).expect("the second call");
+        let stop = d.resume(ResumeKind::StepOut).expect("a stop");
+        let results: Vec<(&str, &str)> = stop.returned.iter().map(|v| (v.name.as_str(), v.value.as_str())).collect();
+        assert_eq!(results, [("n", "10"), ("err", "error nil")], "{flags:?}");
+        let stop = d.resume(ResumeKind::Next).expect("a stop");
+        assert!(stop.returned.is_empty(), "they belong to one stop");
+    }
+}

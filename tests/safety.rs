@@ -23,6 +23,14 @@ enum Situation {
     Held,
     /// A breakpoint that is never reached.
     NotReached,
+    /// Data that is written a thousand times a second is watched, and no write counts.
+    Watched,
+    /// The target stands because watched data was written.
+    WatchHeld,
+    /// Entries and returns of a function are traced.
+    Traced,
+    /// A function called by us has not returned.
+    Calling,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,6 +57,32 @@ fn arrange(heart: &Heart, s: Situation) -> Debuggee {
         Situation::Held => {
             d.break_at("main.hot");
             d.wait_stop().expect("a stop");
+        }
+        Situation::Watched => {
+            let hits = HitCondition::parse("> 1000000000");
+            let spec = BreakpointSpec { hits, ..BreakpointSpec::watch("main.beat", Access::Write) };
+            d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("a watchpoint");
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+        Situation::WatchHeld => {
+            let spec = BreakpointSpec::watch("main.beat", Access::ReadWrite);
+            d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("a watchpoint");
+            d.wait_stop().expect("a stop");
+        }
+        Situation::Traced => {
+            let mut spec = BreakpointSpec::at("main.hot");
+            (spec.actions.run_on, spec.actions.trace) = (true, true);
+            d.call(Request::SetBreakpoint { spec, frame: FrameRef::default() }).expect("a trace point");
+            std::thread::sleep(std::time::Duration::from_millis(30));
+        }
+        Situation::Calling => {
+            d.break_at("main.hot");
+            d.wait_stop().expect("a stop");
+            let frame = FrameRef::default();
+            let call = Request::Call { frame, expression: "main.slow(200)".into(), limits: LoadLimits::default() };
+            d.call(Request::ClearBreakpoint(adit::base::BreakpointId(1))).expect("cleared");
+            d.client.send(call);
+            std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
     d
@@ -113,6 +147,7 @@ fn check_client(situation: Situation, how: &str) {
                 s.command("break main.hot");
                 s.wait_for("stopped at breakpoint 1");
             }
+            other => panic!("{other:?} is for the host's ends"),
         }
         let me = Pid::from_raw(s.pid());
         match how {
@@ -181,6 +216,38 @@ cases! {
     not_reached_client_gone: NotReached ClientGone;
     not_reached_host_term: NotReached HostTerm;
     not_reached_quit: NotReached Quit;
+    watched_client_gone: Watched ClientGone;
+    watched_host_term: Watched HostTerm;
+    watched_quit: Watched Quit;
+    watch_held_client_gone: WatchHeld ClientGone;
+    watch_held_host_term: WatchHeld HostTerm;
+    watch_held_quit: WatchHeld Quit;
+    watch_held_host_kill: WatchHeld HostKill;
+    traced_client_gone: Traced ClientGone;
+    traced_host_term: Traced HostTerm;
+    traced_quit: Traced Quit;
+    calling_client_gone: Calling ClientGone;
+    calling_host_term: Calling HostTerm;
+    calling_quit: Calling Quit;
+}
+
+/// A function that we called and that does not return outlives us, and so does the program when it returns.
+#[test]
+fn a_call_that_does_not_return_in_time() {
+    let heart = Heart::start(&build("heartbeat", DEFAULT));
+    let mut d = Debuggee::attach(heart.pid());
+    d.break_at("main.hot");
+    d.wait_stop().expect("a stop");
+    d.call(Request::ClearBreakpoint(adit::base::BreakpointId(1))).expect("cleared");
+    let frame = FrameRef::default();
+    d.client.send(Request::Call { frame, expression: "main.slow(4000)".into(), limits: LoadLimits::default() });
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    let refused = d.call(Request::Detach { kill: false });
+    assert!(refused.expect_err("not now").message.contains("has not returned"));
+    drop(d);
+    assert!(heart.released());
+    std::thread::sleep(std::time::Duration::from_millis(4500));
+    assert!(heart.beats_on(30), "it returned without us");
 }
 
 /// SIGKILL of the host with an unreached breakpoint leaves a byte in the text, and `rescue` takes it out.

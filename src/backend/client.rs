@@ -53,6 +53,11 @@ impl Client {
         self.inbox.try_recv().ok()
     }
 
+    /// Waits for the next message; `None` when the host is gone. Must not be called from an async task.
+    pub fn blocking_recv(&mut self) -> Option<FromHost> {
+        self.inbox.blocking_recv()
+    }
+
     /// Sends and waits for the reply, for one-shots and tests: notices that come meanwhile go to `on_notice`. Must not
     /// be called from an async task.
     pub fn call_with(&mut self, request: Request, mut on_notice: impl FnMut(Notice)) -> Result<Reply, Failure> {

@@ -4,6 +4,7 @@
 //! [`COMMANDS`]. A command makes an [`Action`] for the session or a [`Ui`] verb for the screen; nothing is done here.
 
 mod parse;
+mod probe;
 mod table;
 mod ui;
 

@@ -1,6 +1,7 @@
 //! The table. A command is a row here and nothing else.
 
-use super::parse::{breakpoint_args, condition, number, split_words, substitute, word};
+use super::parse::{condition, number, split_words, substitute, word};
+use super::probe;
 use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
 use crate::backend::protocol::{ResumeKind, SymbolKind};
 use crate::base::GoroutineId;
@@ -140,9 +141,25 @@ pub const COMMANDS: &[Command] = &[
     command!("input" [] "input" "TEXT" Running Text Target
         "Send a line to the program's standard input." |r| act(Action::Input(format!("{r}\n").into_bytes()))),
     // Breakpoints
-    command!("break" ["b"] "break" "[NAME] [PLACE] [if CONDITION]" Breakpoints Place Control
+    command!("break" ["b"] "break" "[-once] [-g GOROUTINE] [-hits \"> 5\"] [-per-g] [-after ID] [NAME] [PLACE] [if CONDITION]" Breakpoints Place Control
         "Set a breakpoint: main.go:10, 10, +1, main.f, main.(*T).M, /regex/, *0x4a1f36; here without a place."
-        |r| if r.is_empty() { ui(Ui::BreakHere) } else { act(Action::Break(Box::new(breakpoint_args(r)?))) }),
+        |r| if r.is_empty() { ui(Ui::BreakHere) } else { act(Action::Break(Box::new(probe::flagged(r)?))) }),
+    command!("trace" ["t"] "trace" "FUNCTION [if CONDITION]" Breakpoints Place Control
+        "Record each call of a function (arguments, results, time) while the program runs on; takes break's flags." probe::trace),
+    command!("log" ["logpoint"] "log" "PLACE TEXT" Breakpoints Place Control
+        "Record a line at each hit while the program runs on; {expression} in it is replaced by its value." probe::log),
+    command!("watch" [] "watch" "[-w | -rw] [-run] EXPRESSION [if CONDITION]" Breakpoints Expression Control
+        "Stop when data is written (or with -rw accessed); with -run, record who did it and run on." probe::watch),
+    command!("on" [] "on hit" "ID print EXPR | stack N | log TEXT | trace | run | stop | stop-after N | nothing" Breakpoints Breakpoint Control
+        "Say what is done when a breakpoint is hit." probe::on),
+    command!("calls" [] "calls" "[FILE.csv | FILE.folded]" Breakpoints Text Nothing
+        "Show what trace points recorded, summed for each function; or write it: CSV, or folded stacks for a flame graph." |r| ui(Ui::Calls(r.into()))),
+    command!("log-here" [] "log point" "" Breakpoints None Control
+        "Begin a log point at the line under the cursor." |_| ui(Ui::LogHere)),
+    command!("trace-word" [] "trace" "" Breakpoints None Control
+        "Begin a trace point of the function whose name is under the cursor." |_| ui(Ui::ProbeWord("trace"))),
+    command!("watch-word" [] "watch" "" Breakpoints None Control
+        "Begin a watchpoint of the variable whose name is under the cursor." |_| ui(Ui::ProbeWord("watch"))),
     command!("condition" ["cond"] "condition" "ID CONDITION | -hitcount ID OP N | -clear ID" Breakpoints Breakpoint Control
         "Make a breakpoint conditional, on an expression or on its hit count." condition),
     command!("toggle" [] "on/off" "ID" Breakpoints Breakpoint Control
@@ -164,6 +181,12 @@ pub const COMMANDS: &[Command] = &[
     command!("print" ["p"] "print" "EXPRESSION" Looking Expression Variables
         "Evaluate a Go expression in the selected frame."
         |r| if r.is_empty() { ui(Ui::PrintWord) } else { act(Action::Print { expression: r.into(), frame: None }) }),
+    command!("call" [] "call" "FUNCTION(ARGUMENTS) | VARIABLE = …" Looking Expression Stopped
+        "Call a function of the program, or assign a string or a call's result; all goroutines run meanwhile." |r| text(r, Action::Call)),
+    command!("examinemem" ["x"] "memory" "[-BYTES] ADDRESS | EXPRESSION" Looking Expression Target
+        "Show memory: 64 bytes, or as many as said." probe::examine),
+    command!("jump" [] "jump" "PLACE" Running Place Stopped
+        "Go on at another line of the function, without running what lies between." |r| text(r, Action::Jump)),
     command!("whatis" [] "type" "EXPRESSION" Looking Expression Variables
         "Show the type of an expression." |r| text(r, Action::Whatis)),
     command!("hover" [] "hover" "" Looking None Variables
@@ -334,8 +357,8 @@ pub const COMMANDS: &[Command] = &[
     command!("redraw" [] "redraw" "" Screen None Nothing "Draw the whole screen again." |_| ui(Ui::Redraw)),
     command!("theme" [] "theme" "NAME" Screen Setting Nothing "Use another theme: dark, light, high-contrast, mono, solarized-16, colour-blind." |r| if r.is_empty() { Err(String::new()) } else { ui(Ui::Theme(r.into())) }),
     // Session
-    command!("set" [] "set" "VARIABLE = VALUE | mouse | nomouse" Session Setting Nothing
-        "Assign to a variable, or turn a setting on or off." assignment),
+    command!("set" [] "set" "VARIABLE = VALUE | $REGISTER = VALUE | mouse | nomouse" Session Setting Nothing
+        "Assign to a variable or a register, or turn a setting on or off." assignment),
     command!("config" [] "config" "substitute-path FROM TO" Session Setting Nothing "Change a setting, as Delve writes it." config),
     command!("path" ["substitute-path"] "path rule" "FROM TO" Session Text Nothing
         "Look for sources recorded under FROM in TO." substitute),

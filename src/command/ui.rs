@@ -45,6 +45,12 @@ pub enum Ui {
     /// Breakpoint at the line under the cursor.
     BreakHere,
     EditBreak,
+    /// Begins a log point at the line under the cursor.
+    LogHere,
+    /// Begins this command with the word under the cursor.
+    ProbeWord(&'static str),
+    /// What trace points recorded, shown or written.
+    Calls(String),
     ToggleSelected,
     ClearSelected,
     RunToCursor,

@@ -9,6 +9,7 @@ pub mod control;
 pub mod copies;
 pub mod go;
 pub mod hits;
+pub mod inject;
 pub mod int3;
 pub mod journal;
 pub mod locspec;
@@ -89,6 +90,8 @@ pub enum Happened {
     BreakpointGone(BreakpointId),
     /// What breakpoints recorded, and how much more was lost so far.
     Hits(Vec<Hit>, u64),
+    /// A call is over.
+    Called(Box<inject::Outcome>),
     /// For the log.
     Note(String),
 }
@@ -142,8 +145,12 @@ pub struct Engine {
     happened: Vec<Happened>,
     /// Counts and records not passed on yet.
     pending: hits::Pending,
+    /// A call of the program's own function under way.
+    calling: Option<inject::Calling>,
     /// Who watches data by which debug register.
     plan: watch::Plan,
+    /// What the function just left returned, for the next report of a stop.
+    returned: Vec<crate::model::Variable>,
     /// The plan must be made anew, as soon as no event is being dealt with.
     replan: bool,
     /// What a breakpoint may cost; none for no limit.

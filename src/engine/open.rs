@@ -221,6 +221,8 @@ impl Engine {
         Ok(Engine {
             pending: super::hits::Pending::default(),
             guard: None,
+            calling: None,
+            returned: Vec::new(),
             replan: false,
             plan: super::watch::Plan::default(),
             tracer,

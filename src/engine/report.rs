@@ -43,7 +43,7 @@ impl Engine {
             goroutine: cx.goid,
             thread: tid,
             at: self.location(LoadAddr(regs.pc())),
-            returned: Vec::new(),
+            returned: std::mem::take(&mut self.returned),
             stop_us,
         })));
     }

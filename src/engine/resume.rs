@@ -122,6 +122,9 @@ impl Engine {
             return Err(EngineError::State("adit kills only what it launched; this process was attached to".into()));
         }
         self.step = None;
+        if !kill {
+            self.finish_call()?;
+        }
         if self.running {
             self.stand()?;
         }
@@ -145,6 +148,10 @@ impl Engine {
 
     /// The end of a session that nobody said how to end: as `detach`, killing what was launched unless told to leave it.
     pub fn end(&mut self) -> Result<(), EngineError> {
-        self.detach(self.launched && self.kill_on_end)
+        let kill = self.launched && self.kill_on_end;
+        if !kill && self.finish_call().is_err() {
+            self.abandon_call()?;
+        }
+        self.detach(kill)
     }
 }

@@ -129,6 +129,9 @@ impl Engine {
         let mut regs = self.tracer.registers(tid)?;
         let at = LoadAddr(regs.pc().wrapping_sub(1));
         if !self.traps.was_armed(at) {
+            if self.call_trap(tid, &regs)? {
+                return Ok(());
+            }
             if self.is_hardcoded(at) {
                 self.dealt_with.insert(tid);
                 return self.stop_for(tid, StopReason::HardcodedBreakpoint);
@@ -232,7 +235,12 @@ impl Engine {
                 .collect();
             for p in hit {
                 match p.kind {
-                    Kind::Next => step_done = true,
+                    Kind::Next => {
+                        step_done = true;
+                        if let Some(entry) = p.returns_from {
+                            self.note_returned(tid, entry, regs);
+                        }
+                    }
                     Kind::NextDefer { on_return } => step_done |= self.called_by_panic_or_return(regs, &cx, on_return),
                     Kind::Call => self.follow_call(tid, regs)?,
                     Kind::NewGoroutine => self.follow_new_goroutine(regs)?,
@@ -281,6 +289,13 @@ impl Engine {
                 }
             }
         })
+    }
+
+    /// A step ends where the function at `entry` returned to: its results are still where it left them.
+    fn note_returned(&mut self, tid: Tid, entry: LoadAddr, regs: &Registers) {
+        let Some(reader) = crate::goruntime::value::Reader::new(&self.rt, &*self.mem) else { return };
+        let all = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
+        self.returned = self.results_of(self.bias.to_file(entry), &all, LoadAddr(regs.sp()), &reader);
     }
 
     pub(super) fn end_step(&mut self) {

@@ -76,11 +76,16 @@ const BUILTINS: [&str; 7] = ["len", "cap", "real", "imag", "complex", "min", "ma
 
 /// Compiles an expression for a scope.
 pub fn compile(reader: &Reader<'_>, scope: &FrameScope, text: &str) -> Result<Compiled, EvalError> {
+    Ok(Compiled { node: compile_expr(reader, scope, &parse(text)?)?, text: text.to_string() })
+}
+
+/// Compiles a tree for a scope.
+pub(super) fn compile_expr(reader: &Reader<'_>, scope: &FrameScope, e: &Expr) -> Result<Node, EvalError> {
     let name = without_type_args(&scope.function).into_owned();
     let package = split_name(&name).0.to_string();
     let locals = visible(reader.dwarf, scope.root, scope.lookup, scope.line);
     let c = Compiler { r: reader, locals, package };
-    Ok(Compiled { node: c.node(&parse(text)?)?, text: text.to_string() })
+    c.node(e)
 }
 
 struct Compiler<'r, 'a> {

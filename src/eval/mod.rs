@@ -4,6 +4,7 @@
 //! often as a breakpoint is hit. Nothing here calls functions of the target or writes to it; `set` only says which
 //! bytes would have to be written where.
 
+mod call;
 mod compile;
 mod constant;
 mod convert;
@@ -17,6 +18,7 @@ mod set;
 mod template;
 mod types;
 
+pub use call::{Argument, CallPlan, Plan, plan_call};
 pub use compile::{Compiled, compile};
 pub use constant::Const;
 pub use error::EvalError;

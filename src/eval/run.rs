@@ -183,7 +183,7 @@ fn target(v: EvalValue, text: &str) -> Result<ValueRef, EvalError> {
     }
 }
 
-fn run(n: &Node, cx: &Context<'_>) -> Result<EvalValue, EvalError> {
+pub(super) fn run(n: &Node, cx: &Context<'_>) -> Result<EvalValue, EvalError> {
     let r = &cx.reader;
     Ok(match n {
         Node::Named(x, _) => run(x, cx)?,

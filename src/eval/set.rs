@@ -36,7 +36,7 @@ pub fn assign(cx: &Context<'_>, target: &str, value: &str) -> Result<Assignment,
     Ok(Assignment { addr: lhs.place.addr, bytes: bytes(r, &lhs.ty, &rhs, value)? })
 }
 
-fn bytes(r: &Reader<'_>, t: &GoType, v: &EvalValue, text: &str) -> Result<Vec<u8>, EvalError> {
+pub(super) fn bytes(r: &Reader<'_>, t: &GoType, v: &EvalValue, text: &str) -> Result<Vec<u8>, EvalError> {
     if let EvalValue::Ref(x) = v {
         if x.ty.name == t.name {
             if t.size > MAX_COPY {

@@ -1,7 +1,8 @@
 //! Type descriptors in the target (`internal/abi.Type`): name, kind, size, element; the layout has not changed since 1.21.
 
 use super::GoRuntime;
-use crate::base::{Cursor, LoadAddr, Memory};
+use crate::base::{Cursor, FileAddr, LoadAddr, Memory};
+use crate::symbols::dwarf::{DieOff, Dwarf, go_attr};
 
 /// Bytes of the common part.
 const SIZE: usize = 48;
@@ -86,6 +87,13 @@ impl GoRuntime {
         let m = self.symbols().moduledata()?;
         let file = self.bias().to_file(addr).0;
         m.types.contains(&file).then(|| file - m.types.start)
+    }
+
+    /// The descriptor of a type of DWARF's; none for types that the program never needs at run time.
+    pub fn descriptor(&self, d: &Dwarf, off: DieOff) -> Option<LoadAddr> {
+        let at = d.die(off)?.u64(go_attr::RUNTIME_TYPE)?;
+        let m = self.symbols().moduledata()?;
+        Some(self.bias().to_load(FileAddr(m.types.start.checked_add(at)?)))
     }
 
     fn type_text(&self, mem: &dyn Memory, off: i32) -> Option<String> {

@@ -48,9 +48,30 @@ pub enum BreakpointEdit {
     Toggle,
     /// Everything at once (the editor).
     Spec(Box<BreakpointSpec>),
+    /// What is done at a hit.
+    Actions(ActionEdit),
 }
 
-/// Which frame to look at next.
+/// What is to be done at a hit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionEdit {
+    /// Record this expression too.
+    Value(String),
+    /// Record so many frames.
+    Stack(u32),
+    /// Log this line.
+    Log(String),
+    /// Record arguments, results and time of calls.
+    Trace,
+    /// Run on, or stop.
+    RunOn(bool),
+    /// Stop (or end) after so many hits.
+    StopAfter(u64),
+    /// Just stop.
+    Nothing,
+}
+
+/// Which frame to look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameMove {
     /// This one.
@@ -98,6 +119,17 @@ pub enum Action {
     },
     /// Show an expression's type.
     Whatis(String),
+    /// Call a function, or assign what a call gives.
+    Call(String),
+    /// Go on elsewhere in the function.
+    Jump(String),
+    /// Show memory.
+    Examine {
+        /// An address, or an expression with one.
+        at: String,
+        /// Bytes.
+        count: u32,
+    },
     /// Assign.
     Set {
         /// What to assign to.

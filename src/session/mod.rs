@@ -15,6 +15,7 @@ pub mod log;
 pub mod output;
 mod perform;
 pub mod profile;
+mod raw;
 mod replies;
 pub mod report;
 pub mod sentences;
@@ -34,7 +35,9 @@ pub use sentences::{breakpoint_sentence, one_line, stop_sentence};
 
 use crate::backend::protocol::{LogLevel, Request, ResumeKind, TargetSpec};
 use crate::base::{BreakpointId, GoroutineId, StopEpoch};
-use crate::model::{Breakpoint, BreakpointSpec, Caps, Frame, Location, Stack, Stop, TargetInfo, TargetKind};
+use crate::model::{
+    Breakpoint, BreakpointPlace, BreakpointSpec, Caps, Frame, Location, Stack, Stop, TargetInfo, TargetKind,
+};
 use goroutines::GoroutineList;
 use std::{
     collections::BTreeMap,
@@ -183,6 +186,10 @@ enum Purpose {
     },
     Detach,
     Set(String),
+    Call(String),
+    /// The address of what is to be examined, so many bytes of it.
+    Address(String, u32),
+    Memory(String),
     Other(&'static str),
 }
 
@@ -600,7 +607,12 @@ impl Session {
 
     /// The user's breakpoints, to be kept for the next session.
     pub fn breakpoints_to_keep(&self) -> Vec<BreakpointSpec> {
-        self.breakpoints.iter().filter(|b| b.id.0 > 0).map(|b| b.spec.clone()).collect()
+        // Data is somewhere else next time, numbers mean others, and a temporary breakpoint was meant for this time.
+        let keeps = |b: &&Breakpoint| {
+            let s = &b.spec;
+            b.id.0 > 0 && !s.temporary && s.after.is_none() && !matches!(s.place, BreakpointPlace::Watch { .. })
+        };
+        self.breakpoints.iter().filter(keeps).map(|b| b.spec.clone()).collect()
     }
 
     fn new_generation(&mut self) {

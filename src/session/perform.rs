@@ -82,6 +82,21 @@ impl Session {
                 let limits = LoadLimits { string: 0, elements: 0, fields: 0, depth: 0 };
                 self.ask(Purpose::Whatis(expression.clone()), Request::Eval { frame, expression, limits });
             }
+            Action::Call(expression) => {
+                self.say(Tone::Note, &format!("calling {expression}: all goroutines run meanwhile"));
+                let limits = LoadLimits::default();
+                self.ask(Purpose::Call(expression.clone()), Request::Call { frame, expression, limits });
+            }
+            Action::Jump(to) => {
+                let goroutine = self.goroutine;
+                self.say(Tone::Note, &format!("it goes on at {to}; what lies between is not run"));
+                self.ask(Purpose::Other("jump"), Request::Jump { goroutine, to });
+            }
+            Action::Examine { at, count } => self.examine(at, count),
+            Action::Set { target, value } if target.starts_with('$') => {
+                let name = target[1..].to_string();
+                self.ask(Purpose::Set(target), Request::SetRegister { frame, name, value });
+            }
             Action::Set { target, value } => {
                 if !self.caps.set {
                     return self.say(Tone::Warn, "this target's variables cannot be changed");
@@ -179,6 +194,7 @@ impl Session {
             BreakpointEdit::Hits(h) => spec.hits = h,
             BreakpointEdit::Toggle => spec.enabled = !spec.enabled,
             BreakpointEdit::Spec(s) => spec = *s,
+            BreakpointEdit::Actions(a) => super::hits::edit_actions(&mut spec.actions, a),
         }
         self.ask(Purpose::EditBreakpoint, Request::EditBreakpoint { id, spec });
     }
@@ -331,7 +347,7 @@ pub fn needs(a: &Action) -> Needs {
         | Action::Clear(_)
         | Action::ClearAll(_) => Needs::Control,
         Action::Print { .. } | Action::Whatis(_) | Action::PackageVariables(_) => Needs::Variables,
-        Action::Set { .. } => Needs::Stopped,
+        Action::Set { .. } | Action::Call(_) | Action::Jump(_) => Needs::Stopped,
         Action::Restart { .. } => Needs::Launched,
         Action::Detach { kill: true } => Needs::Launched,
         Action::Detach { kill: false }

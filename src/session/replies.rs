@@ -184,6 +184,11 @@ impl Session {
                     self.show_breakpoints();
                 }
             }
+            (Purpose::Call(e), Reply::Called { values, panicked, .. }) => {
+                self.show_called(&e, &values, panicked.as_deref())
+            }
+            (Purpose::Address(e, count), Reply::Value { value, .. }) => self.examine_value(&e, &value, count),
+            (Purpose::Memory(e), Reply::Memory { addr, bytes }) => self.show_memory(&e, addr, &bytes),
             (Purpose::SetBreakpoint(_), Reply::Breakpoint(b)) => {
                 self.say(Tone::Note, &breakpoint_sentence(&b));
                 self.put_breakpoint(*b);

@@ -106,6 +106,8 @@ pub fn traits(b: &Breakpoint) -> String {
     }
     if a.stop_after > 0 {
         out.push_str(&format!(" {} after {}", if a.run_on { "ends" } else { "stops" }, a.stop_after));
+    } else if a.run_on && matches!(s.place, BreakpointPlace::Watch { .. }) {
+        out.push_str(" records writers");
     } else if a.run_on && a.log.is_empty() && !a.trace && a.values.is_empty() {
         out.push_str(" counts");
     }

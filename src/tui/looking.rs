@@ -53,6 +53,25 @@ impl App {
     }
 
     /// Writes the evidence: never over a file that is there already unless it was named.
+    /// What trace points recorded: on the screen, or in a file by its ending.
+    pub(super) fn show_calls(&mut self, file: &str) {
+        let hits = &self.session.hits;
+        if hits.sums().is_empty() {
+            return self.session.say(Tone::Note, "no calls were recorded: `:trace FUNCTION` records them");
+        }
+        if file.is_empty() {
+            let lines = hits.table();
+            self.session.answer =
+                Some(crate::session::Answer { title: "Calls recorded by trace points".into(), lines });
+            return;
+        }
+        let text = if file.ends_with(".folded") { hits.folded() } else { hits.csv() };
+        match std::fs::write(file, text) {
+            Ok(()) => self.session.say(Tone::Note, &format!("calls written to {file}")),
+            Err(e) => self.session.say(Tone::Error, &format!("{file}: {e}")),
+        }
+    }
+
     pub(super) fn write_evidence(&mut self, file: &str) {
         if self.session.triage.asked.data().is_none() {
             return self.session.say(Tone::Note, "no findings yet: 1 looks for them");

@@ -105,6 +105,15 @@ impl App {
                     self.session.say(Tone::Note, "move to a line first");
                 }
             }
+            Ui::LogHere => match self.place() {
+                Some((file, line)) => self.push_prompt(&format!("log {file}:{line} \"")),
+                None => self.session.say(Tone::Note, "no source line here; :log FILE:LINE TEXT"),
+            },
+            Ui::ProbeWord(command) => {
+                let word = self.word().unwrap_or_default();
+                self.push_prompt(&format!("{command} {word}"));
+            }
+            Ui::Calls(file) => self.show_calls(&file),
             Ui::EditBreak => self.edit_breakpoint(),
             Ui::Back => self.back(true),
             Ui::Forward => self.back(false),
@@ -358,6 +367,6 @@ impl App {
                 None => Editor::at(""),
             },
         };
-        self.overlays.push(Overlay::Breakpoint(editor));
+        self.overlays.push(Overlay::Breakpoint(Box::new(editor)));
     }
 }

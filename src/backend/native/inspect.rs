@@ -14,8 +14,10 @@ use super::no_target;
 use crate::backend::protocol::*;
 use crate::engine::watch::Data;
 use crate::engine::{Loaded, StopState};
+use crate::eval::Plan;
 use crate::model::{Breakpoint, Location};
 use crate::target::linux::polite;
+pub(super) use data::limits;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -94,6 +96,13 @@ impl Inspector {
     /// The data that an expression stands for, to be watched.
     pub fn watched(&self, state: &Arc<StopState>, frame: FrameRef, expression: &str) -> Result<Data, Failure> {
         Worker::new(self.loaded.clone()).watched(state, frame, expression)
+    }
+
+    /// What a call expression asks for, in a frame.
+    pub fn call_plan(&self, state: &Arc<StopState>, frame: FrameRef, expression: &str) -> Result<Plan, Failure> {
+        let w = Worker::new(self.loaded.clone());
+        let cx = w.context(state, frame)?;
+        crate::eval::plan_call(&cx, expression).map_err(|e| data::bad_expression(&e))
     }
 
     /// Where a frame is, for relative breakpoint locations.

@@ -72,6 +72,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake) {
         sampling: None,
         lines: None,
         trace: None,
+        calling: None,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -143,6 +144,8 @@ struct Host {
     lines: Option<Lines>,
     /// The execution trace taken last.
     trace: Option<tracing::Tracing>,
+    /// The request whose call of a function is under way.
+    calling: Option<u64>,
     bell: Doorbell,
     finished: bool,
 }
@@ -212,6 +215,8 @@ impl Host {
             self.forget_copy();
         }
         self.note_stops(&happened);
+        let mut called = Vec::new();
+        let exited = happened.iter().any(|h| matches!(h, Happened::Exited(..) | Happened::Released(_)));
         for h in happened {
             let n = match h {
                 Happened::Stopped(stop) => Notice::Stopped(stop),
@@ -219,12 +224,41 @@ impl Host {
                 Happened::Exited(status, signal) => Notice::Exited { status, signal: signal.map(signal_name) },
                 Happened::Released(reason) => Notice::Detached { reason },
                 Happened::Breakpoint(b) => Notice::Breakpoint(b),
+                Happened::Called(outcome) => {
+                    called.push(*outcome);
+                    continue;
+                }
                 Happened::BreakpointGone(id) => Notice::BreakpointGone(id),
                 Happened::Hits(hits, lost) => Notice::Hits { hits, lost },
                 Happened::Note(text) => Notice::Log { level: LogLevel::Warn, text },
             };
             self.outbox.notice(n);
         }
+        for outcome in called {
+            if let Some(id) = self.calling.take() {
+                self.outbox.reply(id, call_reply(outcome));
+            }
+        }
+        if exited && let Some(id) = self.calling.take() {
+            self.outbox.reply(id, Err(Failure::new(FailureKind::Gone, "the process ended during the call")));
+        }
+    }
+
+    /// Begins a call; its reply comes when it is over.
+    fn call(&mut self, id: u64, frame: FrameRef, expression: &str, limits: LoadLimits) {
+        let state = self.state();
+        let planned = match &self.inspector {
+            Some(i) => i.call_plan(&state, frame, expression),
+            None => Err(no_target()),
+        };
+        let limits = inspect::limits(limits);
+        let begun =
+            planned.and_then(|plan| self.engine()?.call(frame.goroutine, plan, limits).map_err(|e| from_engine(&e)));
+        match begun {
+            Ok(()) => self.calling = Some(id),
+            Err(f) => self.outbox.reply(id, Err(f)),
+        }
+        self.tell();
     }
 
     fn request(&mut self, id: u64, request: Request) {
@@ -291,6 +325,7 @@ impl Host {
             | Request::Code { .. }
             | Request::GoroutineNames(_)
             | Request::Registers(_)) => self.inspect(id, r),
+            Request::Call { frame, expression, limits } => self.call(id, frame, &expression, limits),
             r => {
                 let result = self.control(r);
                 if result.as_ref().is_err_and(|f| f.kind == FailureKind::Gone)
@@ -453,6 +488,18 @@ impl Host {
             }
             _ => Here::default(),
         }
+    }
+}
+
+fn call_reply(outcome: crate::engine::inject::Outcome) -> Result<Reply, Failure> {
+    match outcome.problem {
+        Some(why) => Err(Failure::new(FailureKind::Unavailable, why)
+            .fix("step to another line and call again; calls are possible at safe points of Go code only")),
+        None => Ok(Reply::Called {
+            epoch: outcome.epoch,
+            values: outcome.results,
+            panicked: outcome.panicked.map(Box::new),
+        }),
     }
 }
 

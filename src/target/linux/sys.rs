@@ -146,6 +146,9 @@ pub fn set_registers(tid: Tid, regs: &Registers) -> io::Result<()> {
     ptrace(libc::PTRACE_SETREGS as Req, tid, 0, &raw mut r as usize).map(drop)
 }
 
+/// Note type of the XSAVE area (linux/elf.h).
+const NT_X86_XSTATE: usize = 0x202;
+
 /// Offset of a debug register in the kernel's `struct user`, by which PEEKUSER and POKEUSER know it.
 #[cfg(target_arch = "x86_64")]
 fn debug_offset(register: usize) -> usize {
@@ -167,6 +170,37 @@ pub fn peek_debug(tid: Tid, register: usize) -> io::Result<u64> {
 #[cfg(target_arch = "x86_64")]
 pub fn poke_debug(tid: Tid, register: usize, value: u64) -> io::Result<()> {
     ptrace(libc::PTRACE_POKEUSER as Req, tid, debug_offset(register), value as usize).map(drop)
+}
+
+/// The extended state (x87, SSE, AVX) of a stopped thread, as the kernel keeps it.
+#[cfg(target_arch = "x86_64")]
+pub fn extended_state(tid: Tid) -> io::Result<Vec<u8>> {
+    let mut buf = vec![0u8; 16 << 10];
+    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    ptrace(libc::PTRACE_GETREGSET as Req, tid, NT_X86_XSTATE, &raw mut iov as usize)?;
+    buf.truncate(iov.iov_len);
+    Ok(buf)
+}
+
+/// Gives a stopped thread the extended state that [`extended_state`] brought.
+#[cfg(target_arch = "x86_64")]
+pub fn set_extended_state(tid: Tid, state: &mut [u8]) -> io::Result<()> {
+    let mut iov = libc::iovec { iov_base: state.as_mut_ptr().cast(), iov_len: state.len() };
+    ptrace(libc::PTRACE_SETREGSET as Req, tid, NT_X86_XSTATE, &raw mut iov as usize).map(drop)
+}
+
+/// Writes the low 64 bits of vector registers (number, value) of a stopped thread; the upper ones become 0.
+#[cfg(target_arch = "x86_64")]
+pub fn set_vectors(tid: Tid, values: &[(usize, u64)]) -> io::Result<()> {
+    // SAFETY: user_fpregs_struct is plain data; all zeroes is a valid value.
+    let mut fp: libc::user_fpregs_struct = unsafe { mem::zeroed() };
+    ptrace(libc::PTRACE_GETFPREGS as Req, tid, 0, &raw mut fp as usize)?;
+    for (n, v) in values {
+        if let Some(words) = fp.xmm_space.get_mut(4 * n..4 * n + 4) {
+            words.copy_from_slice(&[*v as u32, (*v >> 32) as u32, 0, 0]);
+        }
+    }
+    ptrace(libc::PTRACE_SETFPREGS as Req, tid, 0, &raw mut fp as usize).map(drop)
 }
 
 /// `wait4` on one thread, of any kind of child. With `block`, waits for the next change.

@@ -172,6 +172,19 @@ impl Tracer {
         sys::set_registers(tid, regs).map_err(|e| gone(e, "write registers"))
     }
 
+    /// The extended state (vector registers and more) of a standing thread.
+    pub fn extended_state(&self, tid: Tid) -> Result<Vec<u8>, TargetError> {
+        sys::extended_state(tid).map_err(|e| gone(e, "read the vector registers"))
+    }
+    /// Gives it back.
+    pub fn set_extended_state(&self, tid: Tid, state: &mut [u8]) -> Result<(), TargetError> {
+        sys::set_extended_state(tid, state).map_err(|e| gone(e, "write the vector registers"))
+    }
+    /// Writes the low halves of vector registers of a standing thread.
+    pub fn set_vectors(&self, tid: Tid, values: &[(usize, u64)]) -> Result<(), TargetError> {
+        sys::set_vectors(tid, values).map_err(|e| gone(e, "write the vector registers"))
+    }
+
     /// Collects what happened, without waiting.
     pub fn poll(&mut self) -> Vec<Event> {
         let mut events = Vec::new();

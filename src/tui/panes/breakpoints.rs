@@ -50,7 +50,8 @@ impl Pane for BreakpointsPane {
         for (i, b) in s.breakpoints.iter().enumerate().skip(self.cursor.top).take(area.height as usize) {
             let base = if ctx.focused && i == self.cursor.at { look.style("selection") } else { look.style("text") };
             let mut pen = Pen::new(buf, area, (i - self.cursor.top) as u16, base, look);
-            let (mark, style) = match (b.spec.enabled, b.problem.is_empty() && !b.at.is_empty()) {
+            let watches = matches!(b.spec.place, crate::model::BreakpointPlace::Watch { .. });
+            let (mark, style) = match (b.spec.enabled, b.problem.is_empty() && (!b.at.is_empty() || watches)) {
                 (true, true) => (look.marks().breakpoint, look.style("breakpoint")),
                 (true, false) => ("!", look.style("warn")),
                 (false, _) => (look.marks().disabled, look.style("breakpoint.off")),
@@ -60,7 +61,12 @@ impl Pane for BreakpointsPane {
             pen.right(&b.id.to_string(), 2, look.style("text"));
             let at = b.at.first().map_or_else(|| printable_str(b.spec.place.text(), 100), |l| place(l));
             pen.column_end(&at, if wide { 22 } else { 15 }, look.style("user"));
-            pen.column(&format!("hits {}", b.hits), 9, look.style("dim"));
+            // Of conditional ones: how often it was reached, too.
+            let hits = match b.reached > b.hits {
+                true => format!("hits {}/{}", b.hits, b.reached),
+                false => format!("hits {}", b.hits),
+            };
+            pen.column(&hits, if b.reached > b.hits { 14 } else { 9 }, look.style("dim"));
             if wide {
                 let name = b.at.first().map_or_else(String::new, |l| frame_name(l));
                 let more = if b.at.len() > 1 { format!(" +{}", b.at.len() - 1) } else { String::new() };
@@ -79,8 +85,16 @@ impl Pane for BreakpointsPane {
             if let Some(h) = b.spec.hits {
                 pen.put(&format!("when hits {h} "), look.style("value"));
             }
+            let traits = crate::session::sentences::traits(b);
+            if !traits.is_empty() {
+                pen.put(&printable_str(traits.trim_start(), 200), look.style("value")).skip(1);
+            }
             if !b.spec.enabled {
                 pen.put("off", look.style("dim"));
+            } else if b.cost_ns > 0 && wide {
+                pen.put(&format!("{} a hit", crate::session::lanes::length(b.cost_ns)), look.style("dim"));
+            } else if watches {
+                pen.put("by debug register", look.style("dim"));
             } else if b.at.is_empty() {
                 pen.put("waits for code", look.style("dim"));
             }

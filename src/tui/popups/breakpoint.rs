@@ -2,22 +2,27 @@
 
 use super::{Outcome, centred, input::Input, open_box};
 use crate::command::{Action, BreakpointEdit, BreakpointName, Do};
-use crate::model::{Breakpoint, BreakpointSpec, HitCondition};
+use crate::model::{Breakpoint, BreakpointPlace, BreakpointSpec, HitCondition};
 use crate::tui::look::{Look, Pen};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::{buffer::Buffer, layout::Rect};
 
-const FIELDS: [(&str, &str); 4] = [
+const COUNT: usize = 6;
+const FIELDS: [(&str, &str); COUNT] = [
     ("place", "main.go:10, main.f, (*T).M, /regex/"),
     ("condition", "a Go expression: len(items) > 3"),
     ("hits", "== 3, > 10, % 100: stop only then"),
+    ("log", "text with {expressions}: logs it and runs on"),
+    ("record", "expressions, separated by ;"),
     ("name", "letters and digits"),
 ];
 
 /// The editor.
 pub struct Editor {
     id: Option<i32>,
-    fields: [Input; 4],
+    fields: [Input; COUNT],
+    /// What it was; what has no field here stays.
+    was: BreakpointSpec,
     enabled: bool,
     at: usize,
     problem: String,
@@ -28,13 +33,15 @@ impl Editor {
     pub fn of(b: &Breakpoint) -> Editor {
         let place = b.spec.place.text();
         let hits = b.spec.hits.map_or(String::new(), |h| h.to_string());
-        let fields = [place, &b.spec.condition, &hits, &b.spec.name].map(Input::new);
-        Editor { id: Some(b.id.0), fields, enabled: b.spec.enabled, at: 1, problem: String::new() }
+        let record = b.spec.actions.values.join("; ");
+        let fields = [place, &b.spec.condition, &hits, &b.spec.actions.log, &record, &b.spec.name].map(Input::new);
+        let was = b.spec.clone();
+        Editor { id: Some(b.id.0), fields, was, enabled: b.spec.enabled, at: 1, problem: String::new() }
     }
     /// For a new one.
     pub fn at(place: &str) -> Editor {
-        let fields = [place, "", "", ""].map(Input::new);
-        Editor { id: None, fields, enabled: true, at: 1, problem: String::new() }
+        let fields = [place, "", "", "", "", ""].map(Input::new);
+        Editor { id: None, fields, was: BreakpointSpec::at(place), enabled: true, at: 1, problem: String::new() }
     }
     pub(super) fn paste(&mut self, text: &str) {
         if let Some(f) = self.fields.get_mut(self.at) {
@@ -42,7 +49,8 @@ impl Editor {
         }
     }
     fn spec(&self) -> Result<BreakpointSpec, String> {
-        let [place, condition, hits, name] = [0, 1, 2, 3].map(|i| self.fields[i].text.trim().to_string());
+        let [place, condition, hits, log, record, name] =
+            std::array::from_fn(|i| self.fields[i].text.trim().to_string());
         if place.is_empty() {
             return Err("a place is needed".into());
         }
@@ -50,8 +58,17 @@ impl Editor {
             "" => None,
             h => Some(HitCondition::parse(h).ok_or("hits: ==, !=, >, >=, <, <= or % and a number")?),
         };
-        let mut spec = BreakpointSpec::at(&place);
+        let mut spec = self.was.clone();
+        if self.id.is_none() {
+            spec.place = BreakpointPlace::Spec(place);
+        }
         (spec.condition, spec.hits, spec.name, spec.enabled) = (condition, hits, name, self.enabled);
+        let a = &mut spec.actions;
+        if a.log.is_empty() != log.is_empty() {
+            a.run_on = !log.is_empty() || a.trace;
+        }
+        a.log = log;
+        a.values = record.split(';').map(|e| e.trim().to_string()).filter(|e| !e.is_empty()).collect();
         Ok(spec)
     }
     pub(super) fn key(&mut self, key: KeyEvent) -> Outcome {
@@ -86,7 +103,7 @@ impl Editor {
     }
     pub(super) fn draw(&mut self, look: &Look, screen: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
         let title = self.id.map_or("New breakpoint".into(), |id| format!("Breakpoint {id}"));
-        let area = centred(screen, 74, 9);
+        let area = centred(screen, 74, 5 + COUNT as u16);
         let inner = open_box(look, area, &title, "Tab next  Enter saves  Esc", buf);
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner };
         let mut cursor = None;

@@ -26,7 +26,7 @@ pub enum Overlay {
     /// A question.
     Choice(choice::Choice),
     /// The breakpoint editor.
-    Breakpoint(breakpoint::Editor),
+    Breakpoint(Box<breakpoint::Editor>),
 }
 
 /// What an overlay makes of a key.

@@ -21,7 +21,18 @@ func never(i int) int {
 	return i - 1
 }
 
-var sink int
+// slow is for calls by a debugger.
+//
+//go:noinline
+func slow(ms int) int {
+	time.Sleep(time.Duration(ms) * time.Millisecond)
+	return ms
+}
+
+var (
+	sink int
+	beat int // written all the time
+)
 
 func main() {
 	path := os.Args[1]
@@ -41,8 +52,9 @@ func main() {
 		go func() {
 			for i := 0; ; i++ {
 				if hot(i) < 0 {
-					sink = never(i)
+					sink = never(i) + slow(i)
 				}
+				beat = i
 				time.Sleep(4 * time.Millisecond)
 			}
 		}()

@@ -51,7 +51,7 @@ impl Values {
     }
 }
 
-pub(super) fn limits(l: LoadLimits) -> Limits {
+pub(crate) fn limits(l: LoadLimits) -> Limits {
     Limits { string: l.string, elements: l.elements, fields: l.fields, depth: l.depth }
 }
 
