@@ -55,14 +55,21 @@ fn values_are_shown_as_delve_shows_them() {
     assert_eq!(value("small"), "200 = 0xc8");
     assert_eq!(value("z"), "(1 + -2i)");
     assert_eq!(value("bytes"), "[]uint8 len: 5, cap: 5, [104,101,108,108,111]");
-    assert!(value("first").starts_with("*main.item {Name: \"apple\", Price: 1.5, Tags: []string len: 2, cap: 2, "), "{}", value("first"));
+    assert!(
+        value("first").starts_with("*main.item {Name: \"apple\", Price: 1.5, Tags: []string len: 2, cap: 2, "),
+        "{}",
+        value("first")
+    );
     assert!(value("many").ends_with("...") && value("many").len() < 300);
     assert_eq!(named(&all, "many")["indexedVariables"], 200);
     assert_eq!(named(&all, "any")["type"], "interface {}(*main.item)");
     assert_eq!(value("done"), "chan int 1/3");
     // Inside a pointer is what it points to, without a name; inside that are fields.
     let inner = e.variables(&named(&all, "first")["variablesReference"]);
-    assert_eq!((inner.len(), inner[0]["name"].as_str(), inner[0]["evaluateName"].as_str()), (1, Some(""), Some("(*first)")));
+    assert_eq!(
+        (inner.len(), inner[0]["name"].as_str(), inner[0]["evaluateName"].as_str()),
+        (1, Some(""), Some("(*first)"))
+    );
     let fields = e.variables(&inner[0]["variablesReference"]);
     assert_eq!(named(&fields, "Name")["evaluateName"], "(*first).Name");
     let data = e.variables(&named(&all, "any")["variablesReference"]);
@@ -94,7 +101,10 @@ fn values_are_shown_as_delve_shows_them() {
     assert_eq!(whole["result"].as_str().map(str::len), Some(1002));
     let bad = e.call("evaluate", json!({"expression": "nothing", "frameId": frame}));
     assert_eq!((bad["success"].as_bool(), bad["body"]["error"]["showUser"].as_bool()), (Some(false), Some(true)));
-    assert!(e.refused("evaluate", json!({"expression": "1 +", "context": "repl"})).starts_with("Unable to evaluate expression: "));
+    assert!(
+        e.refused("evaluate", json!({"expression": "1 +", "context": "repl"}))
+            .starts_with("Unable to evaluate expression: ")
+    );
     // Outer frames have their own variables.
     let frames = e.frames(&thread);
     assert_eq!(frames[1]["name"], "main.main");
@@ -107,11 +117,20 @@ fn values_are_shown_as_delve_shows_them() {
     e.event(&["invalidated"]);
     let many = &named(&all, "many")["variablesReference"];
     assert_eq!(e.ok("setVariable", json!({"variablesReference": many, "name": "[199]", "value": "-1"}))["value"], "-1");
-    assert_eq!(e.ok("setExpression", json!({"expression": "second.Price", "value": "2.5", "frameId": frame}))["value"], "2.5");
+    assert_eq!(
+        e.ok("setExpression", json!({"expression": "second.Price", "value": "2.5", "frameId": frame}))["value"],
+        "2.5"
+    );
     let r = e.ok("evaluate", json!({"expression": "n + many[199]", "frameId": frame}));
     assert_eq!(r["result"], "99");
-    assert!(e.refused("setVariable", json!({"variablesReference": locals, "name": "n", "value": "\"x\""})).contains("Unable to set"));
-    assert!(e.refused("setVariable", json!({"variablesReference": 1, "name": "n", "value": "1"})).contains("unknown reference 1"));
+    assert!(
+        e.refused("setVariable", json!({"variablesReference": locals, "name": "n", "value": "\"x\""}))
+            .contains("Unable to set")
+    );
+    assert!(
+        e.refused("setVariable", json!({"variablesReference": 1, "name": "n", "value": "1"}))
+            .contains("unknown reference 1")
+    );
     assert!(e.refused("variables", json!({"variablesReference": 99})).contains("unknown reference 99"));
     assert!(e.refused("scopes", json!({"frameId": 1})).contains("unknown frame id 1"));
     // Completions.
@@ -124,6 +143,72 @@ fn values_are_shown_as_delve_shows_them() {
     assert_eq!(c["targets"][0]["label"], "double");
     e.ok("disconnect", json!({}));
     assert_eq!(e.finish(), Some(0));
+}
+
+#[test]
+fn functions_are_called_and_text_is_assigned() {
+    let (mut e, thread) = stopped_at(exec(&[]), "// at the end of look");
+    let (frame, locals, _) = e.locals(&thread);
+    let call = |text: &str| json!({"expression": text, "frameId": frame, "context": "repl"});
+    let r = e.ok("evaluate", call("call double(5)"));
+    assert_eq!(r["result"], "10", "{r}");
+    // Numbers of before the call are void: a call may have moved anything.
+    let (frame, _, _) = e.locals(&thread);
+    let call = |text: &str| json!({"expression": text, "frameId": frame, "context": "repl"});
+    let r = e.ok("evaluate", call("call first.label()"));
+    assert_eq!(r["result"], "\"apple!\"", "{r}");
+    let results = e.variables(&r["variablesReference"]);
+    assert_eq!((results.len(), results[0]["value"].as_str()), (1, Some("\"apple!\"")));
+    assert!(e.refused("evaluate", call("call nothing(1)")).contains("nothing"));
+    let outer = e.frames(&thread)[1]["id"].clone();
+    assert!(
+        e.refused("evaluate", json!({"expression": "call double(1)", "frameId": outer}))
+            .contains("topmost stack frame")
+    );
+    drop(locals);
+    let (_, locals, all) = e.locals(&thread);
+    let second = &named(&all, "second")["variablesReference"];
+    let set = e.ok("setVariable", json!({"variablesReference": second, "name": "Name", "value": "\"quince\""}));
+    assert_eq!(set["value"], "\"quince\"");
+    let (frame, _, _) = e.locals(&thread);
+    let r = e.ok("evaluate", json!({"expression": "second.Name", "frameId": frame, "context": "watch"}));
+    assert_eq!(r["result"], "\"quince\"");
+    drop(locals);
+    // No stop was told for any of it.
+    assert_eq!(e.log.iter().filter(|l| l.contains("\"event\":\"stopped\"")).count(), 1);
+    e.ok("disconnect", json!({}));
+}
+
+#[test]
+fn data_that_is_written_stops() {
+    let (mut e, thread) = stopped_at(exec(&[]), "// in watched");
+    let (_, locals, _) = e.locals(&thread);
+    let info = e.ok("dataBreakpointInfo", json!({"variablesReference": locals, "name": "count"}));
+    assert!(
+        e.refused("dataBreakpointInfo", json!({"variablesReference": locals, "name": "none"}))
+            .contains("field none not found")
+    );
+    let set = e.ok("setDataBreakpoints", json!({"breakpoints": [{"dataId": info["dataId"], "accessType": "write"}]}));
+    assert_eq!(set["breakpoints"][0]["verified"], true, "{set}");
+    e.ok("setBreakpoints", json!({"source": {"path": file()}, "breakpoints": []}));
+    e.ok("continue", json!({"threadId": thread}));
+    let stop = e.stopped();
+    assert_eq!(
+        (stop["reason"].as_str(), &stop["hitBreakpointIds"][0]),
+        (Some("data breakpoint"), &set["breakpoints"][0]["id"])
+    );
+    assert!(stop["text"].as_str().is_some_and(|t| t.starts_with("count: ")), "{stop}");
+    // It ends with the function that it was in.
+    loop {
+        e.ok("continue", json!({"threadId": thread}));
+        let next = e.event(&["stopped", "terminated", "breakpoint"]);
+        if next["event"] == "breakpoint" {
+            assert_eq!(next["body"]["reason"], "removed");
+            break;
+        }
+        assert_eq!(next["body"]["reason"], "data breakpoint", "{next}");
+    }
+    e.ok("disconnect", json!({}));
 }
 
 #[test]
@@ -199,12 +284,21 @@ fn breakpoints_of_all_kinds() {
     for (i, says) in [(3, "hit condition"), (4, "invalid log point"), (5, "no code")] {
         assert!(set["breakpoints"][i]["message"].as_str().is_some_and(|m| m.contains(says)), "{set}");
     }
-    let f = e.ok("setFunctionBreakpoints", json!({"breakpoints": [{"name": "main.look"}, {"name": "nothing"}, {"name": "/x/"}]}));
-    assert_eq!((f["breakpoints"][0]["verified"].as_bool(), f["breakpoints"][1]["verified"].as_bool()), (Some(true), Some(false)));
+    let f = e.ok(
+        "setFunctionBreakpoints",
+        json!({"breakpoints": [{"name": "main.look"}, {"name": "nothing"}, {"name": "/x/"}]}),
+    );
+    assert_eq!(
+        (f["breakpoints"][0]["verified"].as_bool(), f["breakpoints"][1]["verified"].as_bool()),
+        (Some(true), Some(false))
+    );
     assert!(f["breakpoints"][2]["message"].as_str().is_some_and(|m| m.contains("could not be parsed as a function")));
     let x = e.ok("setExceptionBreakpoints", json!({"filters": ["unrecovered-panic"]}));
     assert_eq!(x["breakpoints"][0]["id"], -1);
-    let l = e.ok("breakpointLocations", json!({"source": {"path": file()}, "line": line("func double"), "endLine": line("// in double")}));
+    let l = e.ok(
+        "breakpointLocations",
+        json!({"source": {"path": file()}, "line": line("func double"), "endLine": line("// in double")}),
+    );
     assert_eq!(l["breakpoints"].as_array().map(Vec::len), Some(2), "{l}");
     e.ok("configurationDone", Value::Null);
     e.response(opened);
@@ -215,7 +309,10 @@ fn breakpoints_of_all_kinds() {
     let go = json!({"threadId": thread});
     e.ok("continue", go.clone());
     let stop = e.stopped();
-    assert_eq!((stop["reason"].as_str(), &stop["hitBreakpointIds"][0]), (Some("function breakpoint"), &f["breakpoints"][0]["id"]));
+    assert_eq!(
+        (stop["reason"].as_str(), &stop["hitBreakpointIds"][0]),
+        (Some("function breakpoint"), &f["breakpoints"][0]["id"])
+    );
     // By address.
     let pc = e.frames(&thread)[0]["instructionPointerReference"].clone();
     let code = e.ok("disassemble", json!({"memoryReference": pc, "instructionOffset": 0, "instructionCount": 4}));
@@ -235,9 +332,12 @@ fn breakpoints_of_all_kinds() {
     // Data.
     let info = e.ok("dataBreakpointInfo", json!({"name": "count", "frameId": frame}));
     assert_eq!(info["description"], "count");
-    let none = e.ok("setDataBreakpoints", json!({"breakpoints": [
-        {"dataId": info["dataId"], "accessType": "read"}, {"dataId": "x", "accessType": "write"},
-    ]}));
+    let none = e.ok(
+        "setDataBreakpoints",
+        json!({"breakpoints": [
+            {"dataId": info["dataId"], "accessType": "read"}, {"dataId": "x", "accessType": "write"},
+        ]}),
+    );
     assert_eq!(none["breakpoints"][0]["verified"], false);
     assert!(none["breakpoints"][1]["message"].as_str().is_some_and(|m| m.contains("malformed data ID")));
     e.ok("setBreakpoints", json!({"source": {"path": file()}, "breakpoints": []}));
@@ -315,8 +415,13 @@ fn memory_code_sources_and_modules() {
     assert!(e.refused("writeMemory", json!({"memoryReference": bytes, "data": ""})).contains("empty"));
     // Text cannot be overwritten: that would harm the program.
     let pc = e.frames(&thread)[0]["instructionPointerReference"].clone();
-    assert!(e.refused("writeMemory", json!({"memoryReference": pc, "data": "zA=="})).starts_with("Unable to write memory"));
-    let code = e.ok("disassemble", json!({"memoryReference": pc, "instructionOffset": -50, "instructionCount": 100, "resolveSymbols": true}));
+    assert!(
+        e.refused("writeMemory", json!({"memoryReference": pc, "data": "zA=="})).starts_with("Unable to write memory")
+    );
+    let code = e.ok(
+        "disassemble",
+        json!({"memoryReference": pc, "instructionOffset": -50, "instructionCount": 100, "resolveSymbols": true}),
+    );
     let rows = code["instructions"].as_array().expect("rows");
     assert_eq!((rows.len(), &rows[50]["address"]), (100, &pc));
     assert!(rows.iter().all(|r| r["instruction"] != "invalid instruction"));
@@ -363,10 +468,14 @@ fn commands_in_the_console() {
     let stack = e.ok("stackTrace", json!({"threadId": thread}));
     assert_eq!(stack["stackFrames"].as_array().map(Vec::len), Some(2), "the depth was changed");
     let scopes = e.ok("scopes", json!({"frameId": stack["stackFrames"][0]["id"]}));
-    let names: Vec<&str> = scopes["scopes"].as_array().expect("scopes").iter().filter_map(|s| s["name"].as_str()).collect();
+    let names: Vec<&str> =
+        scopes["scopes"].as_array().expect("scopes").iter().filter_map(|s| s["name"].as_str()).collect();
     assert_eq!(names, ["Locals", "Globals (package main)", "Registers"]);
     let globals = e.variables(&scopes["scopes"][1]["variablesReference"]);
-    assert_eq!((named(&globals, "total")["value"].as_str(), named(&globals, "total")["evaluateName"].as_str()), (Some("8"), Some("main.total")));
+    assert_eq!(
+        (named(&globals, "total")["value"].as_str(), named(&globals, "total")["evaluateName"].as_str()),
+        (Some("8"), Some("main.total"))
+    );
     let registers = e.variables(&scopes["scopes"][2]["variablesReference"]);
     assert!(named(&registers, "   rsp")["value"].as_str().is_some_and(|v| v.starts_with("0x")), "{registers:?}");
     e.ok("disconnect", Value::Null);
@@ -425,8 +534,18 @@ fn launches_of_every_mode() {
     // Tests.
     let mut e = Editor::start(Via::Listen, &["-l", "127.0.0.1:0"]);
     let test = source_dir("editor").join("main_test.go").display().to_string();
-    let at = std::fs::read_to_string(&test).expect("the test").lines().position(|l| l.contains("in the test")).expect("a line") as u32 + 1;
-    e.begin("launch", json!({"mode": "test", "program": dir, "dlvCwd": dir, "args": ["-test.run", "TestDouble", "-test.v"]}), &test, &[at]);
+    let at = std::fs::read_to_string(&test)
+        .expect("the test")
+        .lines()
+        .position(|l| l.contains("in the test"))
+        .expect("a line") as u32
+        + 1;
+    e.begin(
+        "launch",
+        json!({"mode": "test", "program": dir, "dlvCwd": dir, "args": ["-test.run", "TestDouble", "-test.v"]}),
+        &test,
+        &[at],
+    );
     let stop = e.stopped();
     let (_, _, all) = e.locals(&stop["threadId"]);
     assert_eq!(named(&all, "got")["value"], "8");
@@ -477,7 +596,10 @@ fn what_cannot_be_launched_says_why() {
         (json!({"mode": "exec", "program": "/etc/passwd"}), "Failed to launch"),
         (json!({"mode": "core", "program": "x"}), "'coreFilePath' attribute is missing"),
         (json!({"mode": "exec", "program": 7}), "cannot unmarshal number into \"program\" of type string"),
-        (json!({"mode": "debug", "program": "./nothing", "dlvCwd": source_dir("editor").display().to_string()}), "Build error: Check the debug console"),
+        (
+            json!({"mode": "debug", "program": "./nothing", "dlvCwd": source_dir("editor").display().to_string()}),
+            "Build error: Check the debug console",
+        ),
         (json!({"mode": "debug", "program": ".", "dlvCwd": "/nowhere"}), "failed to chdir"),
     ] {
         let mut e = Editor::start(Via::Stdio, &[]);
@@ -511,7 +633,9 @@ fn attached_processes_are_never_harmed() {
     let source = source_dir("heartbeat").join("main.go").display().to_string();
     let hot = line_of("heartbeat", "func hot(");
     // Each way to leave, in the middle of a stop and while breakpoints are hit.
-    for (stand, end) in [(true, "disconnect"), (false, "disconnect"), (true, "vanish"), (false, "vanish"), (true, "terminate")] {
+    for (stand, end) in
+        [(true, "disconnect"), (false, "disconnect"), (true, "vanish"), (false, "vanish"), (true, "terminate")]
+    {
         let heart = Heart::start(&exe);
         let mut e = Editor::start(Via::Listen, &[]);
         let set = e.begin("attach", json!({"processId": heart.pid()}), &source, &[hot + 1]);
@@ -520,7 +644,10 @@ fn attached_processes_are_never_harmed() {
         let stop = e.stopped();
         assert_eq!(stop["reason"], "breakpoint");
         if !stand {
-            e.ok("setBreakpoints", json!({"source": {"path": source}, "breakpoints": [{"line": hot + 1, "condition": "i < 0"}]}));
+            e.ok(
+                "setBreakpoints",
+                json!({"source": {"path": source}, "breakpoints": [{"line": hot + 1, "condition": "i < 0"}]}),
+            );
             e.ok("continue", json!({"threadId": stop["threadId"]}));
             assert!(heart.beats_on(3), "it runs");
         }
@@ -578,7 +705,11 @@ fn pause_and_breakpoints_while_it_runs() {
     e.begin("launch", exec(&["spin"]), "", &[]);
     let t = e.ok("threads", Value::Null);
     assert_eq!(t["threads"], json!([{"id": -1, "name": "Current"}]));
-    for (command, says) in [("stackTrace", "debuggee is running"), ("setDataBreakpoints", "Can not set data breakpoints"), ("next", "debuggee is running")] {
+    for (command, says) in [
+        ("stackTrace", "debuggee is running"),
+        ("setDataBreakpoints", "Can not set data breakpoints"),
+        ("next", "debuggee is running"),
+    ] {
         assert!(e.refused(command, json!({"threadId": 1})).contains(says), "{command}");
     }
     e.ok("pause", json!({"threadId": 1}));
@@ -587,10 +718,14 @@ fn pause_and_breakpoints_while_it_runs() {
     e.ok("pause", json!({"threadId": 1}));
     e.ok("continue", json!({"threadId": stop["threadId"]}));
     // Set while it runs, and hit; it was not stopped for that.
-    let set = e.ok("setBreakpoints", json!({"source": {"path": file()}, "breakpoints": [{"line": line("// in double")}]}));
+    let set =
+        e.ok("setBreakpoints", json!({"source": {"path": file()}, "breakpoints": [{"line": line("// in double")}]}));
     assert_eq!(set["breakpoints"][0]["verified"], true);
     let stop = e.stopped();
-    assert_eq!((stop["reason"].as_str(), &stop["hitBreakpointIds"][0]), (Some("breakpoint"), &set["breakpoints"][0]["id"]));
+    assert_eq!(
+        (stop["reason"].as_str(), &stop["hitBreakpointIds"][0]),
+        (Some("breakpoint"), &set["breakpoints"][0]["id"])
+    );
     e.ok("disconnect", Value::Null);
 }
 
@@ -598,11 +733,21 @@ fn pause_and_breakpoints_while_it_runs() {
 fn messages_that_are_none() {
     // A body that is no request is refused, and the session goes on.
     let mut e = Editor::start(Via::Listen, &[]);
-    for body in ["{", "[]", "null", "\"x\"", "{\"seq\":9,\"type\":\"event\",\"event\":\"x\"}", "{\"seq\":9,\"type\":\"request\"}", "\u{0}\u{1}"] {
+    for body in [
+        "{",
+        "[]",
+        "null",
+        "\"x\"",
+        "{\"seq\":9,\"type\":\"event\",\"event\":\"x\"}",
+        "{\"seq\":9,\"type\":\"request\"}",
+        "\u{0}\u{1}",
+    ] {
         e.raw(format!("Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes());
     }
     e.raw(b"Content-Length: 3\r\n\r\n\xff\xfe\xfd");
-    for (command, arguments) in [("variables", json!({"variablesReference": "x"})), ("launch", json!([1])), ("stackTrace", json!({}))] {
+    for (command, arguments) in
+        [("variables", json!({"variablesReference": "x"})), ("launch", json!([1])), ("stackTrace", json!({}))]
+    {
         assert_eq!(e.call(command, arguments)["success"], false, "{command}");
     }
     let refused = e.responses.iter().filter(|r| r["success"] == false).count();
@@ -612,7 +757,14 @@ fn messages_that_are_none() {
     e.ok("disconnect", Value::Null);
     assert_eq!(e.finish(), Some(0));
     // Framing that is none ends the session, whatever was going on.
-    for bytes in [&b"Content-Length: 99999999999999999999\r\n\r\n{}"[..], b"Content-Length: 4000000000\r\n\r\n", b"\r\n\r\n{}", b"Content-Length: -5\r\n\r\n", b"x", b"Content-Length: 50\r\n\r\n{"] {
+    for bytes in [
+        &b"Content-Length: 99999999999999999999\r\n\r\n{}"[..],
+        b"Content-Length: 4000000000\r\n\r\n",
+        b"\r\n\r\n{}",
+        b"Content-Length: -5\r\n\r\n",
+        b"x",
+        b"Content-Length: 50\r\n\r\n{",
+    ] {
         for started in [false, true] {
             let mut e = Editor::start(Via::Listen, &[]);
             let mut pid = None;
@@ -629,7 +781,9 @@ fn messages_that_are_none() {
     }
     // Requests in the wrong order.
     let mut e = Editor::start(Via::Stdio, &[]);
-    for command in ["configurationDone", "continue", "next", "stackTrace", "setBreakpoints", "evaluate", "pause", "goto"] {
+    for command in
+        ["configurationDone", "continue", "next", "stackTrace", "setBreakpoints", "evaluate", "pause", "goto"]
+    {
         assert!(e.refused(command, json!({"threadId": 1})).contains("No debug session started"), "{command}");
     }
     assert!(e.refused("restart", Value::Null).contains("not running"));

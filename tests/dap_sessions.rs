@@ -80,7 +80,9 @@ fn matches(want: &Value, got: &Value, at: &str) -> Result<(), String> {
 fn replay(path: &std::path::Path) {
     let file = path.file_name().expect("a name").to_string_lossy().into_owned();
     let text = std::fs::read_to_string(path).expect("a session");
-    let parsed = |(i, l): (usize, &str)| -> Value { serde_json::from_str(l).unwrap_or_else(|e| panic!("{file}:{}: {e}", i + 1)) };
+    let parsed = |(i, l): (usize, &str)| -> Value {
+        serde_json::from_str(l).unwrap_or_else(|e| panic!("{file}:{}: {e}", i + 1))
+    };
     let mut steps = text.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()).map(parsed);
     let head = steps.next().expect("a first line");
     let program = head["process"].as_str().unwrap_or("editor").to_string();

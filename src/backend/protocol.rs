@@ -35,7 +35,7 @@ pub struct LaunchSpec {
     pub size: (u16, u16),
     /// Files in place of the terminal.
     #[serde(default)]
-    pub redirects: Redirects,
+    pub redirects: Box<Redirects>,
     /// Variables to take out of the environment.
     #[serde(default)]
     pub unset: Vec<String>,
@@ -482,7 +482,7 @@ pub enum Request {
         args: Option<Vec<String>>,
     },
     /// Where the streams of a launched program go when it is started again. Reply: `Done`.
-    Redirect(Redirects),
+    Redirect(Box<Redirects>),
     /// Bytes typed for the program. Reply: `Done`.
     Input(Vec<u8>),
     /// New size of the program's pty. Reply: `Done`.

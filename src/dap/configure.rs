@@ -30,6 +30,11 @@ impl Session {
                 }
             }
             (true, false) => self.go_on().await,
+            (false, _) if self.untold.is_some() => {
+                if let Some(body) = self.untold.take() {
+                    self.out.event("stopped", body);
+                }
+            }
             (false, true) => {
                 self.going = Going::ToEntry;
                 if let Err(f) = self.ask(Request::Pause).await {

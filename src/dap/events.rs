@@ -18,7 +18,10 @@ impl Session {
     pub async fn hear(&mut self, n: Notice) {
         match n {
             Notice::Stopped(stop) => self.stopped(*stop).await,
-            Notice::Resumed { .. } => self.running = self.phase == Phase::Live,
+            Notice::Resumed { .. } => {
+                self.running = self.phase == Phase::Live;
+                self.untold = None;
+            }
             Notice::Output(bytes) => {
                 let text = String::from_utf8_lossy(&bytes).replace("\r\n", "\n");
                 self.out.printed("stdout", &text);
@@ -133,11 +136,16 @@ impl Session {
             _ => None,
         };
         self.stop = Some(stop);
-        if self.phase != Phase::Live || own_call {
+        if own_call {
             return;
         }
         body["threadId"] = json!(self.thread_of_stop());
         body["allThreadsStopped"] = json!(true);
+        if self.phase == Phase::Configuring {
+            // A process that was attached to runs on, and met a breakpoint: it is told when the editor is ready for it.
+            self.untold = Some(body);
+            return;
+        }
         self.out.event("stopped", body);
         if interrupted {
             self.out.console("Step interrupted by a breakpoint. Use 'Continue' to resume the original step command.");

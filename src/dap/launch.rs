@@ -86,7 +86,7 @@ impl Session {
     }
 
     /// Where the program's input comes from and its output goes to: files, our terminal, or pipes to us.
-    fn redirects(&mut self, l: &Launch, cwd: &Path) -> Result<(Redirects, Vec<Pipe>), Trouble> {
+    fn redirects(&mut self, l: &Launch, cwd: &Path) -> Result<(Box<Redirects>, Vec<Pipe>), Trouble> {
         let mut pipes = Vec::new();
         let mut r = Redirects { stdin: l.stdin.clone(), stdout: l.stdout.clone(), stderr: l.stderr.clone() };
         for at in [&mut r.stdin, &mut r.stdout, &mut r.stderr].into_iter().flatten() {
@@ -97,7 +97,7 @@ impl Session {
             for at in [&mut r.stdin, &mut r.stdout, &mut r.stderr] {
                 at.get_or_insert_with(|| t.clone());
             }
-            return Ok((r, pipes));
+            return Ok((Box::new(r), pipes));
         }
         for (category, at) in [("stdout", &mut r.stdout), ("stderr", &mut r.stderr)] {
             if at.is_none() {
@@ -107,7 +107,7 @@ impl Session {
             }
         }
         r.stdin.get_or_insert_with(|| PathBuf::from("/dev/null"));
-        Ok((r, pipes))
+        Ok((Box::new(r), pipes))
     }
 
     fn launch_spec(&mut self, l: &Launch, exe: &Path, cwd: &Path) -> Result<(LaunchSpec, Vec<Pipe>), Trouble> {

@@ -201,6 +201,7 @@ fn session(
         going: Going::On,
         pausing: false,
         stop: None,
+        untold: None,
         exception: None,
         panics: true,
         throws: true,

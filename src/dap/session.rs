@@ -83,6 +83,8 @@ pub(super) struct Session {
     /// The editor asked for a pause, and no stop has been told since.
     pub pausing: bool,
     pub stop: Option<Stop>,
+    /// A stop that came before the editor was ready for it.
+    pub untold: Option<Value>,
     /// What went wrong at this stop, for `exceptionInfo`: id and description.
     pub exception: Option<(String, String)>,
     pub panics: bool,
