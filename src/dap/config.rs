@@ -28,6 +28,8 @@ pub(super) struct Launch {
     pub build_flags: Vec<String>,
     pub output: String,
     pub no_debug: bool,
+    /// Output as events, even where there is a terminal for it.
+    pub remote_output: bool,
     pub core_file: String,
     pub dlv_cwd: String,
     pub env: Vec<(String, String)>,
@@ -214,10 +216,11 @@ pub(super) fn launch(arguments: &Value) -> Result<Launch, String> {
         "replay" => return Err("mode \"replay\" plays rr's traces, which adit does not; \"core\" opens a core".into()),
         other => return Err(format!("unsupported 'mode' attribute {other:?}")),
     };
-    match a.text("outputMode")?.as_str() {
-        "" | "local" | "remote" => {}
+    let remote_output = match a.text("outputMode")?.as_str() {
+        "remote" => true,
+        "" | "local" => false,
         other => return Err(format!("unsupported 'outputMode' attribute {other:?}")),
-    }
+    };
     let (env, unset) = a.env()?;
     Ok(Launch {
         mode,
@@ -227,6 +230,7 @@ pub(super) fn launch(arguments: &Value) -> Result<Launch, String> {
         build_flags: a.build_flags()?,
         output: a.text("output")?,
         no_debug: a.flag("noDebug")?,
+        remote_output,
         core_file: a.text("coreFilePath")?,
         dlv_cwd: a.text("dlvCwd")?,
         env,

@@ -92,7 +92,7 @@ impl Session {
         for at in [&mut r.stdin, &mut r.stdout, &mut r.stderr].into_iter().flatten() {
             *at = cwd.join(&*at);
         }
-        if let Some(t) = &self.terminal {
+        if let Some(t) = self.terminal.as_ref().filter(|_| !l.remote_output) {
             // It belongs to somebody else's session, so that it cannot be the program's controlling terminal.
             for at in [&mut r.stdin, &mut r.stdout, &mut r.stderr] {
                 at.get_or_insert_with(|| t.clone());

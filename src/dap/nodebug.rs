@@ -40,7 +40,7 @@ impl Session {
             let f = if write { File::create(&at) } else { File::open(&at) };
             f.map(Stdio::from).map_err(|e| failed(format!("{}: {e}", at.display())))
         };
-        let terminal = self.terminal.clone();
+        let terminal = self.terminal.clone().filter(|_| !l.remote_output);
         command.stdin(match (&l.stdin, &terminal) {
             (Some(p), _) | (None, Some(p)) => open(p, false)?,
             (None, None) => Stdio::null(),

@@ -54,7 +54,13 @@ impl Engine {
         }
         let stack_hi = self.mem.read_u64(cur.curg.add(self.rt.layout().g.stack_hi)).unwrap_or(0);
         let goid = (cur.goid != 0).then_some(GoroutineId(cur.goid));
-        GoContext { goid, g: cur.curg, stack_hi, system_stack: cur.is_g0 || cur.is_gsignal, signal_stack: cur.is_gsignal }
+        GoContext {
+            goid,
+            g: cur.curg,
+            stack_hi,
+            system_stack: cur.is_g0 || cur.is_gsignal,
+            signal_stack: cur.is_gsignal,
+        }
     }
 
     /// `runtime.frameoff` of the innermost frame.
