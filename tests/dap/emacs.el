@@ -3,6 +3,7 @@
 (package-activate-all)
 (setq dap-auto-configure-features nil)
 (require 'dap-mode)
+(require 'dap-ui)
 (defvar stops nil)
 (defvar done nil)
 (defun say (&rest a) (princ (concat (apply #'format a) "\n")))
