@@ -166,6 +166,11 @@ pub enum Sub {
         #[arg(last = true, value_name = "TESTFLAGS")]
         args: Vec<String>,
     },
+    /// Launch or attach as a configuration of .vscode/launch.json says
+    Launch {
+        /// Its name; without one, the first for Go
+        name: Option<String>,
+    },
     /// Build and open a small Go program with a leak, a lock cycle, traffic and GC
     Demo,
     /// List goroutines

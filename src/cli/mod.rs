@@ -7,6 +7,7 @@ mod dap;
 pub mod demo;
 mod doctor;
 mod documents;
+mod launch_json;
 mod log;
 pub mod target;
 pub mod wire;
@@ -134,6 +135,13 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 ..LaunchSpec::default()
             };
             launch(common, spec, false)
+        }
+        Sub::Launch { name } => {
+            needs_terminal()?;
+            let (spec, rules) = launch_json::target(common, name.as_deref())?;
+            let mut common = common.clone();
+            common.substitute_path.extend(rules);
+            full_screen(&common, spec, None, false)
         }
         Sub::Demo => {
             needs_terminal()?;

@@ -1,12 +1,14 @@
 //! Attributes of launch and attach configurations: Delve's (`service/dap/types.go`), told apart and checked.
 
-use super::paths::Rule;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
+/// A rule for paths: the editor's beginning, and the program's.
+pub(crate) type Rule = (String, String);
+
 /// What a launch is to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     /// Build the package and run it.
     #[default]
     Debug,
@@ -20,7 +22,7 @@ pub(super) enum Mode {
 
 /// A launch configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Launch {
+pub(crate) struct Launch {
     pub mode: Mode,
     pub program: String,
     pub args: Vec<String>,
@@ -43,7 +45,7 @@ pub(super) struct Launch {
 
 /// An attach configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Attach {
+pub(crate) struct Attach {
     pub remote: bool,
     pub pid: i32,
     pub wait_for: String,
@@ -53,7 +55,7 @@ pub(super) struct Attach {
 
 /// What both have, and what `dlv config` changes.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Common {
+pub(crate) struct Common {
     pub stop_on_entry: bool,
     pub stack_trace_depth: u32,
     /// 0 for Delve's 512.
@@ -205,7 +207,7 @@ impl<'a> Attributes<'a> {
 }
 
 /// A launch configuration of a request's arguments.
-pub(super) fn launch(arguments: &Value) -> Result<Launch, String> {
+pub(crate) fn launch(arguments: &Value) -> Result<Launch, String> {
     let empty = Map::new();
     let a = Attributes(arguments.as_object().unwrap_or(&empty));
     let mode = match a.text("mode")?.as_str() {
@@ -244,7 +246,7 @@ pub(super) fn launch(arguments: &Value) -> Result<Launch, String> {
 }
 
 /// An attach configuration of a request's arguments.
-pub(super) fn attach(arguments: &Value) -> Result<Attach, String> {
+pub(crate) fn attach(arguments: &Value) -> Result<Attach, String> {
     let empty = Map::new();
     let a = Attributes(arguments.as_object().unwrap_or(&empty));
     let remote = match a.text("mode")?.as_str() {
@@ -262,7 +264,7 @@ pub(super) fn attach(arguments: &Value) -> Result<Attach, String> {
 }
 
 /// Splits at blanks, `'…'` and `"…"` kept together, as a shell would.
-pub(super) fn split_words(text: &str) -> Vec<String> {
+pub(crate) fn split_words(text: &str) -> Vec<String> {
     let (mut out, mut word, mut quote, mut any) = (Vec::new(), String::new(), None, false);
     let mut chars = text.chars();
     while let Some(c) = chars.next() {

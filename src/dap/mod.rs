@@ -11,7 +11,7 @@ mod breakpoints;
 mod build;
 mod children;
 mod complete;
-mod config;
+pub(crate) mod config;
 mod configure;
 mod disassemble;
 mod end;

@@ -1,7 +1,6 @@
 //! Paths as the editor names them and as the program's symbols do (Delve's `locspec.SubstitutePath`).
 
-/// One rule: the editor's beginning of a path, and the program's.
-pub(super) type Rule = (String, String);
+use super::config::Rule;
 
 /// The editor's path to the program's.
 pub(super) fn to_program(path: &str, rules: &[Rule]) -> String {
