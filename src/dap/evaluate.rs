@@ -114,7 +114,7 @@ impl Session {
     }
 
     /// A result with what is in it, while it can be read.
-    async fn tree_of(&mut self, v: Variable, limits: LoadLimits) -> ValueTree {
+    pub async fn tree_of(&mut self, v: Variable, limits: LoadLimits) -> ValueTree {
         if v.handle != 0 {
             let ask = Request::Values { of: ValuesOf::Given(v.handle), limits };
             if let Ok(Reply::Values { mut values, .. }) = self.ask(ask).await

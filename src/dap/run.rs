@@ -2,7 +2,7 @@
 
 use super::message::{Call, Trouble, id, sentence};
 use super::session::{Going, Session, failed};
-use super::types::{Lines, OnFrame, OnThread};
+use super::types::{Lines, OnThread};
 use crate::backend::protocol::*;
 use serde_json::{Value, json};
 
@@ -101,16 +101,6 @@ impl Session {
         self.ask(jump).await.map_err(failed(id::GOTO, "Unable to go there"))?;
         self.out.respond(c, Value::Null);
         Ok(())
-    }
-
-    /// Functions that a line calls. A step cannot be told which of them to enter, so that this is for looking only where there
-    /// is one: editors then step in as usual.
-    pub async fn step_in_targets(&mut self, c: &Call) -> Result<Value, Trouble> {
-        let a: OnFrame = c.args()?;
-        if self.frame(Some(a.frame_id)).is_none() {
-            return Err(Trouble::new(id::STACK, "Unable to list targets", format!("unknown frame id {}", a.frame_id)));
-        }
-        Ok(json!({"targets": []}))
     }
 
     /// Lines of a file that have code.

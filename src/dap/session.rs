@@ -173,7 +173,6 @@ impl Session {
             "disconnect" => return self.disconnect(c).await.map(|()| None),
             "terminate" => return self.terminate(c).await.map(|()| None),
             "restart" => return self.restart(c).await.map(|()| None),
-            "cancel" => return Ok(Some(Value::Null)),
             "pause" if self.phase != Phase::New => return self.pause(c).await.map(|()| None),
             _ => {}
         }
@@ -229,7 +228,6 @@ impl Session {
             "writeMemory" => self.write_memory(c).await.map(|()| None),
             "gotoTargets" => self.goto_targets(c).await.map(Some),
             "goto" => self.goto(c).await.map(|()| None),
-            "stepInTargets" => self.step_in_targets(c).await.map(Some),
             _ => Err(unsupported(c)),
         }
     }
@@ -265,7 +263,6 @@ impl Session {
             "supportsCompletionsRequest": true,
             "completionTriggerCharacters": ["."],
             "supportsSteppingGranularity": true,
-            "supportsStepInTargetsRequest": true,
             "supportsGotoTargetsRequest": true,
             "supportsDisassembleRequest": true,
             "supportsReadMemoryRequest": true,

@@ -72,6 +72,16 @@ impl Session {
         let Reply::Values { values, .. } = locals else { return Err(unexpected("Unable to list locals")) };
         let suffix = if self.target.info.optimised { " (warning: optimized function)" } else { "" };
         let mut scopes = vec![self.scope(&format!("Locals{suffix}"), "locals", values, HeldKind::Scope, frame)];
+        // What the function just left returned, as the protocol has a place for.
+        let returned = self.stop.as_ref().filter(|s| frame.frame == 0 && frame.goroutine == s.goroutine);
+        let returned = returned.map_or_else(Vec::new, |s| s.returned.clone());
+        if !returned.is_empty() {
+            let mut values = Vec::new();
+            for v in returned {
+                values.push(self.tree_of(v, limits).await);
+            }
+            scopes.push(self.scope("Return values", "returnValue", values, HeldKind::Results, frame));
+        }
         if self.config.show_global_variables {
             scopes.push(self.globals(frame).await?);
         }

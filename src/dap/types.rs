@@ -98,7 +98,7 @@ pub(super) struct Lines {
     pub end_line: Option<i64>,
 }
 
-/// `next`, `stepIn`, `stepOut`, `pause`, `continue`, `exceptionInfo`, `goto`, `stepInTargets`.
+/// `next`, `stepIn`, `stepOut`, `exceptionInfo`, `goto`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct OnThread {
@@ -116,7 +116,7 @@ pub(super) struct StackTrace {
     pub levels: Option<i64>,
 }
 
-/// `scopes`, `stepInTargets`.
+/// `scopes`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct OnFrame {

@@ -87,7 +87,7 @@ fn words(u: &crate::model::Unavailable) -> String {
     let text = unavailable_text(u);
     match text.strip_prefix("(unreadable ").and_then(|t| t.strip_suffix(')')) {
         Some(inner) => inner.to_string(),
-        None => text,
+        None => text.trim_matches(['<', '>']).to_string(),
     }
 }
 
