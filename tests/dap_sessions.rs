@@ -153,7 +153,8 @@ fn replay(path: &std::path::Path) {
 #[test]
 fn sessions_of_editors() {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dap");
-    let mut files: Vec<_> = std::fs::read_dir(dir).expect("sessions").flatten().map(|e| e.path()).collect();
+    let all = std::fs::read_dir(dir).expect("sessions").flatten().map(|e| e.path());
+    let mut files: Vec<_> = all.filter(|p| p.extension().is_some_and(|x| x == "jsonl")).collect();
     files.sort();
     assert!(files.len() >= 12, "twelve sessions");
     let mut bad = Vec::new();
