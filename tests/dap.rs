@@ -676,6 +676,75 @@ fn attached_processes_are_never_harmed() {
 }
 
 #[test]
+fn a_process_is_waited_for() {
+    let tmp = tempfile::tempdir().expect("a folder");
+    let name = format!("awaited{}", std::process::id());
+    let exe = tmp.path().join(&name);
+    std::fs::copy(build("heartbeat", DEBUG), &exe).expect("a copy");
+    let mut e = Editor::start(Via::Listen, &[]);
+    e.ok("initialize", json!({"adapterID": "go"}));
+    let opened = e.send("attach", json!({"mode": "local", "waitFor": name}));
+    std::thread::sleep(Duration::from_millis(200));
+    let heart = Heart::start(&exe);
+    e.initialized(opened);
+    assert_eq!(find_process(&mut e), Some(heart.pid()));
+    e.ok("disconnect", json!({}));
+    assert!(heart.released() && heart.beats_on(3));
+    // An editor that leaves while nothing came.
+    let mut e = Editor::start(Via::Listen, &[]);
+    e.ok("initialize", json!({"adapterID": "go"}));
+    e.send("attach", json!({"waitFor": "nothing-is-called-so"}));
+    e.ok("disconnect", json!({}));
+    assert_eq!(e.finish(), Some(0));
+}
+
+#[test]
+fn a_program_that_has_ended_is_started_again() {
+    let mut e = Editor::start(Via::Listen, &[]);
+    e.begin("launch", exec(&["exit"]), "", &[]);
+    assert_eq!(e.event(&["exited"])["body"]["exitCode"], 3);
+    e.event(&["terminated"]);
+    e.ok("restart", json!({"arguments": {"request": "launch", "mode": "exec", "program": "x", "args": []}}));
+    e.event(&["initialized"]);
+    let at = json!([{"line": line("// at the end of look")}]);
+    e.ok("setBreakpoints", json!({"source": {"path": file()}, "breakpoints": at}));
+    e.ok("configurationDone", Value::Null);
+    let stop = e.stopped();
+    assert_eq!(stop["reason"], "breakpoint");
+    e.ok("continue", json!({"threadId": stop["threadId"]}));
+    e.wait_output("to stdout 42 1");
+    assert_eq!(e.event(&["exited"])["body"]["exitCode"], 0);
+    e.ok("disconnect", Value::Null);
+}
+
+#[test]
+fn cores_are_looked_at() {
+    // Written by the kernel's own rules would need settings of the machine: a snapshot is an ELF core, too.
+    let tmp = tempfile::tempdir().expect("a folder");
+    let core = tmp.path().join("core");
+    let exe = build("heartbeat", DEBUG);
+    let heart = Heart::start(&exe);
+    let pid = heart.pid().to_string();
+    let done = common::oneshot::adit(&["snapshot", &pid, "-o", core.to_str().expect("a path")]);
+    assert!(done.status.success(), "{done:?}");
+    drop(heart);
+    let mut e = Editor::start(Via::Listen, &[]);
+    let arguments =
+        json!({"mode": "core", "program": exe.display().to_string(), "coreFilePath": core.display().to_string()});
+    e.begin("launch", arguments, "", &[]);
+    e.stopped();
+    let all = e.ok("threads", Value::Null);
+    let main = all["threads"].as_array().expect("threads").iter().find(|t| t["id"] == 1).expect("goroutine 1").clone();
+    let frames = e.frames(&main["id"]);
+    assert!(frames.iter().any(|f| f["name"] == "main.main"), "{frames:?}");
+    for command in ["continue", "next"] {
+        assert!(e.refused(command, json!({"threadId": 1})).contains("cannot be run"), "{command}");
+    }
+    e.ok("disconnect", json!({}));
+    assert_eq!(e.finish(), Some(0));
+}
+
+#[test]
 fn launched_ones_end_with_the_session() {
     for end in ["disconnect", "vanish", "terminate", "garbage"] {
         let mut e = Editor::start(if end == "vanish" { Via::Stdio } else { Via::Listen }, &[]);

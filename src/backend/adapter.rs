@@ -3,7 +3,6 @@
 use super::protocol::{FrameRef, Instruction};
 use crate::base::{GoroutineId, Tid};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// Which values are wanted as trees.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,22 +54,4 @@ pub struct NamedGoroutine {
     /// pprof labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<(String, String)>,
-}
-
-/// Files that a launched program reads and writes instead of its terminal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Redirects {
-    /// Standard input.
-    pub stdin: Option<PathBuf>,
-    /// Standard output.
-    pub stdout: Option<PathBuf>,
-    /// Standard error.
-    pub stderr: Option<PathBuf>,
-}
-
-impl Redirects {
-    /// Is there nothing left for a terminal?
-    pub fn all(&self) -> bool {
-        self.stdin.is_some() && self.stdout.is_some() && self.stderr.is_some()
-    }
 }

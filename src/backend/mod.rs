@@ -18,6 +18,7 @@ pub mod oncpu;
 pub mod profile;
 pub mod protocol;
 pub mod replay;
+pub mod starting;
 pub mod trace;
 pub mod traced;
 pub mod wire;

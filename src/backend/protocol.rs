@@ -3,8 +3,9 @@
 //! A request gets exactly one reply, in any order; notices come by themselves. Data read of the target carries the
 //! [`StopEpoch`] at which it was true. The same enums travel over an in-memory pipe or, framed, over a socket.
 
-pub use super::adapter::{CodeLine, NamedGoroutine, Redirects, ValuesOf};
+pub use super::adapter::{CodeLine, NamedGoroutine, ValuesOf};
 pub use super::failure::{Failure, FailureKind};
+pub use super::starting::{BuildSpec, LaunchSpec, Redirects};
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
 use crate::model::*;
 use serde::{Deserialize, Serialize};
@@ -13,47 +14,6 @@ use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
 pub const PROTOCOL_VERSION: u32 = 4;
-
-/// How to start a program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchSpec {
-    /// The executable.
-    pub exe: PathBuf,
-    /// Its arguments, without argv[0].
-    pub args: Vec<String>,
-    /// Working directory; none for ours.
-    pub cwd: Option<PathBuf>,
-    /// Added to (or replacing in) the environment.
-    pub env: Vec<(String, String)>,
-    /// A terminal to use for its input and output; none for a pty of its own.
-    pub tty: Option<PathBuf>,
-    /// Leave it running when the session ends, instead of killing it.
-    pub leave: bool,
-    /// How to build it again, where we built it.
-    pub build: Option<BuildSpec>,
-    /// Size of the pty: columns, rows.
-    pub size: (u16, u16),
-    /// Files in place of the terminal.
-    #[serde(default)]
-    pub redirects: Box<Redirects>,
-    /// Variables to take out of the environment.
-    #[serde(default)]
-    pub unset: Vec<String>,
-    /// Stay before the first instruction, so that what runs before `main.main` can be stopped, too.
-    #[serde(default)]
-    pub early: bool,
-}
-
-/// A `go build` or `go test -c` that made the executable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildSpec {
-    /// The go command.
-    pub go: PathBuf,
-    /// Its arguments, `build`, `-gcflags=all=-N -l`, …; the output path included.
-    pub args: Vec<String>,
-    /// Where to run it.
-    pub cwd: PathBuf,
-}
 
 /// What to open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
