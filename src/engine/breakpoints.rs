@@ -33,12 +33,14 @@ pub struct Logical {
     pub released: bool,
     /// Calls of a traced function that are under way.
     pub calls: Calls,
+    /// Can it be made of uprobes? None while nobody has tried.
+    pub probe: Option<bool>,
     /// It watches data.
     pub watch: Option<Watch>,
     /// What it costs.
     pub cost: Cost,
     /// Reached and hits as told last.
-    pub told: (u64, u64),
+    pub told: (u64, u64, u64),
 }
 
 /// What a breakpoint evaluates at one address.
@@ -58,33 +60,71 @@ pub struct Prepared {
 /// Calls of a traced function that are under way.
 #[derive(Default)]
 pub struct Calls {
-    open: FxHashMap<Option<GoroutineId>, SmallVec<[(i64, i64); 2]>>,
+    /// By `runtime.g`, innermost last.
+    open: FxHashMap<LoadAddr, SmallVec<[OpenCall; 2]>>,
+}
+
+/// A call under way.
+#[derive(Clone, Copy, Debug)]
+struct OpenCall {
+    /// Its frame: relative to the top of the stack, or, noted by a uprobe, its canonical frame address.
+    frame: i64,
+    begun: i64,
+    /// It was recorded.
+    counts: bool,
 }
 
 /// Goroutines with a traced call under way that are remembered.
 const MAX_CALLERS: usize = 1 << 20;
 
 impl Calls {
-    /// A call began, in the frame at `frame` (relative to the top of the stack), at `now`.
-    pub fn entered(&mut self, g: Option<GoroutineId>, frame: i64, now: i64) {
+    fn of(&mut self, g: LoadAddr) -> Option<&mut SmallVec<[OpenCall; 2]>> {
         if self.open.len() >= MAX_CALLERS && !self.open.contains_key(&g) {
-            return;
+            return None;
         }
-        let list = self.open.entry(g).or_default();
-        // What is as deep or deeper was left by a panic.
-        list.retain(|c| c.0 > frame);
-        list.push((frame, now));
+        Some(self.open.entry(g).or_default())
+    }
+    /// A call began, in the frame at `frame` (relative to the top of the stack), at `now`.
+    pub fn entered(&mut self, g: LoadAddr, frame: i64, now: i64) {
+        if let Some(list) = self.of(g) {
+            // What is as deep or deeper was left by a panic.
+            list.retain(|c| c.frame > frame);
+            list.push(OpenCall { frame, begun: now, counts: true });
+        }
     }
     /// The call in that frame is over: when it began.
-    pub fn left(&mut self, g: Option<GoroutineId>, frame: i64) -> Option<i64> {
+    pub fn left(&mut self, g: LoadAddr, frame: i64) -> Option<i64> {
         let list = self.open.get_mut(&g)?;
-        let at = list.iter().position(|c| c.0 == frame)?;
-        let begun = list[at].1;
+        let at = list.iter().position(|c| c.frame == frame)?;
+        self.cut(g, at)
+    }
+    /// A uprobe noted a call, whose frame is at `cfa`. Whether it counts is said by [`Calls::counts`].
+    pub fn noted(&mut self, g: LoadAddr, cfa: i64, now: i64) {
+        if let Some(list) = self.of(g) {
+            list.push(OpenCall { frame: cfa, begun: now, counts: false });
+        }
+    }
+    /// The call noted last counts.
+    pub fn counts(&mut self, g: LoadAddr) {
+        if let Some(c) = self.open.get_mut(&g).and_then(|l| l.last_mut()) {
+            c.counts = true;
+        }
+    }
+    /// A uprobe noted a return from the frame at `cfa`: when the call began, if it counted. A frame that is not known by its address is
+    /// the innermost one, moved with its stack.
+    pub fn noted_return(&mut self, g: LoadAddr, cfa: i64) -> Option<i64> {
+        let list = self.open.get_mut(&g)?;
+        let at = list.iter().rposition(|c| c.frame == cfa).or(list.len().checked_sub(1))?;
+        self.cut(g, at)
+    }
+    fn cut(&mut self, g: LoadAddr, at: usize) -> Option<i64> {
+        let list = self.open.get_mut(&g)?;
+        let call = *list.get(at)?;
         list.truncate(at);
         if list.is_empty() {
             self.open.remove(&g);
         }
-        Some(begun)
+        call.counts.then_some(call.begun)
     }
 }
 
@@ -102,9 +142,10 @@ impl Logical {
             counted: 0,
             released: false,
             calls: Calls::default(),
+            probe: None,
             watch: None,
             cost: Cost::default(),
-            told: (0, 0),
+            told: (0, 0, 0),
         }
     }
     /// Forgets what belongs to the program or the spec as it was.
@@ -114,6 +155,7 @@ impl Logical {
         self.calls = Calls::default();
         self.counted = 0;
         self.cost = Cost::default();
+        self.probe = None;
         self.public.problem.clear();
     }
     /// Does a traced function return here?
@@ -157,6 +199,7 @@ impl Breakpoints {
             at,
             hits: 0,
             reached: 0,
+            calls: crate::model::CallTotals::default(),
             cost_ns: 0,
             mechanism: crate::model::Mechanism::Int3,
             problem: String::new(),
@@ -219,9 +262,12 @@ impl Breakpoints {
         let Some(ids) = self.index.get(&addr) else { return SmallVec::new() };
         ids.iter().copied().filter(|id| self.list.get(id).is_some_and(Logical::active)).collect()
     }
-    /// Addresses of all active ones.
-    pub fn addresses(&self) -> impl Iterator<Item = LoadAddr> + '_ {
-        self.list.values().filter(|l| l.active()).flat_map(|l| l.addrs.iter().chain(&l.returns).copied())
+    /// Addresses of all active ones but these.
+    pub fn addresses<'a>(&'a self, but: impl Fn(BreakpointId) -> bool + 'a) -> impl Iterator<Item = LoadAddr> + 'a {
+        self.list
+            .values()
+            .filter(move |l| l.active() && !but(l.public.id))
+            .flat_map(|l| l.addrs.iter().chain(&l.returns).copied())
     }
     /// An existing breakpoint with exactly these addresses (Delve refuses a second one).
     pub fn same_place(&self, addrs: &[LoadAddr]) -> Option<BreakpointId> {

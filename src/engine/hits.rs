@@ -5,7 +5,7 @@ use super::go::GoContext;
 use super::{Engine, Happened};
 use crate::arch::Registers;
 use crate::base::clock::monotonic_ns;
-use crate::base::{BreakpointId, LoadAddr, Tid};
+use crate::base::{BreakpointId, LoadAddr, Memory, Tid};
 use crate::eval::{self, Template};
 use crate::goruntime::StackStart;
 use crate::goruntime::value::{FrameScope, Limits, Reader};
@@ -76,6 +76,31 @@ impl Cost {
     }
 }
 
+/// A thread at a place: standing there, or, by a uprobe, coming by a moment ago.
+pub(super) struct Moment<'a> {
+    /// Which thread.
+    pub tid: Tid,
+    /// Where.
+    pub at: LoadAddr,
+    /// Its registers there.
+    pub regs: Registers,
+    /// In Go's terms, if somebody asked.
+    pub cx: GoContext,
+    /// When, ns of CLOCK_MONOTONIC.
+    pub at_ns: i64,
+    /// Memory as of then, as far as it was noted.
+    pub mem: &'a dyn Memory,
+    /// It stands there: more registers can be had.
+    pub stands: bool,
+}
+
+impl<'a> Moment<'a> {
+    /// Of a thread that stands.
+    pub fn now(tid: Tid, at: LoadAddr, regs: &Registers, cx: &GoContext, mem: &'a dyn Memory) -> Moment<'a> {
+        Moment { tid, at, regs: *regs, cx: *cx, at_ns: monotonic_ns() as i64, mem, stands: true }
+    }
+}
+
 /// Records and counts that were not passed on yet.
 #[derive(Default)]
 pub struct Pending {
@@ -89,57 +114,51 @@ impl Pending {
     fn mark(&mut self) {
         self.since.get_or_insert_with(Instant::now);
     }
-    pub(super) fn record(&mut self, h: Hit) {
+    /// Is there no more room? Then what cannot be kept need not be made.
+    fn full(&self) -> bool {
+        self.hits.len() >= RECORDS
+    }
+    pub(super) fn lose(&mut self, n: u64) {
         self.mark();
-        if self.hits.len() < RECORDS {
-            self.hits.push(h);
-        } else {
-            self.lost += 1;
-        }
+        self.lost += n;
+    }
+    fn record(&mut self, h: Hit) {
+        self.mark();
+        self.hits.push(h);
     }
 }
 
 impl Engine {
     /// A user's breakpoint was reached by `tid`: does it stop the program? The error is the condition's.
-    pub(super) fn user_hit(
-        &mut self,
-        id: BreakpointId,
-        tid: Tid,
-        at: LoadAddr,
-        regs: &Registers,
-        cx: &GoContext,
-    ) -> Result<bool, String> {
+    pub(super) fn user_hit(&mut self, id: BreakpointId, m: &Moment<'_>) -> Result<bool, String> {
         let Some(l) = self.table.get_mut(id) else { return Ok(false) };
-        if l.is_return(at) {
-            self.traced_return(id, tid, at, regs, cx);
+        if l.is_return(m.at) {
+            self.traced_return(id, m);
             return Ok(false);
         }
         let kind = if l.public.spec.actions.trace { HitKind::Entered } else { HitKind::Reached };
-        self.place_hit(id, tid, at, regs, cx, kind)
+        if !m.stands
+            && kind == HitKind::Entered
+            && let Some(cfa) = self.innermost_cfa(&m.regs)
+            && let Some(l) = self.table.get_mut(id)
+        {
+            l.calls.noted(m.cx.g, cfa.0 as i64, m.at_ns);
+        }
+        self.place_hit(id, m, kind)
     }
 
     /// Something of `kind` happened at `at`: is it to stop the program?
-    pub(super) fn place_hit(
-        &mut self,
-        id: BreakpointId,
-        tid: Tid,
-        at: LoadAddr,
-        regs: &Registers,
-        cx: &GoContext,
-        kind: HitKind,
-    ) -> Result<bool, String> {
+    pub(super) fn place_hit(&mut self, id: BreakpointId, m: &Moment<'_>, kind: HitKind) -> Result<bool, String> {
         let Some(l) = self.table.get_mut(id) else { return Ok(false) };
         l.public.reached += 1;
         self.pending.changed = true;
         self.pending.mark();
-        if l.public.spec.goroutine.is_some_and(|g| cx.goid != Some(g))
-            || !self.condition_holds(id, tid, at, regs, cx)?
-        {
+        if l.public.spec.goroutine.is_some_and(|g| m.cx.goid != Some(g)) || !self.condition_holds(id, m)? {
             return Ok(false);
         }
         let Some(l) = self.table.get_mut(id) else { return Ok(false) };
         l.public.hits += 1;
-        let n = match (l.public.spec.per_goroutine, cx.goid) {
+        let n = match (l.public.spec.per_goroutine, m.cx.goid) {
             (true, Some(g)) => {
                 let n = l.per_goroutine.entry(g).or_default();
                 *n += 1;
@@ -151,22 +170,23 @@ impl Engine {
             return Ok(false);
         }
         l.counted += 1;
-        let (counted, actions) = (l.counted, l.public.spec.actions.clone());
+        let (counted, a) = (l.counted, &l.public.spec.actions);
+        let (run_on, stop_after) = (a.run_on, a.stop_after);
+        let records = a.trace || !a.log.is_empty() || !a.values.is_empty() || a.stack > 0;
         if counted == 1 && self.table.release_followers(id) {
             // The chained ones are planted now; should that fail, they stay out and say so.
             if let Err(e) = self.rearm() {
                 self.happened.push(Happened::Note(format!("cannot plant what waited for breakpoint {id}: {e}")));
             }
         }
-        let always = actions.run_on && matches!(kind, HitKind::Accessed { .. });
-        if always || actions.trace || !actions.log.is_empty() || !actions.values.is_empty() || actions.stack > 0 {
-            self.record_hit(id, tid, at, regs, cx, kind);
+        if records || run_on && matches!(kind, HitKind::Accessed { .. }) {
+            self.record_hit(id, m, kind);
         }
-        let last = actions.stop_after > 0 && counted >= actions.stop_after;
-        if last && actions.run_on {
+        let last = stop_after > 0 && counted >= stop_after;
+        if last && run_on {
             self.switch_off(id, format!("done after {counted} hits"));
         }
-        Ok(if actions.stop_after > 0 { last && !actions.run_on } else { !actions.run_on })
+        Ok(if stop_after > 0 { last && !run_on } else { !run_on })
     }
 
     /// After a stop: a temporary breakpoint has done its work.
@@ -241,60 +261,63 @@ impl Engine {
     }
 
     /// Evaluates a breakpoint's condition on the thread that hit.
-    fn condition_holds(
-        &mut self,
-        id: BreakpointId,
-        tid: Tid,
-        at: LoadAddr,
-        regs: &Registers,
-        cx: &GoContext,
-    ) -> Result<bool, String> {
+    fn condition_holds(&mut self, id: BreakpointId, m: &Moment<'_>) -> Result<bool, String> {
         if self.table.get(id).is_none_or(|l| l.public.spec.condition.is_empty()) {
             return Ok(true);
         }
-        self.prepare(id, at, regs)?;
+        self.prepare(id, m.at, &m.regs)?;
         let Some(l) = self.table.get(id) else { return Ok(false) };
-        let Some(p) = l.prepared.get(&at) else { return Ok(false) };
-        let (Some(c), Some(reader)) = (&p.condition, Reader::new(&self.rt, &*self.mem)) else { return Ok(true) };
-        let cfa = self.innermost_cfa(regs);
-        c.run_bool(&context(reader, p, *regs, cfa, cx, tid))
-            .or_else(|_| {
-                // Perhaps for want of a vector register: they are fetched only then.
-                let all = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
-                c.run_bool(&context(reader, p, all, cfa, cx, tid))
-            })
+        let Some(p) = l.prepared.get(&m.at) else { return Ok(false) };
+        let (Some(c), Some(reader)) = (&p.condition, Reader::new(&self.rt, m.mem)) else { return Ok(true) };
+        let cfa = self.innermost_cfa(&m.regs);
+        c.run_bool(&context(reader, p, m.regs, cfa, m))
+            // Perhaps for want of a vector register: they are fetched only then.
+            .or_else(|_| c.run_bool(&context(reader, p, self.all_registers(m), cfa, m)))
             .map_err(|e| format!("condition `{}`: {e}", l.public.spec.condition))
     }
 
+    /// Registers with vector registers, where they can be had.
+    fn all_registers(&self, m: &Moment<'_>) -> Registers {
+        match m.stands {
+            true => self.tracer.registers_with_vectors(m.tid).map_or(m.regs, |r| Registers { xmm: r.xmm, ..m.regs }),
+            false => m.regs,
+        }
+    }
+
     /// Records a hit: log line, values, stack, as its actions say.
-    fn record_hit(
-        &mut self,
-        id: BreakpointId,
-        tid: Tid,
-        at: LoadAddr,
-        regs: &Registers,
-        cx: &GoContext,
-        kind: HitKind,
-    ) {
-        let regs = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
-        let problem = self.prepare(id, at, &regs).err();
+    fn record_hit(&mut self, id: BreakpointId, m: &Moment<'_>, kind: HitKind) {
+        let traced = self.table.get(id).is_some_and(|l| l.public.spec.actions.trace);
+        if traced
+            && let Some(frame) = self.frame_offset(&m.regs, &m.cx)
+            && let Some(l) = self.table.get_mut(id)
+        {
+            match m.stands {
+                true => l.calls.entered(m.cx.g, frame, m.at_ns),
+                false => l.calls.counts(m.cx.g),
+            }
+        }
+        if self.pending.full() {
+            return self.pending.lose(1);
+        }
+        let regs = self.all_registers(m);
+        let problem = self.prepare(id, m.at, &regs).err();
         let Some(l) = self.table.get(id) else { return };
         let actions = &l.public.spec.actions;
         let mut hit = Hit {
             breakpoint: id,
             number: l.public.hits,
-            at_ns: monotonic_ns() as i64,
-            goroutine: cx.goid,
-            thread: tid,
+            at_ns: m.at_ns,
+            goroutine: m.cx.goid,
+            thread: m.tid,
             // A debug register reports behind the instruction that did it.
-            at: self.location(if matches!(kind, HitKind::Accessed { .. }) { at.offset(-1) } else { at }),
+            at: self.location(if matches!(kind, HitKind::Accessed { .. }) { m.at.offset(-1) } else { m.at }),
             kind,
             text: problem.map_or_else(String::new, |p| format!("<{p}>")),
             values: Vec::new(),
             stack: Vec::new(),
         };
-        if let (Some(p), Some(reader)) = (l.prepared.get(&at), Reader::new(&self.rt, &*self.mem)) {
-            let eval_cx = context(reader, p, regs, self.innermost_cfa(&regs), cx, tid);
+        if let (Some(p), Some(reader)) = (l.prepared.get(&m.at), Reader::new(&self.rt, m.mem)) {
+            let eval_cx = context(reader, p, regs, self.innermost_cfa(&regs), m);
             hit.text = p.log.run(&eval_cx, VALUE);
             for (text, compiled) in &p.values {
                 let value = match compiled.as_ref().map_err(Clone::clone).and_then(|c| c.run(&eval_cx)) {
@@ -310,52 +333,48 @@ impl Engine {
             }
         }
         if actions.stack > 0
-            && let Ok(w) = self.rt.stack(&*self.mem, StackStart::Registers(&regs), actions.stack as usize, false)
+            && let Ok(w) = self.rt.stack(m.mem, StackStart::Registers(&regs), actions.stack as usize, false)
         {
             hit.stack = w.stack.frames.iter().take(actions.stack as usize).map(|f| f.at.clone()).collect();
-        }
-        let traced = actions.trace;
-        if traced {
-            let frame = self.frame_offset(&regs, cx);
-            if let (Some(l), Some(frame)) = (self.table.get_mut(id), frame) {
-                l.calls.entered(cx.goid, frame, hit.at_ns);
-            }
         }
         self.pending.record(hit);
     }
 
     /// A traced function is about to return.
-    fn traced_return(&mut self, id: BreakpointId, tid: Tid, at: LoadAddr, regs: &Registers, cx: &GoContext) {
-        let Some(frame) = self.frame_offset(regs, cx) else { return };
-        let now = monotonic_ns() as i64;
-        let Some(l) = self.table.get_mut(id) else { return };
+    fn traced_return(&mut self, id: BreakpointId, m: &Moment<'_>) {
+        let (frame, cfa) = (self.frame_offset(&m.regs, &m.cx), self.innermost_cfa(&m.regs));
+        let (Some(l), Some(frame), Some(cfa)) = (self.table.get_mut(id), frame, cfa) else { return };
         // Only calls whose entry was recorded: its condition held, and it was not under way before.
-        let Some(begun) = l.calls.left(cx.goid, frame) else { return };
+        let begun = match m.stands {
+            true => l.calls.left(m.cx.g, frame),
+            false => l.calls.noted_return(m.cx.g, cfa.0 as i64),
+        };
+        let Some(begun) = begun else { return };
+        let took = m.at_ns.saturating_sub(begun).max(0) as u64;
+        l.public.calls.add(took);
+        self.pending.changed = true;
+        if self.pending.full() {
+            return self.pending.lose(1);
+        }
         let number = l.public.hits;
-        let regs = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
-        let values = self.results(&regs, LoadAddr(regs.pc()));
+        let regs = self.all_registers(m);
+        let values = match Reader::new(&self.rt, m.mem).zip(self.sym.function_at(self.bias.to_file(m.at))) {
+            Some((reader, f)) => self.results_of(f.entry, &regs, LoadAddr(regs.sp()).add(8), &reader),
+            None => Vec::new(),
+        };
         let hit = Hit {
             breakpoint: id,
             number,
-            at_ns: now,
-            goroutine: cx.goid,
-            thread: tid,
-            at: self.location(at),
-            kind: HitKind::Returned(Some(now.saturating_sub(begun).max(0) as u64)),
+            at_ns: m.at_ns,
+            goroutine: m.cx.goid,
+            thread: m.tid,
+            at: self.location(m.at),
+            kind: HitKind::Returned(Some(took)),
             text: String::new(),
             values: values.into_iter().map(|v| (v.name, v.value)).collect(),
             stack: Vec::new(),
         };
         self.pending.record(hit);
-    }
-
-    /// The results of the function whose last instruction is at `pc`, with the registers there.
-    pub(super) fn results(&self, regs: &Registers, pc: LoadAddr) -> Vec<crate::model::Variable> {
-        let (Some(f), Some(reader)) = (self.sym.function_at(self.bias.to_file(pc)), Reader::new(&self.rt, &*self.mem))
-        else {
-            return Vec::new();
-        };
-        self.results_of(f.entry, regs, LoadAddr(regs.sp()).add(8), &reader)
     }
 
     /// The results of the function at `entry`, when it has just returned or is about to: `cfa` is behind the return address.
@@ -377,7 +396,9 @@ impl Engine {
 
     /// How long to wait at most until [`Engine::news_of_hits`] has something to say; none if nothing is pending.
     pub fn news_due(&self) -> Option<Duration> {
-        self.pending.since.map(|t| NEWS.saturating_sub(t.elapsed()))
+        let news = self.pending.since.map(|t| NEWS.saturating_sub(t.elapsed()));
+        let rings = (self.running && !self.probes.is_empty()).then_some(super::uprobes::DRAIN);
+        [news, rings].into_iter().flatten().min()
     }
 
     /// Passes on counts and records: all of them if `now`, else if they are old enough.
@@ -388,8 +409,9 @@ impl Engine {
         self.pending.since = None;
         if std::mem::take(&mut self.pending.changed) {
             for l in self.table.iter_mut() {
-                if l.told != (l.public.reached, l.public.hits) || !l.public.problem.is_empty() {
-                    l.told = (l.public.reached, l.public.hits);
+                let now = (l.public.reached, l.public.hits, l.public.calls.calls);
+                if l.told != now || !l.public.problem.is_empty() {
+                    l.told = now;
                     l.public.cost_ns = l.cost.mean_ns();
                     self.happened.push(Happened::Breakpoint(Box::new(l.public.clone())));
                 }
@@ -407,11 +429,11 @@ fn context<'a>(
     p: &Prepared,
     regs: Registers,
     cfa: Option<LoadAddr>,
-    cx: &GoContext,
-    tid: Tid,
+    m: &Moment<'_>,
 ) -> eval::Context<'a> {
+    let cx = &m.cx;
     let scope = FrameScope { cfa: cfa.unwrap_or(p.scope.cfa), regs: Some(regs), ..p.scope.clone() };
-    eval::Context { reader, scope, goid: cx.goid.map_or(0, |g| g.0), g: cx.g, stack_hi: cx.stack_hi, tid: tid.0 }
+    eval::Context { reader, scope, goid: cx.goid.map_or(0, |g| g.0), g: cx.g, stack_hi: cx.stack_hi, tid: m.tid.0 }
 }
 
 impl Logical {

@@ -22,6 +22,7 @@ pub mod running;
 pub mod snapshot;
 pub mod stepover;
 pub mod stepping;
+pub mod uprobes;
 pub mod watch;
 pub mod writes;
 
@@ -147,6 +148,8 @@ pub struct Engine {
     pending: hits::Pending,
     /// A call of the program's own function under way.
     calling: Option<inject::Calling>,
+    /// Breakpoints that are uprobes now.
+    probes: BTreeMap<BreakpointId, uprobes::Probe>,
     /// Who watches data by which debug register.
     plan: watch::Plan,
     /// What the function just left returned, for the next report of a stop.

@@ -222,6 +222,7 @@ impl Engine {
             pending: super::hits::Pending::default(),
             guard: None,
             calling: None,
+            probes: BTreeMap::new(),
             returned: Vec::new(),
             replan: false,
             plan: super::watch::Plan::default(),

@@ -8,16 +8,31 @@ use std::sync::Arc;
 
 impl Engine {
     /// Every address that must trap while it runs, ascending.
-    fn wanted(&self) -> Vec<LoadAddr> {
-        let mut v: Vec<LoadAddr> = self.table.addresses().collect();
-        v.extend(self.own.keys());
+    fn wanted(&mut self) -> Vec<LoadAddr> {
+        // What can be a uprobe is one, unless somebody else needs its place.
+        if self.table.iter().any(|l| l.probe != Some(false)) {
+            let table = &self.table;
+            let mut others: Vec<LoadAddr> =
+                table.addresses(|id| table.get(id).is_some_and(|l| l.probe != Some(false))).collect();
+            others.extend(self.stopping());
+            others.sort_unstable();
+            self.plan_probes(&others);
+        }
+        let mut v: Vec<LoadAddr> = self.table.addresses(|id| self.probes.contains_key(&id)).collect();
+        v.extend(self.stopping());
+        v.sort_unstable();
+        v.dedup();
+        v
+    }
+
+    /// Addresses that must stop whoever comes there, beside the user's breakpoints.
+    fn stopping(&self) -> Vec<LoadAddr> {
+        let mut v: Vec<LoadAddr> = self.own.keys().copied().collect();
         v.extend(self.entry);
         v.extend(&self.to);
         if let Some(s) = &self.step {
             v.extend(s.addresses());
         }
-        v.sort_unstable();
-        v.dedup();
         v
     }
 
@@ -131,6 +146,7 @@ impl Engine {
         if self.gone {
             return Ok(());
         }
+        self.probes.clear();
         // Children still between vfork and exec run on in clean text.
         for tid in std::mem::take(&mut self.vforked) {
             crate::target::linux::tracer::release_running(tid);

@@ -1,6 +1,7 @@
 //! While the target runs: what each thread's event means, decided on that thread while the others go on.
 
 use super::go::GoContext;
+use super::hits::Moment;
 use super::points::{Kind, Point};
 use super::stepover::{Passed, clean_code};
 use super::watch::{TRAP_HWBKPT, WatchNews};
@@ -40,13 +41,18 @@ impl Engine {
             }
             return Ok(());
         }
+        self.drain_probes(false);
         loop {
+            // Never with events in hand that `stand` does not know of.
+            if std::mem::take(&mut self.replan) {
+                self.plan_watches()?;
+                if self.gone || !self.running {
+                    return Ok(());
+                }
+            }
             let events = self.tracer.poll();
             if events.is_empty() {
                 break;
-            }
-            if std::mem::take(&mut self.replan) {
-                self.plan_watches()?;
             }
             self.unhandled.extend(events);
             // What is left when one of them stops everything is for `stand`: a hit that nobody rewinds would kill the target.
@@ -67,6 +73,7 @@ impl Engine {
             Event::Parked(tid) => {
                 self.cancel_flight(tid)?;
                 self.arm_watches(tid)?; // a new thread
+                self.probe_thread(tid);
                 self.tracer.resume(tid)?;
             }
             Event::NewThread(creator, _) => self.tracer.resume(creator)?,
@@ -79,6 +86,7 @@ impl Engine {
                 self.displaced.land(tid);
                 self.dealt_with.remove(&tid);
                 self.plan.forget(tid);
+                self.probe_thread_gone(tid);
             }
             Event::Exited(status, signal) => self.exited(status, signal),
         }
@@ -257,6 +265,7 @@ impl Engine {
         }
         let mut hit_user: Option<BreakpointId> = None;
         let mut moved = false;
+        let mem = self.mem.clone();
         for id in users {
             if self.table.get(id).is_some_and(super::breakpoints::Logical::is_support) {
                 match self.watch_support(id, at, regs, &cx) {
@@ -266,7 +275,7 @@ impl Engine {
                 }
                 continue;
             }
-            match self.user_hit(id, tid, at, regs, &cx) {
+            match self.user_hit(id, &Moment::now(tid, at, regs, &cx, &*mem)) {
                 Ok(true) => hit_user = hit_user.or(Some(id)),
                 Ok(false) => {}
                 Err(why) => {
@@ -392,6 +401,8 @@ impl Engine {
         self.gone = true;
         self.running = false;
         self.step = None;
+        self.drain_probes(true);
+        self.probes.clear();
         self.news_of_hits(true);
         self.happened.push(Happened::Exited(status, signal));
     }
@@ -449,6 +460,7 @@ impl Engine {
         super::int3::Mechanism::disarm(&mut self.traps, &text)?;
         self.displaced.restore(&self.mem);
         self.disarm_watches();
+        self.drain_probes(true);
         let all_stand = self.tracer.threads().all(|(_, t)| t.state != State::Running);
         if all_stand && self.vforked.is_empty() {
             self.traps.forget_recent();

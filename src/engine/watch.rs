@@ -5,6 +5,7 @@
 
 use super::breakpoints::Logical;
 use super::go::GoContext;
+use super::hits::Moment;
 use super::{Engine, EngineError, Happened};
 use crate::arch::Registers;
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, Memory, Tid};
@@ -195,10 +196,11 @@ impl Engine {
             (0..REGISTERS).filter(|i| bits & 1 << i != 0).filter_map(|i| Some(self.plan.registers[i]?.0)).collect();
         ids.dedup();
         let mut stop = None;
+        let mem = self.mem.clone();
         for id in ids {
             let Some((old, new)) = self.note_access(id) else { continue };
             let kind = HitKind::Accessed { old: old.clone(), new: new.clone() };
-            let reason = match self.place_hit(id, tid, LoadAddr(regs.pc()), regs, &cx, kind) {
+            let reason = match self.place_hit(id, &Moment::now(tid, LoadAddr(regs.pc()), regs, &cx, &*mem), kind) {
                 Ok(true) => Some(StopReason::Watchpoint { id, old, new }),
                 Ok(false) => None,
                 Err(why) => Some(StopReason::ConditionFailed(id, why)),

@@ -57,6 +57,26 @@ impl Compiled {
     }
 }
 
+impl Compiled {
+    /// Does it look at nothing but scalars and strings among the frame's own variables, and registers?
+    pub fn is_of_frame(&self) -> bool {
+        of_frame(&self.node)
+    }
+}
+
+fn of_frame(n: &Node) -> bool {
+    match n {
+        Node::Local(v) => !v.flags.escaped && v.captured.is_none(),
+        Node::Const(..) | Node::Register(_) | Node::Type(_) => true,
+        Node::Special(s) => !matches!(s, Special::Curg),
+        Node::Convert(_, x) | Node::Named(x, _) => of_frame(x),
+        Node::Unary(op, x) => !matches!(*op, "*" | "&") && of_frame(x),
+        Node::Binary(_, a, b) => of_frame(a) && of_frame(b),
+        Node::Builtin("len" | "cap" | "min" | "max", args) => args.iter().all(of_frame),
+        _ => false,
+    }
+}
+
 fn uses_goroutine(n: &Node) -> bool {
     let any = |list: &[&Node]| list.iter().any(|n| uses_goroutine(n));
     match n {

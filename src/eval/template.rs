@@ -90,6 +90,11 @@ impl Template {
         out
     }
 
+    /// See [`Compiled::is_of_frame`].
+    pub fn is_of_frame(&self) -> bool {
+        self.parts.iter().all(|p| matches!(p, Part::Text(_)) || matches!(p, Part::Expression(Ok(c)) if c.is_of_frame()))
+    }
+
     /// Does it ask for the goroutine?
     pub fn uses_goroutine(&self) -> bool {
         self.parts.iter().any(|p| matches!(p, Part::Expression(Ok(c)) if c.uses_goroutine()))

@@ -55,6 +55,8 @@ pub struct Actions {
     pub stack: u32,
     /// A trace point: the place is a function; its arguments are recorded on entry, its results and time on every return.
     pub trace: bool,
+    /// Everything recorded is read while the thread stands, and its goroutine's pointers are followed then: no uprobe.
+    pub exact: bool,
     /// Stop (or, with `run_on`, switch off) after this many hits; 0 for never.
     pub stop_after: u64,
 }
@@ -185,6 +187,29 @@ impl BreakpointSpec {
     }
 }
 
+/// Calls of a traced function, summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallTotals {
+    /// Returns seen.
+    pub calls: u64,
+    /// Their time together, ns, callees and waiting included.
+    pub total_ns: u64,
+    /// The shortest, ns.
+    pub min_ns: u64,
+    /// The longest, ns.
+    pub max_ns: u64,
+}
+
+impl CallTotals {
+    /// Adds a call.
+    pub fn add(&mut self, ns: u64) {
+        self.min_ns = if self.calls == 0 { ns } else { self.min_ns.min(ns) };
+        self.max_ns = self.max_ns.max(ns);
+        self.calls += 1;
+        self.total_ns = self.total_ns.saturating_add(ns);
+    }
+}
+
 /// How a hit is noticed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -212,6 +237,8 @@ pub struct Breakpoint {
     pub hits: u64,
     /// Times it was reached, whatever came of it.
     pub reached: u64,
+    /// Traced calls that have returned, summed.
+    pub calls: CallTotals,
     /// What a hit costs the thread that hits, on average, nanoseconds as the debugger sees them; 0 while unknown.
     pub cost_ns: u64,
     /// How hits are noticed.

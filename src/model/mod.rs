@@ -22,7 +22,8 @@ pub mod variable;
 pub mod wait;
 
 pub use breakpoint::{
-    Access, Actions, Breakpoint, BreakpointPlace, BreakpointSpec, Hit, HitCondition, HitKind, HitOp, Mechanism,
+    Access, Actions, Breakpoint, BreakpointPlace, BreakpointSpec, CallTotals, Hit, HitCondition, HitKind, HitOp,
+    Mechanism,
 };
 pub use caps::Caps;
 pub use defer::{Defer, PanicRecord};

@@ -7,31 +7,19 @@ use crate::backend::protocol::LogLevel;
 use crate::base::BreakpointId;
 use crate::base::ring::Ring;
 use crate::base::text::printable_str;
-use crate::model::{Actions, Hit, HitKind};
+use crate::model::{Actions, Breakpoint, CallTotals, Hit, HitKind};
 use std::collections::BTreeMap;
 
 /// Records kept.
 pub const HITS: usize = 10_000;
-
-/// Calls of one function, summed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CallSum {
-    /// Returns seen.
-    pub calls: u64,
-    /// Their time together, ns, callees and waiting included.
-    pub total_ns: u64,
-    /// The shortest, ns.
-    pub min_ns: u64,
-    /// The longest, ns.
-    pub max_ns: u64,
-}
 
 /// The records and what they come to.
 pub struct Hits {
     ring: Ring<Hit>,
     /// Records that the host did not keep.
     pub lost: u64,
-    sums: BTreeMap<(BreakpointId, String), CallSum>,
+    /// By trace point: its function and what its calls come to; kept when it is cleared.
+    sums: BTreeMap<BreakpointId, (String, CallTotals)>,
 }
 
 impl Default for Hits {
@@ -43,22 +31,22 @@ impl Default for Hits {
 impl Hits {
     /// Adds one.
     pub fn add(&mut self, h: Hit) {
-        if let HitKind::Returned(Some(ns)) = h.kind {
-            let s = self.sums.entry((h.breakpoint, h.at.function.clone())).or_default();
-            s.min_ns = if s.calls == 0 { ns } else { s.min_ns.min(ns) };
-            s.max_ns = s.max_ns.max(ns);
-            s.calls += 1;
-            s.total_ns = s.total_ns.saturating_add(ns);
-        }
         self.ring.push(h);
+    }
+    /// News of a breakpoint.
+    pub(super) fn totals(&mut self, b: &Breakpoint) {
+        if b.calls.calls > 0 {
+            let function = b.at.first().map_or_else(|| b.spec.place.text().to_string(), |l| l.function.clone());
+            self.sums.insert(b.id, (function, b.calls));
+        }
     }
     /// Oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Hit> + ExactSizeIterator {
         self.ring.iter()
     }
     /// Traced functions, the one with most time first.
-    pub fn sums(&self) -> Vec<(BreakpointId, &str, &CallSum)> {
-        let mut v: Vec<_> = self.sums.iter().map(|((id, f), s)| (*id, f.as_str(), s)).collect();
+    pub fn sums(&self) -> Vec<(BreakpointId, &str, &CallTotals)> {
+        let mut v: Vec<_> = self.sums.iter().map(|(id, (f, s))| (*id, f.as_str(), s)).collect();
         v.sort_by_key(|(_, _, s)| std::cmp::Reverse(s.total_ns));
         v
     }

@@ -430,6 +430,7 @@ impl Session {
     }
 
     fn put_breakpoint(&mut self, b: Breakpoint) {
+        self.hits.totals(&b);
         match self.breakpoints.iter_mut().find(|x| x.id == b.id) {
             Some(x) => *x = b,
             None => {

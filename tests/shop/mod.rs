@@ -81,6 +81,7 @@ impl Shop {
                     hits,
                     reached: hits,
                     cost_ns: 0,
+                    calls: Default::default(),
                     mechanism: adit::model::Mechanism::Int3,
                     problem,
                 });
@@ -392,6 +393,7 @@ impl Shop {
                     hits: 0,
                     reached: 0,
                     cost_ns: 0,
+                    calls: Default::default(),
                     mechanism: adit::model::Mechanism::Int3,
                     problem: String::new(),
                 };

@@ -10,4 +10,5 @@ pub mod procfs;
 pub mod spawn;
 pub mod sys;
 pub mod tracer;
+pub mod uprobe;
 pub mod wake;

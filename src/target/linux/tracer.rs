@@ -192,6 +192,12 @@ impl Tracer {
         for tid in running {
             self.poll_thread(tid, &mut events);
         }
+        // A thread whose maker was killed in the middle of saying so is ours and unknown; the process does not end before it is waited for.
+        if self.threads.len() == 1 && events.is_empty() {
+            for tid in procfs::threads(self.pid).unwrap_or_default() {
+                self.threads.entry(tid).or_insert(Thread { state: State::Running, deferred_signal: 0 });
+            }
+        }
         events
     }
 
