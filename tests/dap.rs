@@ -365,8 +365,9 @@ fn log_points_write_and_never_stop() {
     e.ok("configurationDone", Value::Null);
     let end = e.event(&["stopped", "terminated"]);
     assert_eq!(end["event"], "terminated", "{}", e.log.join("\n"));
-    assert!(e.output.contains("> [Go 1]: i is 2 of 1\n"), "{}", e.output);
-    assert_eq!(e.output.matches("> [Go 1]: i is").count(), 3, "{}", e.output);
+    // The kernel's records may be read when the program has ended: then nobody knows any more whose goroutine's they were.
+    assert!(e.output.contains("]: i is 2 of 1\n"), "{}", e.output);
+    assert_eq!(e.output.matches("]: i is").count(), 3, "{}", e.output);
     e.ok("disconnect", Value::Null);
 }
 
