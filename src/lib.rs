@@ -9,6 +9,7 @@ pub mod batch;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod dap;
 pub mod diagnose;
 pub mod dumps;
 pub mod engine;

@@ -3,6 +3,7 @@
 //! A client holds a [`client::Client`]; whether the other end is a thread of this process, a host process or a
 //! recorded conversation is not its business.
 
+pub mod adapter;
 pub mod client;
 pub mod dump;
 pub mod failure;
@@ -17,6 +18,7 @@ pub mod oncpu;
 pub mod profile;
 pub mod protocol;
 pub mod replay;
+pub mod starting;
 pub mod trace;
 pub mod traced;
 pub mod wire;

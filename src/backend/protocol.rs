@@ -3,7 +3,9 @@
 //! A request gets exactly one reply, in any order; notices come by themselves. Data read of the target carries the
 //! [`StopEpoch`] at which it was true. The same enums travel over an in-memory pipe or, framed, over a socket.
 
+pub use super::adapter::{CodeLine, NamedGoroutine, ValuesOf};
 pub use super::failure::{Failure, FailureKind};
+pub use super::starting::{BuildSpec, LaunchSpec, Redirects};
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
 use crate::model::*;
 use serde::{Deserialize, Serialize};
@@ -12,38 +14,6 @@ use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
 pub const PROTOCOL_VERSION: u32 = 4;
-
-/// How to start a program.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchSpec {
-    /// The executable.
-    pub exe: PathBuf,
-    /// Its arguments, without argv[0].
-    pub args: Vec<String>,
-    /// Working directory; none for ours.
-    pub cwd: Option<PathBuf>,
-    /// Added to (or replacing in) the environment.
-    pub env: Vec<(String, String)>,
-    /// A terminal to use for its input and output; none for a pty of its own.
-    pub tty: Option<PathBuf>,
-    /// Leave it running when the session ends, instead of killing it.
-    pub leave: bool,
-    /// How to build it again, where we built it.
-    pub build: Option<BuildSpec>,
-    /// Size of the pty: columns, rows.
-    pub size: (u16, u16),
-}
-
-/// A `go build` or `go test -c` that made the executable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BuildSpec {
-    /// The go command.
-    pub go: PathBuf,
-    /// Its arguments, `build`, `-gcflags=all=-N -l`, …; the output path included.
-    pub args: Vec<String>,
-    /// Where to run it.
-    pub cwd: PathBuf,
-}
 
 /// What to open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -306,6 +276,24 @@ pub enum Request {
         /// Delve location.
         to: String,
     },
+    /// Values as trees. Reply: `Values`.
+    Values {
+        /// Which.
+        of: ValuesOf,
+        /// How much of each.
+        limits: LoadLimits,
+    },
+    /// Instructions around an address, also across functions. Reply: `Code`.
+    Code {
+        /// Where.
+        addr: LoadAddr,
+        /// So many before it, where there are so many.
+        before: u32,
+        /// So many from it on.
+        count: u32,
+    },
+    /// All goroutines with the function that each is in, and no more of them. Reply: `GoroutineNames`.
+    GoroutineNames(GoroutineFilter),
     /// Package variables that match. Reply: `Variables`.
     PackageVariables {
         /// Regular expression on the full name.
@@ -453,6 +441,8 @@ pub enum Request {
         /// New arguments, or the old ones.
         args: Option<Vec<String>>,
     },
+    /// Where the streams of a launched program go when it is started again. Reply: `Done`.
+    Redirect(Box<Redirects>),
     /// Bytes typed for the program. Reply: `Done`.
     Input(Vec<u8>),
     /// New size of the program's pty. Reply: `Done`.
@@ -526,6 +516,16 @@ pub enum Reply {
     Value {
         epoch: StopEpoch,
         value: Box<Variable>,
+    },
+    Values {
+        epoch: StopEpoch,
+        values: Vec<ValueTree>,
+    },
+    Code(Vec<CodeLine>),
+    GoroutineNames {
+        epoch: StopEpoch,
+        functions: Vec<String>,
+        rows: Vec<NamedGoroutine>,
     },
     Source {
         file: String,

@@ -177,6 +177,11 @@ pub enum Sub {
         #[arg(last = true, value_name = "TESTFLAGS")]
         args: Vec<String>,
     },
+    /// Launch or attach as a configuration of .vscode/launch.json says
+    Launch {
+        /// Its name; without one, the first for Go
+        name: Option<String>,
+    },
     /// Build and open a small Go program with a leak, a lock cycle, traffic and GC
     Demo,
     /// List goroutines
@@ -265,6 +270,15 @@ pub enum Sub {
         /// One JSON object
         #[arg(long)]
         json: bool,
+    },
+    /// Serve an editor: a debug adapter that takes the flags and configurations of `dlv dap`
+    ///
+    /// `adit dap --help` lists the flags. It prints `DAP server listening at: HOST:PORT`, serves one session and ends.
+    #[command(disable_help_flag = true)]
+    Dap {
+        /// Flags of `dlv dap`; --stdio for standard input and output
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+        args: Vec<String>,
     },
     /// The host: owns the target for a client at the other end of a pipe
     #[command(hide = true)]

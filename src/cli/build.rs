@@ -62,8 +62,14 @@ fn list(go: &Path, cwd: &Path, format: &str, package: &str) -> Result<String, Fa
 
 /// Builds a package, or its tests.
 pub fn build(common: &Common, package: &str, tests: bool) -> Result<Built, Failure> {
-    let go = go(common);
     let cwd = std::env::current_dir().map_err(|e| Failure::new(FailureKind::Build, format!("current folder: {e}")))?;
+    build_in(common, &cwd, package, &[], tests)
+}
+
+/// As [`build`], from a folder and with flags of the user's own.
+pub fn build_in(common: &Common, cwd: &Path, package: &str, flags: &[String], tests: bool) -> Result<Built, Failure> {
+    let go = go(common);
+    let cwd = cwd.to_path_buf();
     let is_file = package.ends_with(".go");
     let dir = if is_file {
         cwd.join(package).parent().map_or(cwd.clone(), Path::to_path_buf)
@@ -86,7 +92,9 @@ pub fn build(common: &Common, package: &str, tests: bool) -> Result<Built, Failu
             .map_err(|e| Failure::new(FailureKind::Build, format!("{}: {e}", parent.display())))?;
     }
     let mut args: Vec<String> = if tests { vec!["test".into(), "-c".into()] } else { vec!["build".into()] };
-    args.extend(["-gcflags=all=-N -l".into(), "-o".into(), exe.to_string_lossy().into_owned(), package.to_string()]);
+    args.extend(["-gcflags=all=-N -l".into(), "-o".into(), exe.to_string_lossy().into_owned()]);
+    args.extend(flags.iter().cloned());
+    args.push(package.to_string());
     let spec = BuildSpec { go, args, cwd };
     run(&spec)?;
     if !exe.exists() {

@@ -3,9 +3,11 @@
 pub mod args;
 mod build;
 mod crash;
+mod dap;
 pub mod demo;
 mod doctor;
 mod documents;
+mod launch_json;
 mod log;
 pub mod target;
 pub mod wire;
@@ -25,6 +27,10 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 /// Runs adit; returns the exit code.
 pub fn main() -> u8 {
     crash::install();
+    let words: Vec<_> = std::env::args_os().collect();
+    if dap::is_dap(&words) {
+        return adapter(&words);
+    }
     let cli = match Cli::try_parse() {
         Ok(c) => c,
         Err(e) => {
@@ -43,6 +49,17 @@ pub fn main() -> u8 {
         // The reader of our output went away, as `head` does: no error of the user's.
         Err(f) if f.kind == FailureKind::Cancelled => batch::exit::DONE,
         Err(f) => fail(&f, json, &cli.common),
+    }
+}
+
+/// `adit dap`, whose flags are Delve's.
+fn adapter(words: &[std::ffi::OsString]) -> u8 {
+    match dap::parse(words) {
+        Ok(a) => dap::run(&a).unwrap_or_else(|f| fail(&f, false, &Common::default())),
+        Err(e) => {
+            let _closed = e.print();
+            if e.use_stderr() { batch::exit::USAGE } else { batch::exit::DONE }
+        }
     }
 }
 
@@ -119,6 +136,13 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             };
             launch(common, spec, false)
         }
+        Sub::Launch { name } => {
+            needs_terminal()?;
+            let (spec, rules) = launch_json::target(common, name.as_deref())?;
+            let mut common = common.clone();
+            common.substitute_path.extend(rules);
+            full_screen(&common, spec, None, false)
+        }
         Sub::Demo => {
             needs_terminal()?;
             launch(common, demo::build(common)?, true)
@@ -187,6 +211,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         Sub::Doctor { pid, json } => wire::doctor(*pid, *json),
         Sub::Rescue { pid, all, json } => wire::rescue(*pid, *all, *json),
+        // Reached with flags of adit's own before it.
+        Sub::Dap { args } => {
+            let words: Vec<_> =
+                ["adit", "dap"].into_iter().map(Into::into).chain(args.iter().map(Into::into)).collect();
+            Ok(adapter(&words))
+        }
         Sub::Host { stdio } => wire::host_main(*stdio, common.profile),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),

@@ -280,7 +280,8 @@ impl Engine {
                 _ if place.starts_with(['+', '-']) => {
                     l.public.at.first().map_or_else(|| place.clone(), |at| format!("{}:{}", at.file, at.line))
                 }
-                _ if place.starts_with('/') => {
+                // `/regex/`; a path begins so, too.
+                _ if place.starts_with('/') && place.ends_with('/') => {
                     l.public.at.first().map_or_else(|| place.clone(), |at| at.function.clone())
                 }
                 _ if place.starts_with('*') => {

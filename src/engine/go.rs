@@ -17,6 +17,8 @@ pub struct GoContext {
     pub stack_hi: u64,
     /// The thread is on g0 or gsignal.
     pub system_stack: bool,
+    /// The thread is on gsignal: a signal handler interrupted the goroutine.
+    pub signal_stack: bool,
 }
 
 /// A physical frame for stepping.
@@ -52,7 +54,13 @@ impl Engine {
         }
         let stack_hi = self.mem.read_u64(cur.curg.add(self.rt.layout().g.stack_hi)).unwrap_or(0);
         let goid = (cur.goid != 0).then_some(GoroutineId(cur.goid));
-        GoContext { goid, g: cur.curg, stack_hi, system_stack: cur.is_g0 || cur.is_gsignal }
+        GoContext {
+            goid,
+            g: cur.curg,
+            stack_hi,
+            system_stack: cur.is_g0 || cur.is_gsignal,
+            signal_stack: cur.is_gsignal,
+        }
     }
 
     /// `runtime.frameoff` of the innermost frame.
@@ -79,6 +87,7 @@ impl Engine {
             g: walked.g.map_or(LoadAddr(0), |g| g.addr),
             stack_hi: walked.g.map_or(0, |g| g.stack_hi),
             system_stack: false,
+            signal_stack: false,
         };
         let frame = |f: &RawFrame| {
             let cx = GoContext { system_stack: f.system_stack, ..cx };

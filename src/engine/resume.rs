@@ -3,6 +3,7 @@
 use super::{Engine, EngineError, Happened, StopState};
 use crate::base::{LoadAddr, StopEpoch, Tid};
 use crate::engine::int3::Mechanism;
+use crate::model::{Stop, StopReason};
 use std::sync::Arc;
 
 impl Engine {
@@ -99,6 +100,18 @@ impl Engine {
     /// Sets a launched program going, to `main.main`.
     pub fn start(&mut self) -> Result<(), EngineError> {
         self.go()
+    }
+
+    /// Leaves a launched program before its first instruction, as a stop like any other.
+    pub fn stay(&mut self) -> Result<Stop, EngineError> {
+        self.entry = None;
+        let tid = Tid(self.pid());
+        self.tracer.park(tid)?;
+        self.report_stop(tid, StopReason::Launched, std::time::Instant::now());
+        match self.happened.pop() {
+            Some(Happened::Stopped(stop)) => Ok(*stop),
+            _ => Err(EngineError::State("the program is gone".into())),
+        }
     }
 
     /// News that were taken but are for somebody else.

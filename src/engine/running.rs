@@ -238,6 +238,8 @@ impl Engine {
                 .points
                 .iter()
                 .filter(|p| p.addr == at && !p.off && p.who.is(tid, &cx))
+                // What a signal handler calls on its own (asynchronous preemption does) is not what the goroutine called.
+                .filter(|p| p.frame.is_some() || !cx.signal_stack)
                 .filter(|p| p.frame.is_none_or(|f| self.frame_offset(regs, &cx) == Some(f)))
                 .cloned()
                 .collect();

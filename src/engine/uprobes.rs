@@ -252,6 +252,7 @@ impl Engine {
                 g: LoadAddr(g),
                 stack_hi,
                 system_stack: false,
+                signal_stack: false,
             };
             let noted = AsNoted { base: &*mem, sp: LoadAddr(p.regs.sp()), stack: &p.stack };
             // At the INT3 that the kernel has put there, or behind it: the place is the site's.

@@ -17,6 +17,7 @@ pub mod target;
 pub mod thread;
 pub mod timeline;
 pub mod trace;
+pub mod tree;
 pub mod variable;
 pub mod wait;
 
@@ -47,5 +48,6 @@ pub use trace::{
     Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind,
     Utilisation, WorldStop,
 };
+pub use tree::ValueTree;
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};
 pub use wait::{WaitKind, WaitOn, WaitOp};

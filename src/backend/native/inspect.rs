@@ -5,6 +5,9 @@ mod code;
 mod data;
 mod deep;
 mod goroutines;
+mod instructions;
+mod names;
+mod trees;
 mod watched;
 
 use super::no_target;
@@ -166,6 +169,9 @@ impl Worker {
             Request::Symbols { kind, filter, count } => Ok(self.symbols(kind, &filter, count)),
             Request::Threads => Ok(self.threads(state)),
             Request::Memory { addr, len } => self.memory(addr, len),
+            Request::Values { of, limits } => self.trees(state, of, limits),
+            Request::Code { addr, before, count } => self.code(addr, before, count, breakpoints),
+            Request::GoroutineNames(filter) => self.goroutine_names(state, &filter),
             Request::Registers(frame) => self.registers(state, frame),
             other => Err(Failure::new(FailureKind::Internal, format!("not a question for the inspector: {other:?}"))),
         }

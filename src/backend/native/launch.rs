@@ -103,6 +103,8 @@ impl Host {
             tty: spec.tty.clone(),
             exit_kill: !spec.leave,
             size: if spec.size.0 == 0 || spec.size.1 == 0 { (80, 24) } else { spec.size },
+            files: [&spec.redirects.stdin, &spec.redirects.stdout, &spec.redirects.stderr].map(Clone::clone),
+            unset: spec.unset.clone(),
         };
         let (mut engine, loaded, pty) = Engine::launch(&launch, sym).map_err(|e| from_open(&e))?;
         if let Some(mut old) = previous {
@@ -113,8 +115,9 @@ impl Host {
         }
         let args = spec.args.clone();
         self.pty = pty;
+        let stop = if spec.early { engine.stay().map(Some) } else { Ok(None) }.map_err(|e| from_engine(&e))?;
+        let stop = if spec.early { stop } else { run_to_main(&mut engine)? };
         self.launched = Some(spec);
-        let stop = run_to_main(&mut engine)?;
         self.engine = Some(engine);
         Ok(self.opened(loaded, args, stop))
     }

@@ -325,6 +325,9 @@ impl Host {
             | Request::Refs { .. }
             | Request::Heap { .. }
             | Request::Memory { .. }
+            | Request::Values { .. }
+            | Request::Code { .. }
+            | Request::GoroutineNames(_)
             | Request::Registers(_)) => self.inspect(id, r),
             Request::Call { frame, expression, limits } => self.call(id, frame, &expression, limits),
             r => {
@@ -450,6 +453,10 @@ impl Host {
                 self.engine()?.jump(goroutine, &to, &here).map_err(|e| from_engine(&e))?;
             }
             Request::Restart { rebuild, args } => return self.restart(rebuild, args),
+            Request::Redirect(to) => match &mut self.launched {
+                Some(l) => l.redirects = to,
+                None => return Err(no_target()),
+            },
             Request::Input(bytes) => self.input(&bytes)?,
             Request::ResizePty { cols, rows } => self.resize(cols, rows)?,
             Request::Detach { kill } => {

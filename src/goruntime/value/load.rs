@@ -77,6 +77,12 @@ impl Reader<'_> {
         l.value(&v.place, &v.ty, 0, 0)
     }
 
+    /// Reads a value as if it were `level` levels below another.
+    pub fn load_below(&self, v: &ValueRef, limits: Limits, level: u32) -> Loaded {
+        let mut l = Loading { r: self, limits, nodes: 0 };
+        l.value(&v.place, &v.ty, level, 0)
+    }
+
     /// What an interface holds: its type and where the value is; `Ok(None)` for a nil interface.
     pub fn interface_data(&self, place: &Place, methods: bool) -> Result<Option<ValueRef>, Problem> {
         let first = LoadAddr(self.word(place, 0)?);

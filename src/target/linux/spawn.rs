@@ -25,6 +25,10 @@ pub struct Launch {
     pub exit_kill: bool,
     /// Columns and rows of the pty.
     pub size: (u16, u16),
+    /// Files for standard input, output and error instead of the terminal.
+    pub files: [Option<PathBuf>; 3],
+    /// Taken out of the environment.
+    pub unset: Vec<String>,
 }
 
 /// A launched program, stopped behind its `execve`, before its first instruction.
@@ -43,17 +47,19 @@ pub fn launch(spec: &Launch) -> Result<Launched, TargetError> {
     let (pty, stdio) = match &spec.tty {
         Some(path) => {
             let f = std::fs::File::options().read(true).write(true).open(path);
-            (None, OwnedFd::from(f.map_err(|e| TargetError::os(format!("open terminal {}", path.display()), e))?))
+            let f = f.map_err(|e| TargetError::os(format!("open terminal {}", path.display()), e))?;
+            (None, Some(OwnedFd::from(f)))
         }
+        None if spec.files.iter().all(Option::is_some) => (None, None),
         None => {
             let (master, slave) = sys::open_pty().map_err(|e| TargetError::os("open a pty", e))?;
             if let Err(e) = sys::set_window_size(master.as_raw_fd(), spec.size.0, spec.size.1) {
                 return Err(TargetError::os("set the pty's size", e));
             }
-            (Some(master), slave)
+            (Some(master), Some(slave))
         }
     };
-    let dup = |fd: &OwnedFd| fd.try_clone().map(Stdio::from).map_err(|e| TargetError::os("duplicate the pty", e));
+    let [stdin, stdout, stderr] = [0, 1, 2].map(|n| end_of(spec, n, stdio.as_ref()));
     let (go_read, go_write) = nix::unistd::pipe().map_err(|e| TargetError::os("pipe", e))?;
     let (pid_read, pid_write) = nix::unistd::pipe().map_err(|e| TargetError::os("pipe", e))?;
     for fd in [&go_read, &go_write, &pid_read, &pid_write] {
@@ -62,11 +68,16 @@ pub fn launch(spec: &Launch) -> Result<Launched, TargetError> {
     }
     let mut command = Command::new(&spec.exe);
     command.args(&spec.args).envs(spec.env.iter().map(|(k, v)| (k, v)));
-    command.stdin(dup(&stdio)?).stdout(dup(&stdio)?).stderr(Stdio::from(stdio));
+    for name in &spec.unset {
+        command.env_remove(name);
+    }
+    command.stdin(stdin?).stdout(stdout?).stderr(stderr?);
+    drop(stdio);
     if let Some(cwd) = &spec.cwd {
         command.current_dir(cwd);
     }
-    sys::child_setup(&mut command, true, go_read.as_raw_fd(), pid_write.as_raw_fd());
+    // Only what reads from a terminal can have it as its controlling one.
+    sys::child_setup(&mut command, spec.files[0].is_none(), go_read.as_raw_fd(), pid_write.as_raw_fd());
     // `spawn` returns only behind the exec, and the exec waits for us to seize the child: so it runs on a thread.
     let (tx, rx) = mpsc::channel();
     let reaper = std::thread::Builder::new()
@@ -103,4 +114,18 @@ pub fn launch(spec: &Launch) -> Result<Launched, TargetError> {
             _ => e,
         }),
     }
+}
+
+/// Standard input (0), output or error of the program.
+fn end_of(spec: &Launch, n: usize, terminal: Option<&OwnedFd>) -> Result<Stdio, TargetError> {
+    let Some(path) = &spec.files[n] else {
+        let fd = terminal.map(OwnedFd::try_clone).transpose().map_err(|e| TargetError::os("duplicate the pty", e))?;
+        return Ok(fd.map_or_else(Stdio::null, Stdio::from));
+    };
+    let mut options = std::fs::File::options();
+    match n {
+        0 => options.read(true),
+        _ => options.write(true).create(true).truncate(true),
+    };
+    options.open(path).map(Stdio::from).map_err(|e| TargetError::os(format!("open {}", path.display()), e))
 }

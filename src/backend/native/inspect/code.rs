@@ -3,10 +3,11 @@
 use super::Worker;
 use crate::arch::registers::NAMES;
 use crate::backend::protocol::*;
-use crate::base::{LoadAddr, Tid};
+use crate::base::{LoadAddr, LoadBias, Tid};
 use crate::engine::StopState;
 use crate::engine::stepover::MAX_INSTRUCTION;
 use crate::model::{Breakpoint, Location, Thread};
+use crate::symbols::Symbols;
 use iced_x86::{Decoder, DecoderOptions, Formatter, IntelFormatter, SymbolResolver, SymbolResult};
 use std::fs;
 use std::sync::Arc;
@@ -130,27 +131,48 @@ impl Worker {
         let f = sym.function_at(bias.to_file(at.at.pc)).ok_or_else(nothing)?;
         let len = (f.end.since(f.entry) as usize).min(MAX_CODE);
         let code = sym.text(f.entry, len).ok_or_else(nothing)?;
-        let mut fmt =
-            IntelFormatter::with_options(Some(Box::new(Names { worker_sym: sym.clone(), bias: bias.0 })), None);
-        fmt.options_mut().set_rip_relative_addresses(true);
-        fmt.options_mut().set_hex_prefix("0x");
-        fmt.options_mut().set_hex_suffix("");
-        let mut out = Vec::new();
-        for i in &mut Decoder::with_ip(64, code, bias.to_load(f.entry).0, DecoderOptions::NONE) {
-            let pc = LoadAddr(i.ip());
-            let mut text = String::new();
-            fmt.format(&i, &mut text);
-            let off = pc.since(bias.to_load(f.entry)) as usize;
-            out.push(Instruction {
-                pc,
-                bytes: code.get(off..off + i.len().min(MAX_INSTRUCTION)).unwrap_or_default().to_vec(),
-                text,
-                line: sym.location(bias.to_file(pc)).map_or(0, |l| l.line),
-                current: pc == at.at.pc,
-                breakpoint: bps.iter().any(|b| b.spec.enabled && b.at.iter().any(|l| l.pc == pc)),
-            });
-        }
+        let mut fmt = formatter(sym, bias);
+        let start = bias.to_load(f.entry);
+        let out = Decoder::with_ip(64, code, start.0, DecoderOptions::NONE)
+            .into_iter()
+            .map(|i| instruction(sym, bias, &mut fmt, &i, code, start, at.at.pc, bps))
+            .collect();
         Ok(Reply::Instructions { function: sym.function_name(f).to_string(), instructions: out })
+    }
+}
+
+/// Intel syntax, with names of call targets.
+pub(super) fn formatter(sym: &Arc<Symbols>, bias: LoadBias) -> IntelFormatter {
+    let mut fmt = IntelFormatter::with_options(Some(Box::new(Names { worker_sym: sym.clone(), bias: bias.0 })), None);
+    fmt.options_mut().set_rip_relative_addresses(true);
+    fmt.options_mut().set_hex_prefix("0x");
+    fmt.options_mut().set_hex_suffix("");
+    fmt
+}
+
+/// One instruction of the function whose code begins at `start`.
+#[allow(clippy::too_many_arguments)] // what a line of disassembly is made of
+pub(super) fn instruction(
+    sym: &Symbols,
+    bias: LoadBias,
+    fmt: &mut IntelFormatter,
+    i: &iced_x86::Instruction,
+    code: &[u8],
+    start: LoadAddr,
+    current: LoadAddr,
+    bps: &[Breakpoint],
+) -> Instruction {
+    let pc = LoadAddr(i.ip());
+    let mut text = String::new();
+    fmt.format(i, &mut text);
+    let off = pc.since(start) as usize;
+    Instruction {
+        pc,
+        bytes: code.get(off..off + i.len().min(MAX_INSTRUCTION)).unwrap_or_default().to_vec(),
+        text,
+        line: sym.location(bias.to_file(pc)).map_or(0, |l| l.line),
+        current: pc == current,
+        breakpoint: bps.iter().any(|b| b.spec.enabled && b.at.iter().any(|l| l.pc == pc)),
     }
 }
 

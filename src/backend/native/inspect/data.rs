@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// Package variables in one answer.
-const MAX_PACKAGE_VARIABLES: usize = 1000;
+pub(super) const MAX_PACKAGE_VARIABLES: usize = 1000;
 
 /// Handles given out at the present moment.
 #[derive(Default)]
@@ -29,6 +29,18 @@ impl Values {
             self.given.clear();
         }
     }
+    /// A handle for a value of which there is more.
+    pub fn give(&mut self, r: ValueRef) -> u64 {
+        self.last += 1;
+        self.given.insert(self.last, r);
+        self.last
+    }
+    /// The value behind a handle.
+    pub fn given(&self, handle: u64) -> Result<ValueRef, Failure> {
+        self.given.get(&handle).cloned().ok_or_else(|| {
+            Failure::new(FailureKind::BadState, "this value is from an earlier stop").fix("look at the variable again")
+        })
+    }
     fn hand_out(&mut self, mut v: Variable, r: ValueRef) -> Variable {
         if v.children > 0 {
             self.last += 1;
@@ -43,7 +55,7 @@ pub(crate) fn limits(l: LoadLimits) -> Limits {
     Limits { string: l.string, elements: l.elements, fields: l.fields, depth: l.depth }
 }
 
-fn problem(p: &Unavailable) -> Failure {
+pub(super) fn problem(p: &Unavailable) -> Failure {
     Failure::new(FailureKind::Unavailable, crate::goruntime::value::unavailable_text(p))
 }
 
@@ -90,10 +102,7 @@ impl Worker {
         count: u64,
         l: LoadLimits,
     ) -> Result<Reply, Failure> {
-        let Some(parent) = self.values.given.get(&handle).cloned() else {
-            return Err(Failure::new(FailureKind::BadState, "this value is from an earlier stop")
-                .fix("look at the variable again"));
-        };
+        let parent = self.values.given(handle)?;
         let (found, total) = {
             let r = self.reader()?;
             let found = r.child_variables(&parent, start, count, limits(l)).map_err(|p| problem(&p))?;

@@ -63,7 +63,11 @@ pub(super) fn failed(e: &RuntimeError) -> Failure {
 
 impl Worker {
     /// The list of the present moment. A page other than the first never brings a new one.
-    fn list(&mut self, state: &StopState, first_page: bool) -> Result<(Arc<GoroutineList>, ReadInfo), Failure> {
+    pub(super) fn list(
+        &mut self,
+        state: &StopState,
+        first_page: bool,
+    ) -> Result<(Arc<GoroutineList>, ReadInfo), Failure> {
         if let Some(c) = &self.lists.current
             && c.epoch == state.epoch
             && (c.stopped || !first_page || c.at.elapsed() < OBSERVED_FOR)
@@ -97,7 +101,7 @@ impl Worker {
         Ok((list, read))
     }
 
-    fn rows(&mut self, list: &GoroutineList, filter: &GoroutineFilter) -> Arc<Vec<u32>> {
+    pub(super) fn rows(&mut self, list: &GoroutineList, filter: &GoroutineFilter) -> Arc<Vec<u32>> {
         if let Some((f, rows)) = &self.lists.filtered
             && f == filter
         {
