@@ -77,7 +77,7 @@ impl Hits {
         for (_, f, s) in self.sums() {
             let t = super::lanes::length;
             let mean = s.total_ns / s.calls.max(1);
-            let name = printable_str(f, 120);
+            let name = printable_str(crate::model::location::short_function(f), 120);
             lines.push(format!(
                 "{:>9} {:>10} {:>9} {:>9} {:>9}  {name}",
                 s.calls,
