@@ -17,6 +17,7 @@ pub mod panic;
 pub mod pcinfo;
 pub mod rtype;
 pub mod sample;
+mod saved;
 pub mod scan;
 pub mod sched;
 pub mod stack;

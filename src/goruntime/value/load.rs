@@ -105,10 +105,10 @@ impl Reader<'_> {
         Ok(Some(ValueRef { name: "data".into(), ty, place, ..ValueRef::default() }))
     }
 
-    /// DWARF's type for a descriptor in the target.
+    /// The type of a descriptor in the target.
     pub fn dwarf_type(&self, rtype: LoadAddr) -> Option<Arc<GoType>> {
         let off = self.rt.type_offset(rtype)?;
-        Some(self.dwarf.go_type(self.dwarf.index().type_by_runtime(off)?))
+        Some(self.dwarf.go_type(self.dwarf.type_by_descriptor(off)?))
     }
 
     /// Name of the function behind a func value, and its code; none for nil.

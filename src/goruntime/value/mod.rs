@@ -10,6 +10,7 @@ pub mod packages;
 pub mod print;
 pub mod scope;
 mod time;
+mod words;
 
 use super::GoRuntime;
 use crate::base::{LoadAddr, Memory, MemoryError};
@@ -132,9 +133,9 @@ pub fn unavailable_text(u: &Unavailable) -> String {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader; none for a program without DWARF.
+    /// A reader; none for a program of which neither DWARF nor its own type descriptors can be read.
     pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory) -> Option<Reader<'a>> {
-        Some(Reader { rt, mem, dwarf: rt.symbols().dwarf()? })
+        Some(Reader { rt, mem, dwarf: rt.symbols().types()? })
     }
 
     /// Bytes of a value.

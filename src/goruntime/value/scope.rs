@@ -5,6 +5,7 @@ use crate::arch::{Registers, registers::dwarf_reg};
 use crate::base::{FileAddr, LoadAddr};
 use crate::goruntime::{GoRuntime, WalkedStack};
 use crate::model::{Unavailable, VarFlags};
+use crate::symbols::descriptors::{NOTHING, WORDS_ONLY};
 use crate::symbols::dwarf::location::{FrameContext, Location, Part};
 use crate::symbols::dwarf::{Die, DieOff, Dwarf, GoType, TypeKind, Walk, go_attr};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub struct FrameScope {
     pub line: u32,
     /// Canonical frame address.
     pub cfa: LoadAddr,
-    /// Registers; only the innermost frame of a stopped thread has them.
+    /// Registers; only frames that were not left by a call have them.
     pub regs: Option<Registers>,
     /// Full function name.
     pub function: String,
@@ -51,7 +52,7 @@ pub struct ScopeVariable {
 }
 
 impl GoRuntime {
-    /// Scope of a shown frame; none without DWARF or outside Go functions. `regs` are the thread's the walk began with.
+    /// Scope of a shown frame; none outside Go functions. `regs` are the thread's the walk began with.
     pub fn frame_scope(&self, s: &WalkedStack, frame: usize, regs: Option<&Registers>) -> Option<FrameScope> {
         let &(p, n) = s.origin.get(frame)?;
         let raw = s.raw.get(p as usize)?;
@@ -60,14 +61,20 @@ impl GoRuntime {
         let file_pc = self.bias().to_file(raw.pc);
         let lookup = if at_entry { file_pc } else { FileAddr(file_pc.0.wrapping_sub(1)) };
         let inlined_from_outside = raw.info.frames.len() - 1 - n as usize;
-        let root = scope_root(self.symbols().dwarf()?, raw.info.function.entry, lookup, inlined_from_outside)?;
+        let described =
+            |d| scope_root(d, raw.info.function.entry, lookup, inlined_from_outside);
+        let root = match self.symbols().dwarf() {
+            Some(d) => described(d)?,
+            None if inlined_from_outside == 0 => WORDS_ONLY,
+            None => NOTHING,
+        };
         Some(FrameScope {
             root,
             pc: raw.pc,
             lookup,
             line: logical.at.line,
             cfa: raw.cfa,
-            regs: regs.copied().filter(|r| p == 0 && raw.exact && r.pc() == raw.pc.0),
+            regs: s.registers(frame, regs),
             function: logical.at.function.clone(),
         })
     }
@@ -169,22 +176,33 @@ pub fn visible(d: &Dwarf, root: DieOff, pc: FileAddr, line: u32) -> Vec<ScopeVar
 }
 
 impl Reader<'_> {
+    /// Entries of what is in scope, as [`visible`] gives them; where there is no DWARF, the arguments as words.
+    pub fn visible(&self, s: &FrameScope) -> Vec<ScopeVariable> {
+        match s.root {
+            WORDS_ONLY => self.argument_entries(s),
+            root => visible(self.dwarf, root, s.lookup, s.line),
+        }
+    }
+
     /// Everything in scope: arguments and results first, then locals.
     pub fn scope(&self, s: &FrameScope) -> Vec<ValueRef> {
         let dict = self.dictionary(s);
-        let all = visible(self.dwarf, s.root, s.lookup, s.line);
+        let all = self.visible(s);
         all.iter().map(|v| self.variable_of(s, v, dict)).collect()
     }
 
     /// The innermost variable of this name in scope.
     pub fn local(&self, s: &FrameScope, name: &str) -> Option<ValueRef> {
-        let all = visible(self.dwarf, s.root, s.lookup, s.line);
+        let all = self.visible(s);
         let v = all.iter().rev().find(|v| v.name == name && !v.flags.shadowed)?;
         Some(self.variable_of(s, v, self.dictionary(s)))
     }
 
     /// A variable found before.
     pub fn variable_of(&self, s: &FrameScope, v: &ScopeVariable, dict: Option<LoadAddr>) -> ValueRef {
+        if let Some(argument) = self.argument(s, v) {
+            return argument;
+        }
         let mut out = ValueRef { name: v.name.clone(), flags: v.flags, ..ValueRef::default() };
         if !v.flags.shadowed && !v.name.starts_with('~') {
             out.expression = v.name.clone();

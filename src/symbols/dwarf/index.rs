@@ -192,9 +192,13 @@ impl Dwarf {
     fn named<'a>(&'a self, list: &'a [(u64, DieOff)], name: &'a str) -> impl Iterator<Item = DieOff> + 'a {
         lookup(list, hash(name.as_bytes())).filter(move |&o| self.die(o).and_then(|d| d.name()) == Some(name))
     }
-    /// A type by its full name.
+    /// A type by its full name; where DWARF does not have it, the program's own descriptors may.
     pub fn type_by_name(&self, name: &str) -> Option<DieOff> {
-        self.named(&self.index().types, name).next()
+        self.named(&self.index().types, name).next().or_else(|| self.descriptors()?.by_name(name))
+    }
+    /// The type whose descriptor is at this offset from moduledata.types.
+    pub fn type_by_descriptor(&self, off: u64) -> Option<DieOff> {
+        self.index().type_by_runtime(off).or_else(|| self.descriptors()?.at_offset(off))
     }
     /// A package variable by its full name.
     pub fn variable_by_name(&self, name: &str) -> Option<DieOff> {
@@ -217,7 +221,8 @@ impl Dwarf {
     }
     /// All types.
     pub fn types(&self) -> impl Iterator<Item = (&str, DieOff)> {
-        self.names(&self.index().types)
+        let bare = self.descriptors().filter(|_| self.units().is_empty());
+        self.names(&self.index().types).chain(bare.into_iter().flat_map(|d| d.names()))
     }
     /// Names of all functions that were inlined somewhere.
     pub fn abstract_names(&self) -> impl Iterator<Item = (&str, DieOff)> {

@@ -10,7 +10,9 @@ pub mod location;
 pub mod types;
 pub mod units;
 
+use super::descriptors::Descriptors;
 use super::image::{Image, SectionData};
+use super::moduledata::ModuleData;
 use gimli::{EndianSlice, LittleEndian};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -20,7 +22,11 @@ pub use die::{Die, Walk};
 pub use types::{GoType, TypeKind};
 pub use units::Unit;
 
-/// Offset of an entry in `.debug_info`.
+/// Numbers of types from here on are not in `.debug_info` but in the program's own type descriptors
+/// ([`crate::symbols::descriptors`]).
+pub const DESCRIPTORS: u32 = 0xc000_0000;
+
+/// Offset of an entry in `.debug_info`, or the number of a type that is described elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct DieOff(pub u32);
 
@@ -118,8 +124,8 @@ impl Sections {
         if s.info.is_empty() || s.abbrev.is_empty() {
             return Err(DwarfError::Missing);
         }
-        if u32::try_from(s.info.len()).is_err() {
-            return Err(DwarfError::Damaged("more than 4 GiB of .debug_info".into()));
+        if s.info.len() >= DESCRIPTORS as usize {
+            return Err(DwarfError::Damaged("more than 3 GiB of .debug_info".into()));
         }
         Ok(s)
     }
@@ -138,15 +144,29 @@ pub struct Dwarf {
     files: OnceLock<line::FileIndex>,
     index: OnceLock<index::Index>,
     types: types::TypeCache,
+    descriptors: Option<Descriptors>,
 }
 
 impl Dwarf {
     /// Decompresses the sections and reads the units' root entries.
-    pub fn load(image: &Image) -> Result<Dwarf, DwarfError> {
+    pub fn load(image: &Image, m: Option<&ModuleData>) -> Result<Dwarf, DwarfError> {
         let sections = Sections::load(image)?;
         let (units, abbrevs) = units::read(&sections)?;
+        Ok(Dwarf::made_of(sections, units, abbrevs, m.and_then(|m| Descriptors::new(image, m))))
+    }
+    /// Nothing but the types that the program itself has descriptors of.
+    pub fn bare(image: &Image, m: &ModuleData) -> Option<Dwarf> {
+        let d = Descriptors::new(image, m)?;
+        Some(Dwarf::made_of(Sections::default(), Vec::new(), FxHashMap::default(), Some(d)))
+    }
+    fn made_of(
+        sections: Sections,
+        units: Vec<Unit>,
+        abbrevs: FxHashMap<usize, Arc<gimli::Abbreviations>>,
+        descriptors: Option<Descriptors>,
+    ) -> Dwarf {
         let lines = units.iter().map(|_| OnceLock::new()).collect();
-        Ok(Dwarf {
+        Dwarf {
             sections,
             abbrevs,
             units,
@@ -154,7 +174,12 @@ impl Dwarf {
             files: OnceLock::new(),
             index: OnceLock::new(),
             types: types::TypeCache::default(),
-        })
+            descriptors,
+        }
+    }
+    /// The program's own type descriptors.
+    pub fn descriptors(&self) -> Option<&Descriptors> {
+        self.descriptors.as_ref()
     }
     /// Compilation units in file order.
     pub fn units(&self) -> &[Unit] {

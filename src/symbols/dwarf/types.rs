@@ -1,6 +1,6 @@
 //! Go types as DWARF describes them, each read once.
 
-use super::{DieOff, Dwarf, Walk, go_attr};
+use super::{DESCRIPTORS, DieOff, Dwarf, Walk, go_attr};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -118,7 +118,10 @@ impl Dwarf {
         if let Some(t) = self.types.known.read().unwrap_or_else(PoisonError::into_inner).get(&off) {
             return t.clone();
         }
-        let t = Arc::new(self.read_type(off));
+        let t = match self.descriptors().filter(|_| off.0 >= DESCRIPTORS) {
+            Some(d) => Arc::new(d.go_type(off).unwrap_or_default()),
+            None => Arc::new(self.read_type(off)),
+        };
         self.types.known.write().unwrap_or_else(PoisonError::into_inner).insert(off, t.clone());
         t
     }
@@ -266,6 +269,9 @@ impl Dwarf {
 
     /// A pointer type to `elem`, if the program has one.
     pub fn pointer_to(&self, elem: &GoType) -> Option<DieOff> {
+        if let Some(d) = self.descriptors().filter(|_| elem.off.0 >= DESCRIPTORS) {
+            return d.pointer_to(elem.off);
+        }
         self.type_by_name(&format!("*{}", elem.name))
     }
 
