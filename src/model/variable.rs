@@ -53,6 +53,9 @@ pub enum Unavailable {
     OptimisedOut {
         /// The PC.
         pc: LoadAddr,
+        /// Why, in words: where it was last, from which line on it is there, what held it.
+        #[serde(default)]
+        why: String,
     },
     /// The page cannot be read.
     Unreadable {

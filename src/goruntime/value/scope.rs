@@ -1,13 +1,15 @@
 //! Variables that a frame can see: arguments, results, locals in scope at its line, captured variables.
 
 use super::{Place, Reader, ValueRef};
-use crate::arch::{Registers, registers::dwarf_reg};
+use crate::arch::Registers;
+use crate::arch::registers::{NAMES, dwarf_reg};
 use crate::base::{FileAddr, LoadAddr};
 use crate::goruntime::{GoRuntime, WalkedStack};
 use crate::model::{Unavailable, VarFlags};
 use crate::symbols::descriptors::{NOTHING, WORDS_ONLY};
 use crate::symbols::dwarf::location::{FrameContext, Location, Part};
 use crate::symbols::dwarf::{Die, DieOff, Dwarf, GoType, TypeKind, Walk, go_attr};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Name of the parameter that points to a generic function's dictionary.
@@ -246,10 +248,10 @@ impl Reader<'_> {
     }
 
     fn place(&self, s: &FrameScope, die: &Die<'_>, ty: &GoType) -> Place {
-        let gone = || Place::missing(Unavailable::OptimisedOut { pc: s.pc });
+        let gone = |why: String| Place::missing(Unavailable::OptimisedOut { pc: s.pc, why });
         let register = |n: u16| s.regs.as_ref().and_then(|r| r.by_dwarf(n));
         let cx = FrameContext { cfa: s.cfa, register: &register, mem: self.mem, bias: self.rt.bias() };
-        let Some(loc) = self.dwarf.variable_location(die, s.lookup, &cx) else { return gone() };
+        let Some(loc) = self.dwarf.variable_location(die, s.lookup, &cx) else { return gone(self.why_gone(s, die)) };
         let parts = match loc {
             Location::Whole(Part::Memory(a)) => return Place::at(a),
             Location::Whole(p) => vec![(p, ty.size.min(16))],
@@ -268,22 +270,55 @@ impl Reader<'_> {
             }
         }
         let mut bytes = Vec::new();
+        let mut holes = Vec::new();
+        let mut why = None;
+        let size = ty.size.max(parts.iter().map(|p| p.1).sum());
+        if size > MAX_PIECES {
+            return gone(format!("{size} bytes in pieces"));
+        }
         for (p, n) in parts {
-            if bytes.len() as u64 + n > MAX_PIECES {
-                return gone();
-            }
             let piece = match p {
-                Part::Memory(a) => self.mem.read_vec(a, n as usize).ok(),
-                Part::Register(r) => s.regs.as_ref().and_then(|regs| register_bytes(regs, r, n as usize)),
-                Part::Value(v) => Some(fit(&v.to_le_bytes(), n as usize)),
-                Part::Gone => None,
+                Part::Memory(a) => self.mem.read_vec(a, n as usize).map_err(|_| format!("{a} cannot be read")),
+                Part::Register(r) => {
+                    let known = s.regs.as_ref().and_then(|regs| register_bytes(regs, r, n as usize));
+                    known.ok_or_else(|| lost_register(s, r))
+                }
+                Part::Value(v) => Ok(fit(&v.to_le_bytes(), n as usize)),
+                Part::Gone => Err("this part is kept nowhere here".to_string()),
             };
+            let start = bytes.len();
             match piece {
-                Some(p) => bytes.extend(p),
-                None => return gone(),
+                Ok(p) => bytes.extend(p),
+                Err(e) => {
+                    bytes.resize(start + n as usize, 0);
+                    holes.push(start..bytes.len());
+                    why.get_or_insert(e);
+                }
             }
         }
-        Place::bytes(bytes.into())
+        match why {
+            None => Place::bytes(bytes.into()),
+            Some(why) if holes.iter().map(Range::len).sum::<usize>() >= bytes.len() => gone(why),
+            Some(why) => Place::in_part(bytes.into(), holes, Unavailable::OptimisedOut { pc: s.pc, why }),
+        }
+    }
+
+    /// Why a variable is nowhere at a place, from where else it is.
+    fn why_gone(&self, s: &FrameScope, die: &Die<'_>) -> String {
+        let mut ranges = self.dwarf.location_ranges(die);
+        if ranges.is_empty() {
+            return "the compiler kept it nowhere in this function".into();
+        }
+        ranges.sort_unstable();
+        let line = |pc: u64| self.rt.symbols().location(FileAddr(pc)).map_or(0, |l| l.line);
+        let before = ranges.iter().filter(|r| r.1 <= s.lookup.0).next_back();
+        let after = ranges.iter().find(|r| r.0 > s.lookup.0);
+        match (before, after) {
+            (Some(b), None) => format!("no longer needed, last kept on line {}", line(b.1 - 1)),
+            (None, Some(a)) => format!("not there yet, kept from line {} on", line(a.0)),
+            (Some(b), Some(a)) => format!("not kept here, only to line {} and from line {} on", line(b.1 - 1), line(a.0)),
+            (None, None) => "its place cannot be computed in this frame".into(),
+        }
     }
 
     /// Address of the dictionary of a generic function's frame.
@@ -395,6 +430,18 @@ impl Reader<'_> {
             Some(out)
         };
         read().unwrap_or_default()
+    }
+}
+
+/// A register of a frame that a call has left.
+fn lost_register(s: &FrameScope, n: u16) -> String {
+    let name = match n.checked_sub(dwarf_reg::XMM0) {
+        Some(i) => format!("xmm{i}"),
+        None => NAMES.get(usize::from(n)).map_or_else(|| format!("register {n}"), |n| (*n).to_string()),
+    };
+    match s.regs {
+        Some(_) => format!("in {name}, which was not saved"),
+        None => format!("in {name}, which the call on line {} did not preserve", s.line),
     }
 }
 

@@ -42,7 +42,7 @@ func small(stock any, err error) int {
 }
 
 //go:noinline
-func Handle(n int, who string, first *Order, stock any, err error, queue chan Order, counts map[string]int) int {
+func Handle(n int, who string, first *Order, stock any, err error, queue chan Order, counts map[string]int) int { // ENTRY
 	total := n + first.ID // FIRST
 	total += len(who)     // BREAK
 	total += counts[who]  // NEXT
