@@ -38,9 +38,7 @@ struct Session {
 impl Session {
     fn open(t: Target) -> Result<Session, String> {
         match t {
-            Target::Program(exe) => {
-                Ok(Session { d: Debuggee::launch(&exe, &[]), notes: Vec::new(), _child: None })
-            }
+            Target::Program(exe) => Ok(Session { d: Debuggee::launch(&exe, &[]), notes: Vec::new(), _child: None }),
             Target::Plugin { host, plugin } => {
                 let mut d = Debuggee::launch(&host, &[&plugin.to_string_lossy()]);
                 d.break_at("main.opened");
@@ -85,8 +83,8 @@ impl Session {
         Some(self.d.at())
     }
 
-    /// At a function, behind its prologue, and at a line. Also: are the arguments there right after the prologue?
-    fn breakpoint(&mut self) -> (Mark, Mark) {
+    /// At a function, behind its prologue, and at a line. Also: arguments and values right after the prologue, when all are needed.
+    fn breakpoint(&mut self) -> (Mark, Mark, Mark) {
         let wanted = format!("Handle:{}", kinds::line("ENTRY"));
         let by_function = match self.run_to("depot.Handle") {
             Some(at) if ends(&at, &wanted) => true,
@@ -96,7 +94,7 @@ impl Session {
             }
             None => false,
         };
-        let args = if by_function { self.args(false) } else { Mark::No };
+        let (args, values) = if by_function { (self.args(false), self.values()) } else { (Mark::No, Mark::No) };
         let line = kinds::line("BREAK");
         let by_line = match self.run_to(&format!("depot.go:{line}")) {
             Some(at) if ends(&at, &format!("Handle:{line}")) => true,
@@ -106,7 +104,7 @@ impl Session {
             }
             None => false,
         };
-        (both(by_function, by_line), args)
+        (both(by_function, by_line), args, values)
     }
 
     fn goroutines(&mut self) -> Mark {
@@ -125,8 +123,9 @@ impl Session {
                 return Mark::No;
             }
         };
-        let waiting =
-            |g: &&Goroutine| g.user.function.ends_with("depot.wait") && g.wait_reason.as_deref() == Some("chan receive");
+        let waiting = |g: &&Goroutine| {
+            g.user.function.ends_with("depot.wait") && g.wait_reason.as_deref() == Some("chan receive")
+        };
         let parked: Vec<_> = rows.iter().filter(waiting).collect();
         let on_channel = parked
             .iter()
@@ -135,7 +134,10 @@ impl Session {
         let mine = rows.iter().any(|g| Some(g.id) == self.stopped() && g.user.function.ends_with("depot.Handle"));
         let whole = parked.len() >= 3 && on_channel == parked.len();
         if !whole || !mine {
-            self.note(format!("goroutines: {} parked, {on_channel} on a typed channel, the stopped one {mine}", parked.len()));
+            self.note(format!(
+                "goroutines: {} parked, {on_channel} on a typed channel, the stopped one {mine}",
+                parked.len()
+            ));
         }
         both(whole, mine)
     }
@@ -182,7 +184,12 @@ impl Session {
     }
 
     fn children(&mut self, v: &Variable) -> Vec<Variable> {
-        let r = Request::Children { handle: v.handle, start: 0, count: 100, limits: LoadLimits { depth: 2, ..LoadLimits::default() } };
+        let r = Request::Children {
+            handle: v.handle,
+            start: 0,
+            count: 100,
+            limits: LoadLimits { depth: 2, ..LoadLimits::default() },
+        };
         match self.d.call(r) {
             Ok(Reply::Variables { variables, .. }) => variables,
             other => {
@@ -332,6 +339,7 @@ impl Session {
 fn says_why(v: &Variable) -> bool {
     matches!(&v.unavailable, Some(Unavailable::Other(why)) if !why.is_empty())
         || matches!(&v.unavailable, Some(Unavailable::OptimisedOut { why, .. }) if !why.is_empty())
+        || v.value.contains("<optimised out at ")
 }
 
 fn ends(at: &str, wanted: &str) -> bool {
@@ -352,11 +360,11 @@ fn look_at(kind: &Kind, release: &str) -> Row {
         Ok(s) => s,
         Err(e) => return nothing(e),
     };
-    let (at_line, early) = s.breakpoint();
+    let (at_line, early, values) = s.breakpoint();
     if at_line == Mark::No {
         return Row { marks: [Mark::No, Mark::No, Mark::No, at_line, Mark::No, Mark::No], notes: s.notes };
     }
-    let (goroutines, stack, args, values) = (s.goroutines(), s.stack(kind), s.args(true).min(early), s.values());
+    let (goroutines, stack, args) = (s.goroutines(), s.stack(kind), s.args(true).min(early));
     let step = s.step(kind.flags.iter().any(|f| f.contains("-N")));
     Row { marks: [goroutines, stack, args, at_line, step, values], notes: s.notes }
 }

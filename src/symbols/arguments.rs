@@ -120,6 +120,9 @@ impl Symbols {
                     return out;
                 }
             }
+            if i.mnemonic() == Mnemonic::Nop {
+                continue;
+            }
             // At this point SP is what it was at the entry: the return address lies at 0, the first slot at 8.
             let spill = i.op0_kind() == OpKind::Memory
                 && i.op1_kind() == OpKind::Register

@@ -189,7 +189,7 @@ impl Descriptors {
     /// Number of the type whose descriptor is so many bytes behind the first.
     pub fn at_offset(&self, off: u64) -> Option<DieOff> {
         let ok = off.is_multiple_of(8) && off + COMMON <= self.range.len() as u64;
-        ok.then(|| DieOff(DESCRIPTORS + off as u32)).filter(|_| self.kind(off) != 0)
+        (ok && self.looks_like_one(off)).then(|| DieOff(DESCRIPTORS + off as u32))
     }
 
     /// The pointer type to a type of ours.
@@ -422,11 +422,8 @@ impl Descriptors {
         let groups = self.has_groups(off);
         let (name, size, kind) = match part {
             made::HEADER if groups => {
-                let fields = vec![
-                    field("used", 0, word),
-                    field("dirPtr", 16, own(made::DIRECTORY)),
-                    field("dirLen", 24, word),
-                ];
+                let fields =
+                    vec![field("used", 0, word), field("dirPtr", 16, own(made::DIRECTORY)), field("dirLen", 24, word)];
                 ("internal/runtime/maps.Map".into(), 48, TypeKind::Struct { fields })
             }
             made::HEADER => {

@@ -236,6 +236,21 @@ impl Image {
     }
 }
 
+impl Image {
+    /// Where the dynamic loader writes the offset of the file's own thread-local storage from the thread pointer: in shared libraries the
+    /// place of `runtime.g` is known only at run time.
+    pub fn tls_offset_slot(&self) -> Option<FileAddr> {
+        const R_X86_64_TPOFF64: u64 = 18;
+        let tables = self.sections.iter().filter(|s| s.name == ".rela.dyn" || s.name == ".rela");
+        let mut entries = tables.filter_map(|s| self.bytes.get(s.file.clone())).flat_map(|b| b.chunks_exact(24));
+        entries.find_map(|c| {
+            let w = |i: usize| c[i..i + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
+            // Symbol 0: the file's own; others are of libraries.
+            (w(8) == R_X86_64_TPOFF64).then(|| FileAddr(w(0)))
+        })
+    }
+}
+
 /// Bytes of a section: a part of the file, or what came out of the decompressor.
 #[derive(Clone)]
 pub enum SectionData {

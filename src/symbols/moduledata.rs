@@ -61,10 +61,8 @@ impl ModuleData {
         }
         let want = pcln.addr().0;
         if image.is_pie() {
-            let found = image
-                .relocations()
-                .filter(|r| r.1 == want)
-                .find_map(|(addr, _)| ModuleData::at(image, pcln, addr));
+            let found =
+                image.relocations().filter(|r| r.1 == want).find_map(|(addr, _)| ModuleData::at(image, pcln, addr));
             if found.is_some() {
                 return found;
             }

@@ -91,7 +91,8 @@ pub fn own_release(releases: &[&str]) -> String {
     let out = go().args(["env", "GOVERSION"]).current_dir("/").output().expect("the go command");
     let text = String::from_utf8_lossy(&out.stdout).trim().trim_start_matches("go").to_string();
     let minor = |v: &str| v.split('.').nth(1).and_then(|m| m.parse::<u32>().ok()).unwrap_or(0);
-    let same = releases.iter().find(|r| **r == text).or_else(|| releases.iter().rev().find(|r| minor(r) <= minor(&text)));
+    let same =
+        releases.iter().find(|r| **r == text).or_else(|| releases.iter().rev().find(|r| minor(r) <= minor(&text)));
     same.unwrap_or(&releases[0]).to_string()
 }
 
@@ -116,7 +117,11 @@ impl Kind {
                 let mut said = String::new();
                 out.read_line(&mut said).map_err(|e| e.to_string())?;
                 std::mem::forget(out); // the pipe stays open
-                if said.trim() == "loaded" { Ok(Target::Library(running)) } else { Err(format!("the C program said {said}")) }
+                if said.trim() == "loaded" {
+                    Ok(Target::Library(running))
+                } else {
+                    Err(format!("the C program said {said}"))
+                }
             }
             _ => Ok(Target::Program(self.go_build(release, self.flags, ".")?)),
         }
@@ -156,7 +161,8 @@ fn loader() -> Result<PathBuf, String> {
     std::fs::read(&source).map_err(|e| e.to_string())?.hash(&mut h);
     let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("builds-loader-{:016x}", h.finish()));
     if !out.exists() {
-        let done = Command::new("cc").arg("-o").arg(&out).arg(&source).arg("-ldl").output().map_err(|e| e.to_string())?;
+        let done =
+            Command::new("cc").arg("-o").arg(&out).arg(&source).arg("-ldl").output().map_err(|e| e.to_string())?;
         if !done.status.success() {
             return Err(String::from_utf8_lossy(&done.stderr).into_owned());
         }

@@ -83,7 +83,10 @@ impl Table {
             for r in releases {
                 let mark = |c: &&str| {
                     let (most, others) = c.split_once(" (").unwrap_or((c, ""));
-                    let own = others.trim_end_matches(')').split(", ").find_map(|o| o.strip_prefix(minor(r))?.strip_prefix(' '));
+                    let own = others
+                        .trim_end_matches(')')
+                        .split(", ")
+                        .find_map(|o| o.strip_prefix(minor(r))?.strip_prefix(' '));
                     Mark::parse(own.unwrap_or(most)).unwrap_or(Mark::No)
                 };
                 let marks: Vec<Mark> = cells.iter().map(mark).collect();
@@ -121,6 +124,10 @@ pub fn check(now: &Table, releases: &[&str]) {
     }
     assert!(worse.is_empty(), "worse than README.md says:\n  {}", worse.join("\n  "));
     if all {
-        assert_eq!(old.trim(), now.markdown(releases).trim(), "README.md: ADIT_BUILDS=all UPDATE_DOCUMENTS=1 cargo test --test builds");
+        assert_eq!(
+            old.trim(),
+            now.markdown(releases).trim(),
+            "README.md: ADIT_BUILDS=all UPDATE_DOCUMENTS=1 cargo test --test builds"
+        );
     }
 }

@@ -63,8 +63,7 @@ impl GoRuntime {
         let file_pc = self.bias().to_file(raw.pc);
         let lookup = if at_entry { file_pc } else { FileAddr(file_pc.0.wrapping_sub(1)) };
         let inlined_from_outside = raw.info.frames.len() - 1 - n as usize;
-        let described =
-            |d| scope_root(d, raw.info.function.entry, lookup, inlined_from_outside);
+        let described = |d| scope_root(d, raw.info.function.entry, lookup, inlined_from_outside);
         let root = match self.symbols().dwarf() {
             Some(d) => described(d)?,
             None if inlined_from_outside == 0 => WORDS_ONLY,
@@ -311,12 +310,14 @@ impl Reader<'_> {
         }
         ranges.sort_unstable();
         let line = |pc: u64| self.rt.symbols().location(FileAddr(pc)).map_or(0, |l| l.line);
-        let before = ranges.iter().filter(|r| r.1 <= s.lookup.0).next_back();
+        let before = ranges.iter().rfind(|r| r.1 <= s.lookup.0);
         let after = ranges.iter().find(|r| r.0 > s.lookup.0);
         match (before, after) {
             (Some(b), None) => format!("no longer needed, last kept on line {}", line(b.1 - 1)),
             (None, Some(a)) => format!("not there yet, kept from line {} on", line(a.0)),
-            (Some(b), Some(a)) => format!("not kept here, only to line {} and from line {} on", line(b.1 - 1), line(a.0)),
+            (Some(b), Some(a)) => {
+                format!("not kept here, only to line {} and from line {} on", line(b.1 - 1), line(a.0))
+            }
             (None, None) => "its place cannot be computed in this frame".into(),
         }
     }

@@ -6,11 +6,11 @@ use super::scope::ScopeVariable;
 use super::{FrameScope, Place, Reader, ValueRef};
 use crate::base::{FileAddr, LoadAddr};
 use crate::model::{Unavailable, VarFlags};
+use crate::symbols::Function;
 use crate::symbols::arguments::{ArgumentPart, LiveArguments};
 use crate::symbols::descriptors::{ARGUMENTS, string_type, word_type};
 use crate::symbols::dwarf::types::Field;
 use crate::symbols::dwarf::{DieOff, GoType, TypeKind};
-use crate::symbols::Function;
 use std::sync::Arc;
 
 /// Longest text that two words are taken for, bytes.
@@ -97,7 +97,9 @@ impl<'a> Reader<'a> {
     }
 
     fn word_place(&self, s: &FrameScope, a: &Arguments<'_>, off: u8, size: u8, slot: Option<u8>) -> Place {
-        if slot.is_some() && let Some(arriving) = &a.arriving {
+        if slot.is_some()
+            && let Some(arriving) = &a.arriving
+        {
             let Some(reg) = arriving.iter().find(|r| r.0 == off) else {
                 let why = "still in a register, and the function has no code that tells in which";
                 return Place::missing(Unavailable::Other(why.into()));
@@ -110,7 +112,9 @@ impl<'a> Reader<'a> {
         }
         if !a.live.has(slot) {
             let name = self.rt.symbols().function_name(a.function);
-            let why = format!("{name} keeps this argument in a register or no longer needs it; its slot holds something else");
+            let why = format!(
+                "{name} keeps this argument in a register or no longer needs it; its slot holds something else"
+            );
             return Place::missing(Unavailable::Other(why));
         }
         Place::at(a.cfa.add(u64::from(off)))
@@ -147,10 +151,12 @@ impl<'a> Reader<'a> {
             }
         };
         let flat = parts.iter().all(|p| matches!(p, ArgumentPart::Word { size: 8, .. }));
-        if flat && words.len() == 2 && let (Ok(a), Ok(b)) = (self.word(&place, 0), self.word(&place, 8)) {
-            if let Some(ty) = self.interface_of(a).or_else(|| self.text_of(a, b)) {
-                return (ty, place);
-            }
+        if flat
+            && words.len() == 2
+            && let (Ok(a), Ok(b)) = (self.word(&place, 0), self.word(&place, 8))
+            && let Some(ty) = self.interface_of(a).or_else(|| self.text_of(a, b))
+        {
+            return (ty, place);
         }
         let fields = words.iter().enumerate().map(|(i, w)| Field {
             name: format!("w{i}"),
