@@ -50,7 +50,9 @@ impl Session {
             }
             Target::Library(running) => {
                 let spec = TargetSpec::Attach { pid: running.pid(), exe: None, control: true };
-                let d = Debuggee::open(spec).map_err(|e| e.to_string())?;
+                let mut d = Debuggee::open(spec).map_err(|e| e.to_string())?;
+                d.call(Request::Pause).map_err(|e| e.to_string())?;
+                d.wait_stop();
                 Ok(Session { d, notes: Vec::new(), _child: Some(running) })
             }
         }

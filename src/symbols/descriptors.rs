@@ -246,6 +246,10 @@ impl Descriptors {
         if flags & tflag::NAMED != 0 {
             return text.chars().all(|c| !c.is_control()) && !text.is_empty();
         }
+        // Types of the compiler's own: buckets and groups of maps, and what is in them.
+        if text.starts_with("noalg.") || text.starts_with("map.") {
+            return matches!(k, kind::ARRAY | kind::STRUCT);
+        }
         let begins = match k {
             kind::POINTER => "*",
             kind::SLICE | kind::ARRAY => "[",

@@ -124,7 +124,9 @@ fn contains(d: &Die<'_>, pc: FileAddr) -> bool {
 /// Helpers of the compiler that no program names.
 fn is_hidden(name: &str) -> bool {
     let bare = name.strip_prefix('&').unwrap_or(name);
-    bare.is_empty() || bare == "_" || bare.starts_with(['.', '#']) || bare.starts_with("~b")
+    // `~r0.len` is a part of a result that optimisation took apart.
+    let part = bare.starts_with('~') && bare.contains('.');
+    bare.is_empty() || bare == "_" || bare.starts_with(['.', '#']) || bare.starts_with("~b") || part
 }
 
 /// Entries of the variables that are in scope, in the order of the source.
