@@ -71,5 +71,8 @@ func Run(rounds int) {
 		Sold += outer(Queue, stock) // OUTER
 		<-Queue
 	}
+	for len(Queue) > 0 {
+		<-Queue
+	}
 	fmt.Println("sold", Sold)
 }
