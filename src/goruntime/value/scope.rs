@@ -318,7 +318,11 @@ impl Reader<'_> {
             (Some(b), None) => format!("no longer needed, last kept on line {}", line(b.1 - 1)),
             (None, Some(a)) => format!("not there yet, kept from line {} on", line(a.0)),
             (Some(b), Some(a)) => {
-                format!("not kept here, only to line {} and from line {} on", line(b.1 - 1), line(a.0))
+                format!(
+                    "not kept at this instruction, only up to line {} and again from line {}",
+                    line(b.1 - 1),
+                    line(a.0)
+                )
             }
             (None, None) => "its place cannot be computed in this frame".into(),
         }
