@@ -11,7 +11,7 @@ var sink [2]uint64
 
 //go:noinline
 func spin(seed uint64, scale float64, slot *uint64) {
-	x := seed
+	x := uint64(1)
 	for {
 		x = x*6364136223846793005 + seed
 		if x == 0 {
