@@ -155,7 +155,7 @@ impl Loaded {
         let mem = Arc::new(ProcessMemory::open(pid)?);
         let rt = GoRuntime::open(sym.clone(), bias, &*mem)
             .map_err(|e| OpenError::Runtime { path: exe.clone(), message: e.to_string() })?;
-        Ok(Loaded {
+        let mut loaded = Loaded {
             pid,
             exe,
             sym,
@@ -164,7 +164,12 @@ impl Loaded {
             rt: Arc::new(rt),
             bias,
             origin: Arc::default(),
-        })
+        };
+        let problems = loaded.find_modules();
+        if !problems.is_empty() {
+            loaded.origin = Arc::new(Origin { notes: problems, ..Origin::default() });
+        }
+        Ok(loaded)
     }
 
     /// The moment at which what is read is true, nanoseconds of CLOCK_MONOTONIC: now, for a living process.

@@ -15,6 +15,7 @@ pub mod image;
 pub mod inline;
 pub mod lines;
 pub mod moduledata;
+pub mod modules;
 pub mod pclntab;
 pub mod prologue;
 pub mod source_map;
@@ -44,6 +45,7 @@ pub struct Symbols {
     names: OnceLock<Vec<u32>>,
     wrapper_id: OnceLock<u8>,
     notes: Vec<String>,
+    modules: modules::Modules,
 }
 
 impl Symbols {
@@ -82,6 +84,7 @@ impl Symbols {
             names: OnceLock::new(),
             wrapper_id: OnceLock::new(),
             notes,
+            modules: Default::default(),
         })
     }
 
@@ -152,7 +155,8 @@ impl Symbols {
 
     /// Code as it is in the file, clean of breakpoints.
     pub fn text(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
-        self.image.bytes_at(addr, len)
+        let own = self.image.bytes_at(addr, len);
+        own.or_else(|| self.modules().find_map(|m| m.symbols.text(m.down(addr), len)))
     }
     /// Addresses of ELF symbols, in one pass; all none in a stripped file.
     pub fn elf_symbols(&self, names: &[&str]) -> Vec<Option<FileAddr>> {

@@ -65,9 +65,9 @@ impl GoRuntime {
         let inlined_from_outside = raw.info.frames.len() - 1 - n as usize;
         let described = |d| scope_root(d, raw.info.function.entry, lookup, inlined_from_outside);
         let root = match self.symbols().dwarf() {
-            Some(d) => described(d)?,
-            None if inlined_from_outside == 0 => WORDS_ONLY,
-            None => NOTHING,
+            Some(d) if !self.symbols().is_in_module(raw.info.function) => described(d)?,
+            _ if inlined_from_outside == 0 => WORDS_ONLY,
+            _ => NOTHING,
         };
         Some(FrameScope {
             root,

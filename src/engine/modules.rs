@@ -1,0 +1,51 @@
+//! Plugins that a process has loaded since: found in the runtime's own list of modules, their symbols added to the executable's.
+
+use super::open::Loaded;
+use crate::base::mmap::FileBytes;
+use crate::base::{LoadAddr, Memory};
+use crate::symbols::Symbols;
+use crate::symbols::modules::MAX_MODULES;
+use crate::target::linux::procfs;
+
+/// `runtime.moduledata.text`, the same in every release since 1.20.
+const TEXT: u64 = 176;
+
+impl Loaded {
+    /// Adds modules that are new; what could not be added, a line each. Costs one word read where there are none.
+    pub fn find_modules(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let (Some(first), Some(l)) = (self.sym.moduledata(), self.rt.layout().heap) else { return problems };
+        let mut at = self.bias.to_load(first.addr);
+        let mut maps = None;
+        for _ in 0..MAX_MODULES {
+            let Some(next) = self.mem.read_ptr(at.add(l.module_next)).ok().filter(|n| !n.is_nil()) else { break };
+            at = next;
+            let Ok(text) = self.mem.read_ptr(at.add(TEXT)) else { break };
+            if self.sym.function_at(self.bias.to_file(text)).is_some() {
+                continue;
+            }
+            let maps = maps.get_or_insert_with(|| procfs::maps(self.pid).unwrap_or_default());
+            match self.add_module(text, maps) {
+                Ok(()) => self.rt.pcs().forget_unknown(),
+                Err(e) => problems.push(e),
+            }
+        }
+        problems
+    }
+
+    /// Adds the module whose code is at `text`.
+    fn add_module(&self, text: LoadAddr, maps: &[procfs::Mapping]) -> Result<(), String> {
+        let here = maps.iter().find(|m| m.start <= text.0 && text.0 < m.end && m.inode != 0);
+        let m = here.ok_or_else(|| format!("the Go module at {text} is in no file: its code stays unknown"))?;
+        let first = maps.iter().find(|x| x.inode == m.inode).unwrap_or(m);
+        let fail = |e: &dyn std::fmt::Display| format!("{}: {e}; its code stays unknown", m.path);
+        let path = procfs::mapped_file(self.pid, m).ok_or_else(|| fail(&"it was replaced or removed"))?;
+        let symbols = FileBytes::open(&path).map_err(|e| fail(&e))?;
+        let symbols = Symbols::load(symbols).map_err(|e| fail(&e))?;
+        let bias = first.start.wrapping_sub(first.offset).wrapping_sub(symbols.image().lowest_addr().0);
+        match self.sym.add_module(symbols, bias.wrapping_sub(self.bias.0)) {
+            true => Ok(()),
+            false => Err(fail(&format!("more than {MAX_MODULES} modules"))),
+        }
+    }
+}
