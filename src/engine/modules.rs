@@ -4,6 +4,7 @@ use super::open::Loaded;
 use crate::base::mmap::FileBytes;
 use crate::base::{LoadAddr, Memory};
 use crate::symbols::Symbols;
+use crate::symbols::descriptors::Descriptors;
 use crate::symbols::modules::MAX_MODULES;
 use crate::target::linux::procfs;
 
@@ -43,9 +44,16 @@ impl Loaded {
         let symbols = FileBytes::open(&path).map_err(|e| fail(&e))?;
         let symbols = Symbols::load(symbols).map_err(|e| fail(&e))?;
         let bias = first.start.wrapping_sub(first.offset).wrapping_sub(symbols.image().lowest_addr().0);
-        match self.sym.add_module(symbols, bias.wrapping_sub(self.bias.0)) {
-            true => Ok(()),
-            false => Err(fail(&format!("more than {MAX_MODULES} modules"))),
+        let types = symbols.moduledata().map(|m| m.types.clone()).unwrap_or_default();
+        let n = self.sym.add_module(symbols, bias.wrapping_sub(self.bias.0));
+        let n = n.ok_or_else(|| fail(&format!("more than {MAX_MODULES} modules")))?;
+        let (Some(all), Some(own)) = (self.sym.types(), self.sym.moduledata()) else { return Ok(()) };
+        let at = LoadAddr(types.start.wrapping_add(bias));
+        let bytes = self.mem.read_vec(at, types.end.saturating_sub(types.start) as usize).map_err(|e| fail(&e))?;
+        let found = Descriptors::of_module(n, bytes, self.bias.to_file(at), self.bias.0, own.types.clone());
+        if let Some(d) = found {
+            all.add_descriptors(n, d);
         }
+        Ok(())
     }
 }

@@ -61,6 +61,9 @@ impl LiveArguments<'_> {
 impl Symbols {
     /// A function's arguments, receiver first; none if the file does not say.
     pub fn argument_words(&self, f: Function) -> Option<Vec<ArgumentPart>> {
+        if let Some((m, own)) = self.module_of(f) {
+            return m.symbols.argument_words(own);
+        }
         let at = self.funcdata(f, funcdata::ARG_INFO)?;
         let list = (1..=MAX_BYTES).rev().find_map(|n| self.text(at, n))?;
         let in_registers = self.live_table(f).and_then(|t| t.first().copied()).unwrap_or(u8::MAX);
@@ -92,6 +95,9 @@ impl Symbols {
 
     /// Which slots hold their arguments when execution stands at `pc`, or has made a call just before it.
     pub fn live_arguments(&self, f: Function, pc: FileAddr) -> LiveArguments<'_> {
+        if let Some((m, own)) = self.module_of(f) {
+            return m.symbols.live_arguments(own, m.down(pc));
+        }
         let at = usize::try_from(self.pclntab().pcdata(f, pcdata::ARG_LIVE_INDEX, pc)).ok().filter(|i| *i > 0);
         LiveArguments { bits: at.and_then(|i| self.live_table(f)?.get(i..)) }
     }
@@ -107,6 +113,9 @@ impl Symbols {
     /// In which register (DWARF number) each argument word arrives, by its offset from the CFA: told by the instructions that save them
     /// where the stack has to grow first. Empty for functions that do not check their stack.
     pub fn argument_registers(&self, f: Function) -> Vec<(u8, u16)> {
+        if let Some((m, own)) = self.module_of(f) {
+            return m.symbols.argument_registers(own);
+        }
         let len = f.end.since(f.entry) as usize;
         let Some(code) = self.text(f.entry, len) else { return Vec::new() };
         let mut out = Vec::new();
@@ -115,8 +124,19 @@ impl Symbols {
         while d.can_decode() {
             d.decode_out(&mut i);
             if i.mnemonic() == Mnemonic::Call && i.op0_kind() == OpKind::NearBranch64 {
-                let callee = self.function_at(FileAddr(i.near_branch64())).map_or("", |c| self.function_name(c));
-                if callee.starts_with("runtime.morestack") {
+                let callee = self.function_at(FileAddr(i.near_branch64())).map(|c| self.function_name(c));
+                // In a plugin the call leads out of the file; that what was saved is loaded again behind it tells it, too.
+                let back = || {
+                    let code = self.text(FileAddr(i.next_ip()), f.end.0.saturating_sub(i.next_ip()) as usize)?;
+                    let next = Decoder::with_ip(64, code, i.next_ip(), DecoderOptions::NONE).decode();
+                    let loads = next.mnemonic() == Mnemonic::Mov && next.memory_base() == Register::RSP;
+                    let first = out.first().map(|o: &(u8, u16)| (u64::from(o.0) + 8, o.1))?;
+                    (loads
+                        && next.memory_displacement64() == first.0
+                        && dwarf_number(next.op0_register()) == Some(first.1))
+                    .then_some(())
+                };
+                if callee.map_or_else(|| back().is_some(), |c| c.starts_with("runtime.morestack")) {
                     return out;
                 }
             }

@@ -12,6 +12,7 @@ use super::dwarf::types::{Field, GoType, TypeKind};
 use super::dwarf::{DESCRIPTORS, DieOff};
 use super::image::Image;
 use super::moduledata::ModuleData;
+use super::modules::MAX_MODULES;
 use crate::base::mmap::FileBytes;
 use crate::base::{Cursor, FileAddr};
 use rustc_hash::FxHashMap;
@@ -67,7 +68,9 @@ const MAX_FIELDS: u64 = 1 << 16;
 /// Types in types in types whose names are put together.
 const MAX_NESTING: u32 = 16;
 /// Largest range of descriptors: their offsets share a number's 32 bits with the DWARF offsets.
-const MAX_RANGE: u64 = (BASICS - DESCRIPTORS) as u64;
+const MAX_RANGE: u64 = 0x1000_0000;
+/// Room for the types of one plugin, whose numbers follow the executable's.
+const MODULE_RANGE: u64 = 0x0200_0000;
 
 /// Numbers of basic types, which need no descriptor: this plus `reflect.Kind`.
 const BASICS: u32 = u32::MAX - 0xff;
@@ -120,12 +123,13 @@ pub struct Descriptors {
     start: FileAddr,
     /// Words that the loader fills in, by offset from `start`.
     relocated: Vec<(u64, u64)>,
+    /// Number of the first.
+    base: u32,
+    /// What is to be taken from a word that leads somewhere, to get an address of the executable's file.
+    bias: u64,
+    /// Of a plugin: where the executable's own descriptors are, to which it may refer.
+    executable: Range<u64>,
     names: OnceLock<FxHashMap<String, DieOff>>,
-}
-
-fn off_of(n: DieOff) -> Option<(u64, u32)> {
-    let n = n.0.checked_sub(DESCRIPTORS).filter(|_| n.0 < BASICS)?;
-    Some((u64::from(n & !7), n & 7))
 }
 
 /// The unsigned integer type of this many bytes, which every program has.
@@ -182,19 +186,66 @@ impl Descriptors {
         };
         relocated.sort_unstable();
         let bytes = image.bytes().clone();
-        let start = FileAddr(m.types.start);
-        Some(Descriptors { bytes, range: off..off + len, start, relocated, names: OnceLock::new() })
+        Some(Descriptors {
+            bytes,
+            range: off..off + len,
+            start: FileAddr(m.types.start),
+            relocated,
+            base: DESCRIPTORS,
+            bias: 0,
+            executable: 0..0,
+            names: OnceLock::new(),
+        })
+    }
+
+    /// Those of plugin number `n` as they are in memory, from `start` (an address of the executable's file) on: what they refer to is decided
+    /// when it is loaded. `bias` is where the executable was loaded.
+    pub fn of_module(
+        n: usize,
+        bytes: Vec<u8>,
+        start: FileAddr,
+        bias: u64,
+        executable: Range<u64>,
+    ) -> Option<Descriptors> {
+        if bytes.len() as u64 >= MODULE_RANGE || n >= MAX_MODULES {
+            return None;
+        }
+        Some(Descriptors {
+            range: 0..bytes.len(),
+            bytes: FileBytes::from_vec(bytes),
+            start,
+            relocated: Vec::new(),
+            base: DESCRIPTORS + (MAX_RANGE + n as u64 * MODULE_RANGE) as u32,
+            bias,
+            executable,
+            names: OnceLock::new(),
+        })
+    }
+
+    /// Is this the number of one of these types, or of a basic one?
+    pub fn has(&self, n: DieOff) -> bool {
+        n.0 >= BASICS || self.off_of(n).is_some()
+    }
+
+    /// Number of the type whose descriptor is at an address.
+    pub fn at_address(&self, a: FileAddr) -> Option<DieOff> {
+        self.at_offset(a.0.checked_sub(self.start.0)?)
+    }
+
+    fn off_of(&self, n: DieOff) -> Option<(u64, u32)> {
+        let n = n.0.checked_sub(self.base).filter(|o| (*o as usize) < self.range.len())?;
+        Some((u64::from(n & !7), n & 7))
     }
 
     /// Number of the type whose descriptor is so many bytes behind the first.
     pub fn at_offset(&self, off: u64) -> Option<DieOff> {
         let ok = off.is_multiple_of(8) && off + COMMON <= self.range.len() as u64;
-        (ok && self.looks_like_one(off)).then(|| DieOff(DESCRIPTORS + off as u32))
+        (ok && self.looks_like_one(off)).then(|| DieOff(self.base + off as u32))
     }
 
     /// The pointer type to a type of ours.
     pub fn pointer_to(&self, n: DieOff) -> Option<DieOff> {
-        let (off, 0) = off_of(n)? else { return None };
+        let (off, 0) = self.off_of(n)? else { return None };
         let this = self.i32(off + at::PTR_TO_THIS)?;
         match u64::try_from(this).ok().filter(|o| *o != 0).and_then(|o| self.at_offset(o)) {
             Some(p) => Some(p),
@@ -216,7 +267,7 @@ impl Descriptors {
             let mut map = FxHashMap::default();
             for off in (0..(self.range.len() as u64).saturating_sub(COMMON)).step_by(8) {
                 if self.looks_like_one(off) {
-                    map.entry(self.name(off, 0)).or_insert(DieOff(DESCRIPTORS + off as u32));
+                    map.entry(self.name(off, 0)).or_insert(DieOff(self.base + off as u32));
                 }
             }
             for k in 1..=BASIC_NAMES.len() as u32 {
@@ -279,12 +330,16 @@ impl Descriptors {
     }
     /// Where in the range the word at `off` leads to.
     fn pointer(&self, off: u64) -> Option<u64> {
-        let to = self.word(off)?.checked_sub(self.start.0)?;
+        let to = self.word(off)?.wrapping_sub(self.bias).checked_sub(self.start.0)?;
         (to < self.range.len() as u64).then_some(to)
     }
     /// Number of the type that the word at `off` leads to; of nothing if it leads out of the range.
     fn leads(&self, off: u64) -> DieOff {
-        self.pointer(off).and_then(|o| self.at_offset(o)).unwrap_or_default()
+        let elsewhere = || {
+            let at = self.word(off)?.wrapping_sub(self.bias);
+            self.executable.contains(&at).then(|| DieOff(DESCRIPTORS + (at - self.executable.start) as u32))
+        };
+        self.pointer(off).and_then(|o| self.at_offset(o)).or_else(elsewhere).unwrap_or_default()
     }
     fn kind(&self, off: u64) -> u8 {
         self.slice(off + at::KIND, 1).map_or(0, |b| b[0] & KIND_MASK)
@@ -394,7 +449,7 @@ impl Descriptors {
         if let Some(t) = basic(n) {
             return Some(t);
         }
-        let (off, part) = off_of(n)?;
+        let (off, part) = self.off_of(n)?;
         if part != 0 {
             return self.made_up(n, off, part);
         }

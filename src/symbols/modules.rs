@@ -42,8 +42,8 @@ impl Module {
 }
 
 impl Symbols {
-    /// Adds a module whose file addresses are `delta` (wrapping) below the executable's. False if there are too many.
-    pub fn add_module(&self, symbols: Symbols, delta: u64) -> bool {
+    /// Adds a module whose file addresses are `delta` (wrapping) below the executable's. Its number; none if there are too many.
+    pub fn add_module(&self, symbols: Symbols, delta: u64) -> Option<usize> {
         let mut new = Some(symbols);
         for (i, place) in self.modules.iter().enumerate() {
             place.get_or_init(|| {
@@ -52,10 +52,10 @@ impl Symbols {
                 Module { symbols: Box::new(symbols), delta, number: i as u32 + 1 }
             });
             if new.is_none() {
-                return true;
+                return Some(i);
             }
         }
-        false
+        None
     }
 
     /// Modules loaded so far.

@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
 
     /// The interface type whose first word this is: a type descriptor, or a table that begins with two.
     fn interface_of(&self, word: u64) -> Option<Arc<GoType>> {
-        let descriptor = |a: LoadAddr| self.dwarf.type_by_descriptor(self.rt.type_offset(a)?);
+        let descriptor = |a: LoadAddr| self.descriptor(a);
         let made = |name: &str, methods| {
             let kind = TypeKind::Interface { methods };
             Arc::new(GoType { name: name.into(), size: 16, kind, ..GoType::default() })
@@ -229,7 +229,7 @@ impl<'a> Reader<'a> {
     fn channel_elem(&self, at: LoadAddr) -> Option<DieOff> {
         let l = &self.rt.layout().hchan;
         let word = |o: u64| self.mem.read_u64(at.add(o)).ok();
-        let elem = self.dwarf.type_by_descriptor(self.rt.type_offset(LoadAddr(word(l.elemtype)?))?)?;
+        let elem = self.descriptor(LoadAddr(word(l.elemtype)?))?;
         let size = self.dwarf.go_type(elem).size;
         let (n, cap) = (word(l.qcount)?, word(l.dataqsiz)?);
         let sized = word(l.elemsize)? & 0xffff == size && size < MAX_ELEM;

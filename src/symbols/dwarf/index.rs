@@ -4,6 +4,7 @@
 //! a million entries costs a few tens of megabytes.
 
 use super::{DieOff, Dwarf, Slice, Unit, go_attr};
+use crate::base::FileAddr;
 use gimli::{AttributeValue, DebugInfoOffset};
 use rayon::prelude::*;
 use rustc_hash::FxHasher;
@@ -194,11 +195,12 @@ impl Dwarf {
     }
     /// A type by its full name; where DWARF does not have it, the program's own descriptors may.
     pub fn type_by_name(&self, name: &str) -> Option<DieOff> {
-        self.named(&self.index().types, name).next().or_else(|| self.descriptors()?.by_name(name))
+        self.named(&self.index().types, name).next().or_else(|| self.all_descriptors().find_map(|d| d.by_name(name)))
     }
-    /// The type whose descriptor is at this offset from moduledata.types.
-    pub fn type_by_descriptor(&self, off: u64) -> Option<DieOff> {
-        self.index().type_by_runtime(off).or_else(|| self.descriptors()?.at_offset(off))
+    /// The type whose descriptor is at this offset from moduledata.types, which is the address `at`; of a plugin only the address tells.
+    pub fn type_by_descriptor(&self, off: Option<u64>, at: FileAddr) -> Option<DieOff> {
+        let own = |off| self.index().type_by_runtime(off).or_else(|| self.descriptors()?.at_offset(off));
+        off.and_then(own).or_else(|| self.all_descriptors().skip(1).find_map(|d| d.at_address(at)))
     }
     /// A package variable by its full name.
     pub fn variable_by_name(&self, name: &str) -> Option<DieOff> {

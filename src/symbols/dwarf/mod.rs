@@ -13,6 +13,7 @@ pub mod units;
 use super::descriptors::Descriptors;
 use super::image::{Image, SectionData};
 use super::moduledata::ModuleData;
+use super::modules::MAX_MODULES;
 use gimli::{EndianSlice, LittleEndian};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -145,6 +146,7 @@ pub struct Dwarf {
     index: OnceLock<index::Index>,
     types: types::TypeCache,
     descriptors: Option<Descriptors>,
+    modules: [OnceLock<Descriptors>; MAX_MODULES],
 }
 
 impl Dwarf {
@@ -175,11 +177,22 @@ impl Dwarf {
             index: OnceLock::new(),
             types: types::TypeCache::default(),
             descriptors,
+            modules: Default::default(),
         }
     }
     /// The program's own type descriptors.
     pub fn descriptors(&self) -> Option<&Descriptors> {
         self.descriptors.as_ref()
+    }
+    /// All type descriptors: the program's own, then those of plugins.
+    pub fn all_descriptors(&self) -> impl Iterator<Item = &Descriptors> {
+        self.descriptors.iter().chain(self.modules.iter().map_while(OnceLock::get))
+    }
+    /// Adds those of plugin number `n`.
+    pub fn add_descriptors(&self, n: usize, d: Descriptors) {
+        if let Some(place) = self.modules.get(n) {
+            place.get_or_init(|| d);
+        }
     }
     /// Compilation units in file order.
     pub fn units(&self) -> &[Unit] {

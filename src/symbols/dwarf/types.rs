@@ -118,9 +118,11 @@ impl Dwarf {
         if let Some(t) = self.types.known.read().unwrap_or_else(PoisonError::into_inner).get(&off) {
             return t.clone();
         }
-        let t = match self.descriptors().filter(|_| off.0 >= DESCRIPTORS) {
-            Some(d) => Arc::new(d.go_type(off).unwrap_or_default()),
-            None => Arc::new(self.read_type(off)),
+        let t = match off.0 >= DESCRIPTORS {
+            true => {
+                Arc::new(self.all_descriptors().find(|d| d.has(off)).and_then(|d| d.go_type(off)).unwrap_or_default())
+            }
+            false => Arc::new(self.read_type(off)),
         };
         self.types.known.write().unwrap_or_else(PoisonError::into_inner).insert(off, t.clone());
         t
@@ -269,8 +271,8 @@ impl Dwarf {
 
     /// A pointer type to `elem`, if the program has one.
     pub fn pointer_to(&self, elem: &GoType) -> Option<DieOff> {
-        if let Some(d) = self.descriptors().filter(|_| elem.off.0 >= DESCRIPTORS) {
-            return d.pointer_to(elem.off);
+        if elem.off.0 >= DESCRIPTORS {
+            return self.all_descriptors().find(|d| d.has(elem.off))?.pointer_to(elem.off);
         }
         self.type_by_name(&format!("*{}", elem.name))
     }
