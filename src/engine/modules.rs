@@ -47,10 +47,10 @@ impl Loaded {
         let types = symbols.moduledata().map(|m| m.types.clone()).unwrap_or_default();
         let n = self.sym.add_module(symbols, bias.wrapping_sub(self.bias.0));
         let n = n.ok_or_else(|| fail(&format!("more than {MAX_MODULES} modules")))?;
-        let (Some(all), Some(own)) = (self.sym.types(), self.sym.moduledata()) else { return Ok(()) };
+        let Some(all) = self.sym.types() else { return Ok(()) };
         let at = LoadAddr(types.start.wrapping_add(bias));
         let bytes = self.mem.read_vec(at, types.end.saturating_sub(types.start) as usize).map_err(|e| fail(&e))?;
-        let found = Descriptors::of_module(n, bytes, self.bias.to_file(at), self.bias.0, own.types.clone());
+        let found = Descriptors::of_module(n, bytes, self.bias.to_file(at), self.bias.0, all.descriptors().cloned());
         if let Some(d) = found {
             all.add_descriptors(n, d);
         }

@@ -17,7 +17,7 @@ use crate::base::mmap::FileBytes;
 use crate::base::{Cursor, FileAddr};
 use rustc_hash::FxHashMap;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of the common part of a descriptor.
 const COMMON: u64 = 48;
@@ -127,8 +127,8 @@ pub struct Descriptors {
     base: u32,
     /// What is to be taken from a word that leads somewhere, to get an address of the executable's file.
     bias: u64,
-    /// Of a plugin: where the executable's own descriptors are, to which it may refer.
-    executable: Range<u64>,
+    /// Of a plugin: the executable's own descriptors, to which it refers for types and names that both have.
+    executable: Option<Arc<Descriptors>>,
     names: OnceLock<FxHashMap<String, DieOff>>,
 }
 
@@ -193,7 +193,7 @@ impl Descriptors {
             relocated,
             base: DESCRIPTORS,
             bias: 0,
-            executable: 0..0,
+            executable: None,
             names: OnceLock::new(),
         })
     }
@@ -205,7 +205,7 @@ impl Descriptors {
         bytes: Vec<u8>,
         start: FileAddr,
         bias: u64,
-        executable: Range<u64>,
+        executable: Option<Arc<Descriptors>>,
     ) -> Option<Descriptors> {
         if bytes.len() as u64 >= MODULE_RANGE || n >= MAX_MODULES {
             return None;
@@ -336,10 +336,20 @@ impl Descriptors {
     /// Number of the type that the word at `off` leads to; of nothing if it leads out of the range.
     fn leads(&self, off: u64) -> DieOff {
         let elsewhere = || {
-            let at = self.word(off)?.wrapping_sub(self.bias);
-            self.executable.contains(&at).then(|| DieOff(DESCRIPTORS + (at - self.executable.start) as u32))
+            let (other, at) = self.outside(off)?;
+            other.at_offset(at)
         };
         self.pointer(off).and_then(|o| self.at_offset(o)).or_else(elsewhere).unwrap_or_default()
+    }
+    /// Where in the executable's descriptors the word at `off` leads to.
+    fn outside(&self, off: u64) -> Option<(&Descriptors, u64)> {
+        let other = self.executable.as_deref()?;
+        let to = self.word(off)?.wrapping_sub(self.bias).checked_sub(other.start.0)?;
+        (to < other.range.len() as u64).then_some((other, to))
+    }
+    /// Whose descriptors, and where in them, the word at `off` leads to.
+    fn anywhere(&self, off: u64) -> Option<(&Descriptors, u64)> {
+        self.pointer(off).map(|o| (self, o)).or_else(|| self.outside(off))
     }
     fn kind(&self, off: u64) -> u8 {
         self.slice(off + at::KIND, 1).map_or(0, |b| b[0] & KIND_MASK)
@@ -389,7 +399,7 @@ impl Descriptors {
     }
 
     fn has_groups(&self, off: u64) -> bool {
-        self.pointer(off + 64).is_some_and(|g| self.fields(g).first().is_some_and(|f| f.name == "ctrl"))
+        self.anywhere(off + 64).is_some_and(|(d, g)| d.fields(g).first().is_some_and(|f| f.name == "ctrl"))
     }
 
     /// The name as DWARF has it: with the package's path.
@@ -406,7 +416,7 @@ impl Descriptors {
                 None => text.to_string(),
             };
         }
-        let part = |at: u64| self.pointer(off + at).map_or_else(|| "?".into(), |o| self.name(o, nesting + 1));
+        let part = |at: u64| self.anywhere(off + at).map_or_else(|| "?".into(), |(d, o)| d.name(o, nesting + 1));
         match self.kind(off) {
             kind::POINTER => format!("*{}", part(COMMON)),
             kind::SLICE => format!("[]{}", part(COMMON)),
@@ -435,7 +445,8 @@ impl Descriptors {
             };
             let field = |i| {
                 let f = first + i * 24;
-                let (name, flags) = self.name_at(self.pointer(f)?)?;
+                let (names, at) = self.anywhere(f)?;
+                let (name, flags) = names.name_at(at)?;
                 let (offset, ty) = (self.word(f + 16)?, self.leads(f + 8));
                 Some(Field { name: name.to_string(), offset, ty, embedded: flags & EMBEDDED != 0 })
             };

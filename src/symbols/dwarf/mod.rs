@@ -145,7 +145,7 @@ pub struct Dwarf {
     files: OnceLock<line::FileIndex>,
     index: OnceLock<index::Index>,
     types: types::TypeCache,
-    descriptors: Option<Descriptors>,
+    descriptors: Option<Arc<Descriptors>>,
     modules: [OnceLock<Descriptors>; MAX_MODULES],
 }
 
@@ -154,18 +154,18 @@ impl Dwarf {
     pub fn load(image: &Image, m: Option<&ModuleData>) -> Result<Dwarf, DwarfError> {
         let sections = Sections::load(image)?;
         let (units, abbrevs) = units::read(&sections)?;
-        Ok(Dwarf::made_of(sections, units, abbrevs, m.and_then(|m| Descriptors::new(image, m))))
+        Ok(Dwarf::made_of(sections, units, abbrevs, m.and_then(|m| Descriptors::new(image, m)).map(Arc::new)))
     }
     /// Nothing but the types that the program itself has descriptors of.
     pub fn bare(image: &Image, m: &ModuleData) -> Option<Dwarf> {
         let d = Descriptors::new(image, m)?;
-        Some(Dwarf::made_of(Sections::default(), Vec::new(), FxHashMap::default(), Some(d)))
+        Some(Dwarf::made_of(Sections::default(), Vec::new(), FxHashMap::default(), Some(Arc::new(d))))
     }
     fn made_of(
         sections: Sections,
         units: Vec<Unit>,
         abbrevs: FxHashMap<usize, Arc<gimli::Abbreviations>>,
-        descriptors: Option<Descriptors>,
+        descriptors: Option<Arc<Descriptors>>,
     ) -> Dwarf {
         let lines = units.iter().map(|_| OnceLock::new()).collect();
         Dwarf {
@@ -181,12 +181,12 @@ impl Dwarf {
         }
     }
     /// The program's own type descriptors.
-    pub fn descriptors(&self) -> Option<&Descriptors> {
+    pub fn descriptors(&self) -> Option<&Arc<Descriptors>> {
         self.descriptors.as_ref()
     }
     /// All type descriptors: the program's own, then those of plugins.
     pub fn all_descriptors(&self) -> impl Iterator<Item = &Descriptors> {
-        self.descriptors.iter().chain(self.modules.iter().map_while(OnceLock::get))
+        self.descriptors.iter().map(|d| &**d).chain(self.modules.iter().map_while(OnceLock::get))
     }
     /// Adds those of plugin number `n`.
     pub fn add_descriptors(&self, n: usize, d: Descriptors) {
