@@ -175,7 +175,7 @@ impl Locator {
         let replaced = || {
             let r = self.build.replaced.iter().find(|r| r.path == path && r.version == version)?;
             if r.by.starts_with(['.', '/']) {
-                return there(tree?.join(&r.by).join(rest), How::Replaced);
+                return there(tree?.join(r.by.trim_start_matches("./")).join(rest), How::Replaced);
             }
             self.cached(&r.by, &r.by_version, rest)
         };

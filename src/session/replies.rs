@@ -359,7 +359,7 @@ impl Session {
             let time = (self.clock)();
             self.log.push(&time, LogLevel::Warn, note);
         }
-        if target.kind != crate::model::TargetKind::Trace {
+        if !target.build.go.is_empty() {
             let cwd = std::env::current_dir().unwrap_or_default();
             let places = super::locate::Places::look(&target.build, &cwd, &|name| std::env::var(name).ok());
             self.sources.located_by(super::locate::Locator { build: target.build.clone(), places });
