@@ -279,8 +279,10 @@ impl Session {
         let typed = match scope.iter().find(|v| ["first", "arg2"].contains(&v.name.as_str())).map(|v| v.name.clone()) {
             Some(name) => {
                 let at = self.eval(&format!("uintptr({name})")).map(|v| v.value);
-                let expression = at.map(|a| format!("(*\"example.com/depot\".Order)({a}).next.ID"));
-                expression.and_then(|e| self.eval(&e)).is_some_and(|v| v.value == "8")
+                let mut by = |at: &String, ty: &str| {
+                    self.eval(&format!("(*{ty})({at}).next.ID")).is_some_and(|v| v.value == "8")
+                };
+                at.is_some_and(|a| [r#""example.com/depot".Order"#, "depot.Order"].map(|ty| by(&a, ty)) == [true; 2])
             }
             None => false,
         };

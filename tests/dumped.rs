@@ -1,6 +1,10 @@
 //! `:dump FILE` at a stop: a core that adit, Delve and gdb open, in which everything that reads works as at the stop itself.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "builds/kinds.rs"]
+#[allow(dead_code)]
+mod kinds;
+
 mod common;
 
 use adit::backend::protocol::*;
@@ -117,5 +121,43 @@ fn delve_and_gdb_open_it() {
             let said = String::from_utf8_lossy(&out.stdout);
             assert!(said.contains("main.show (") && said.contains("= 42"), "{said}");
         }
+    }
+}
+
+/// A C program with a Go library, and a program with a plugin: the core leads to both files.
+#[test]
+fn libraries_and_plugins_are_found_in_a_core() {
+    let release = kinds::own_release(&["1.21.13", "1.22.10", "1.23.9", "1.24.11", "1.25.5", "1.26.8", "1.27.3"]);
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["c-shared", "plugin"] {
+        let kind = kinds::KINDS.iter().find(|k| k.name == name).unwrap();
+        let mut running = None;
+        let mut live = match kind.build(&release).unwrap() {
+            kinds::Target::Library(r) => {
+                let spec = TargetSpec::Attach { pid: r.pid(), exe: None, control: true };
+                running = Some(r);
+                let mut d = Debuggee::open(spec).unwrap();
+                d.call(Request::Pause).unwrap();
+                d.wait_stop();
+                d
+            }
+            kinds::Target::Plugin { host, plugin } => {
+                let mut d = Debuggee::launch(&host, &[&plugin.to_string_lossy()]);
+                d.break_at("main.opened");
+                d.resume(ResumeKind::Continue).expect("the plugin is open");
+                d
+            }
+            kinds::Target::Program(_) => unreachable!("neither is a program of its own"),
+        };
+        live.break_at("depot.Handle");
+        live.resume(ResumeKind::Continue).expect("an order");
+        let core = dir.path().join(name);
+        live.call(Request::Snapshot { file: Some(core.clone()) }).unwrap();
+        let mut d = Debuggee::open(TargetSpec::File { path: core, exe: None }).unwrap();
+        assert!(frames(&mut d)[0].0.ends_with("depot.Handle"), "{name} {:?}", frames(&mut d));
+        assert_eq!(frames(&mut live), frames(&mut d), "{name}");
+        assert_eq!(variables(&mut live), variables(&mut d), "{name}");
+        drop(live);
+        drop(running);
     }
 }

@@ -6,7 +6,9 @@ use crate::base::{LoadAddr, Memory};
 use crate::symbols::Symbols;
 use crate::symbols::descriptors::Descriptors;
 use crate::symbols::modules::MAX_MODULES;
+use crate::target::core::notes::FileMapping;
 use crate::target::linux::procfs;
+use std::path::PathBuf;
 
 /// `runtime.moduledata.text`, the same in every release since 1.20.
 const TEXT: u64 = 176;
@@ -25,7 +27,7 @@ impl Loaded {
             if self.sym.function_at(self.bias.to_file(text)).is_some() {
                 continue;
             }
-            let maps = maps.get_or_insert_with(|| procfs::maps(self.pid).unwrap_or_default());
+            let maps = maps.get_or_insert_with(|| self.mappings());
             match self.add_module(text, maps) {
                 Ok(()) => self.rt.pcs().forget_unknown(),
                 Err(e) => problems.push(e),
@@ -34,13 +36,33 @@ impl Loaded {
         problems
     }
 
+    /// Files in the process's memory, or in that of which this is a core.
+    fn mappings(&self) -> Vec<procfs::Mapping> {
+        let Some(core) = &self.origin.core else { return procfs::maps(self.pid).unwrap_or_default() };
+        let files = core.mapped_files();
+        let number = |path: &str| files.iter().position(|f| f.as_os_str() == path).map_or(0, |i| i as u64 + 1);
+        let one = |f: &FileMapping| procfs::Mapping {
+            start: f.start,
+            end: f.end,
+            perms: String::new(),
+            offset: f.offset,
+            inode: number(&f.path),
+            path: f.path.clone(),
+        };
+        core.notes().files.iter().map(one).collect()
+    }
+
     /// Adds the module whose code is at `text`.
     fn add_module(&self, text: LoadAddr, maps: &[procfs::Mapping]) -> Result<(), String> {
         let here = maps.iter().find(|m| m.start <= text.0 && text.0 < m.end && m.inode != 0);
         let m = here.ok_or_else(|| format!("the Go module at {text} is in no file: its code stays unknown"))?;
         let first = maps.iter().find(|x| x.inode == m.inode).unwrap_or(m);
         let fail = |e: &dyn std::fmt::Display| format!("{}: {e}; its code stays unknown", m.path);
-        let path = procfs::mapped_file(self.pid, m).ok_or_else(|| fail(&"it was replaced or removed"))?;
+        let path = match self.origin.core {
+            Some(_) => Some(PathBuf::from(&m.path)).filter(|p| p.is_file()),
+            None => procfs::mapped_file(self.pid, m),
+        };
+        let path = path.ok_or_else(|| fail(&"it was replaced or removed"))?;
         let symbols = FileBytes::open(&path).map_err(|e| fail(&e))?;
         let symbols = Symbols::load(symbols).map_err(|e| fail(&e))?;
         let bias = first.start.wrapping_sub(first.offset).wrapping_sub(symbols.image().lowest_addr().0);

@@ -130,6 +130,7 @@ pub struct Descriptors {
     /// Of a plugin: the executable's own descriptors, to which it refers for types and names that both have.
     executable: Option<Arc<Descriptors>>,
     names: OnceLock<FxHashMap<String, DieOff>>,
+    packages: OnceLock<Vec<String>>,
 }
 
 /// The unsigned integer type of this many bytes, which every program has.
@@ -195,6 +196,7 @@ impl Descriptors {
             bias: 0,
             executable: None,
             names: OnceLock::new(),
+            packages: OnceLock::new(),
         })
     }
 
@@ -219,6 +221,7 @@ impl Descriptors {
             bias,
             executable,
             names: OnceLock::new(),
+            packages: OnceLock::new(),
         })
     }
 
@@ -260,6 +263,21 @@ impl Descriptors {
     /// All names.
     pub fn names(&self) -> impl Iterator<Item = (&str, DieOff)> {
         self.by_names().iter().map(|(n, o)| (n.as_str(), *o))
+    }
+
+    /// Import paths of the packages that have types here, sorted.
+    pub fn packages(&self) -> &[String] {
+        self.packages.get_or_init(|| {
+            let path = |name: &str| {
+                let bare = name.find('[').map_or(name, |i| &name[..i]);
+                let named = bare.starts_with(|c: char| c.is_alphanumeric()) && !bare.contains([' ', '(', '{']);
+                Some(bare[..bare.rfind('.').filter(|_| named)?].to_string())
+            };
+            let mut all: Vec<String> = self.names().filter_map(|(n, _)| path(n)).collect();
+            all.sort_unstable();
+            all.dedup();
+            all
+        })
     }
 
     fn by_names(&self) -> &FxHashMap<String, DieOff> {

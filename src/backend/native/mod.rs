@@ -538,7 +538,7 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
     Caps {
         observe: true,
         control,
-        variables: loaded.sym.has_dwarf_section(),
+        variables: loaded.sym.has_dwarf_section() || loaded.sym.moduledata().is_some(),
         set: control && loaded.process.is_some(),
         restart: launched.is_some(),
         rebuild: launched.is_some_and(|l| l.build.is_some()),
