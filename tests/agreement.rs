@@ -247,6 +247,8 @@ fn values(name: &str, theirs: &mut Dlv, ours: &mut Debuggee, score: &mut Score) 
             expression: n.clone(),
             limits: LoadLimits::default(),
         }) {
+            // Delve does not look into the slots of arguments.
+            Ok(Reply::Value { value, .. }) if value.flags.from_slot => continue,
             Ok(Reply::Value { value, .. }) => value.value,
             Ok(other) => panic!("{other:?}"),
             Err(e) => format!("Command failed: {e}"),

@@ -49,6 +49,10 @@ pub struct LiveArguments<'a> {
 }
 
 impl LiveArguments<'_> {
+    /// Is anything known of slots here at all?
+    pub fn known(&self) -> bool {
+        self.bits.is_some()
+    }
     /// Does this slot?
     pub fn has(&self, slot: Option<u8>) -> bool {
         match (self.bits, slot) {

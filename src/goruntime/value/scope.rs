@@ -225,6 +225,15 @@ impl Reader<'_> {
             Some(p) => p,
             None => self.place(s, &die, &out.ty),
         };
+        let gone = matches!(out.place.missing, Some(Unavailable::OptimisedOut { .. }));
+        if gone
+            && v.flags.argument
+            && !v.flags.escaped
+            && let Some(slot) = self.argument_slot(s, v.off, out.ty.size)
+        {
+            out.place = slot;
+            out.flags.from_slot = true;
+        }
         if v.flags.escaped
             && let TypeKind::Pointer { elem: Some(e) } = out.ty.kind
         {
@@ -237,6 +246,25 @@ impl Reader<'_> {
             }
         }
         out
+    }
+
+    /// The slot of an argument that came in registers, if it was stored there and DWARF and the argument table agree on what is what.
+    fn argument_slot(&self, s: &FrameScope, entry: DieOff, size: u64) -> Option<Place> {
+        let symbols = self.rt.symbols();
+        let f = symbols.function_at(s.lookup)?;
+        if symbols.is_in_module(f) || self.dwarf.index().function_at(f.entry.0) != Some(s.root) {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        self.dwarf.children(s.root, |die| {
+            let origin = die.reference(gimli::DW_AT_abstract_origin).and_then(|o| self.dwarf.die(o));
+            let result = |d: &Die<'_>| d.flag(gimli::DW_AT_variable_parameter);
+            if die.tag() == gimli::DW_TAG_formal_parameter && !result(&die) && !origin.as_ref().is_some_and(result) {
+                parameters.push(die.off());
+            }
+        });
+        let place = parameters.iter().position(|p| *p == entry)?;
+        self.stored_argument(s, f, place, parameters.len(), size)
     }
 
     /// Until the prologue is done, a captured variable is only in the closure object, to which DX points.

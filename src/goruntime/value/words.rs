@@ -74,6 +74,24 @@ impl<'a> Reader<'a> {
         Some(ValueRef { name: entry.name.clone(), expression: entry.name.clone(), ty, place, flags })
     }
 
+    /// Memory of argument number `n` of `of`, of `size` bytes, if it came in registers and every word of it has been stored.
+    pub(super) fn stored_argument(&self, s: &FrameScope, f: Function, n: usize, of: usize, size: u64) -> Option<Place> {
+        let symbols = self.rt.symbols();
+        let parts = symbols.argument_words(f)?;
+        if parts.len() != of || (s.regs.is_some() && s.lookup <= symbols.pc_after_prologue(f)) {
+            return None;
+        }
+        let frame = Arguments { function: f, cfa: s.cfa, live: symbols.live_arguments(f, s.lookup), arriving: None };
+        if !frame.live.known() {
+            return None;
+        }
+        let mut words = Vec::new();
+        self.flatten(s, &frame, &parts[n..=n], &mut words);
+        let (first, last) = (words.first()?, words.last()?);
+        let whole = u64::from(last.off - first.off) + u64::from(last.size) == size;
+        (whole && words.iter().all(|w| w.place.missing.is_none())).then(|| first.place.clone())
+    }
+
     fn part(&self, s: &FrameScope, a: &Arguments<'_>, part: &ArgumentPart) -> (Arc<GoType>, Place) {
         match part {
             ArgumentPart::Word { off, size, slot } => {
