@@ -95,9 +95,21 @@ impl Loaded {
             taken_at: capture.map_or(0, |c| c.taken_at),
             core: Some(Arc::new(core)),
         };
-        let mut loaded =
-            Loaded { pid, exe: exe_name, sym, mem, process: None, rt: Arc::new(rt), bias, origin: Arc::new(origin) };
+        let mut loaded = Loaded {
+            pid,
+            exe: exe_name,
+            sym: sym.clone(),
+            mem,
+            process: None,
+            rt: Arc::new(rt),
+            bias,
+            origin: Arc::new(origin),
+        };
         let problems = loaded.find_modules();
+        if let Some(core) = loaded.origin.core.as_ref().filter(|_| sym.module_images().next().is_some()) {
+            let modules = sym.module_images().map(|(i, delta)| (i, LoadBias(bias.0.wrapping_add(delta))));
+            loaded.mem = Arc::new(core.memory_of(std::iter::once((sym.image(), bias)).chain(modules)));
+        }
         if !problems.is_empty() {
             let mut origin = (*loaded.origin).clone();
             origin.notes.extend(problems);

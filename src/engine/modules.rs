@@ -2,7 +2,7 @@
 
 use super::open::Loaded;
 use crate::base::mmap::FileBytes;
-use crate::base::{LoadAddr, Memory};
+use crate::base::{FileAddr, LoadAddr, Memory};
 use crate::symbols::Symbols;
 use crate::symbols::descriptors::Descriptors;
 use crate::symbols::modules::MAX_MODULES;
@@ -36,6 +36,28 @@ impl Loaded {
         problems
     }
 
+    /// A module's type descriptors as they are in memory; a core leaves out pages that nobody has written, which are as in the file.
+    fn types_of(&self, symbols: &Symbols, start: u64, len: u64, at: LoadAddr) -> Vec<u8> {
+        const PAGE: u64 = 4096;
+        // The length is from a file: one that no plugin has is not believed.
+        const MAX: u64 = 32 << 20;
+        if len > MAX {
+            return Vec::new();
+        }
+        if let Ok(whole) = self.mem.read_vec(at, len as usize) {
+            return whole;
+        }
+        let mut out = Vec::new();
+        while (out.len() as u64) < len {
+            let done = out.len() as u64;
+            let here = at.add(done);
+            let n = (PAGE - here.0 % PAGE).min(len - done) as usize;
+            let file = || symbols.text(FileAddr(start + done), n).map(<[u8]>::to_vec);
+            out.extend(self.mem.read_vec(here, n).ok().or_else(file).unwrap_or_else(|| vec![0; n]));
+        }
+        out
+    }
+
     /// Files in the process's memory, or in that of which this is a core.
     fn mappings(&self) -> Vec<procfs::Mapping> {
         let Some(core) = &self.origin.core else { return procfs::maps(self.pid).unwrap_or_default() };
@@ -67,11 +89,11 @@ impl Loaded {
         let symbols = Symbols::load(symbols).map_err(|e| fail(&e))?;
         let bias = first.start.wrapping_sub(first.offset).wrapping_sub(symbols.image().lowest_addr().0);
         let types = symbols.moduledata().map(|m| m.types.clone()).unwrap_or_default();
+        let at = LoadAddr(types.start.wrapping_add(bias));
+        let bytes = self.types_of(&symbols, types.start, types.end.saturating_sub(types.start), at);
         let n = self.sym.add_module(symbols, bias.wrapping_sub(self.bias.0));
         let n = n.ok_or_else(|| fail(&format!("more than {MAX_MODULES} modules")))?;
         let Some(all) = self.sym.types() else { return Ok(()) };
-        let at = LoadAddr(types.start.wrapping_add(bias));
-        let bytes = self.mem.read_vec(at, types.end.saturating_sub(types.start) as usize).map_err(|e| fail(&e))?;
         let found = Descriptors::of_module(n, bytes, self.bias.to_file(at), self.bias.0, all.descriptors().cloned());
         if let Some(d) = found {
             all.add_descriptors(n, d);

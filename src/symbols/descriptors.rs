@@ -65,8 +65,8 @@ const KIND_MASK: u8 = 31;
 
 const MAX_NAME: usize = 4096;
 const MAX_FIELDS: u64 = 1 << 16;
-/// Types in types in types whose names are put together.
-const MAX_NESTING: u32 = 16;
+/// Types in types in types whose names are put together; a map doubles the work at each level.
+const MAX_NESTING: u32 = 8;
 /// Largest range of descriptors: their offsets share a number's 32 bits with the DWARF offsets.
 const MAX_RANGE: u64 = 0x1000_0000;
 /// Room for the types of one plugin, whose numbers follow the executable's.

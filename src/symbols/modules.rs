@@ -63,6 +63,11 @@ impl Symbols {
         self.modules.iter().map_while(OnceLock::get)
     }
 
+    /// Files of the modules, and what is to be added (wrapping) to their addresses to get the executable's.
+    pub fn module_images(&self) -> impl Iterator<Item = (&super::Image, u64)> {
+        self.modules().map(|m| (m.symbols.image(), m.delta))
+    }
+
     /// The module of a function and what it is called there; none for those of the executable.
     pub(super) fn module_of(&self, f: Function) -> Option<(&Module, Function)> {
         let number = (f.index >> INDEX_BITS) as usize;

@@ -278,6 +278,20 @@ impl CoreFile {
     /// The program's memory: the core's, and what the executable has of it where the core left that out.
     pub fn memory(&self, image: &Image, bias: LoadBias) -> PieceMemory {
         let mut b = self.own_memory();
+        self.add_file(&mut b, image, bias);
+        b.finish()
+    }
+
+    /// As [`CoreFile::memory`], with what several files have.
+    pub fn memory_of<'i>(&self, images: impl Iterator<Item = (&'i Image, LoadBias)>) -> PieceMemory {
+        let mut b = self.own_memory();
+        for (image, bias) in images {
+            self.add_file(&mut b, image, bias);
+        }
+        b.finish()
+    }
+
+    fn add_file(&self, b: &mut Builder, image: &Image, bias: LoadBias) {
         let file = image.bytes();
         for s in image.segments() {
             let (addr, len) = (bias.to_load(s.addr).0, s.file_size);
@@ -293,7 +307,6 @@ impl CoreFile {
                 }
             }
         }
-        b.finish()
     }
 }
 
