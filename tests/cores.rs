@@ -118,7 +118,8 @@ fn crash_cores_of_the_kernel() {
         let id = of(&v, "main.receiver")["id"].to_string();
         let st = json(&["stack", arg(&packed), &id]);
         let has_variables = st.get("variables").is_some();
-        assert_eq!(has_variables, !flags.contains(&"-ldflags=-s -w"), "{what}: {st}");
+        // Without DWARF they are the arguments, as words.
+        assert!(has_variables, "{what}: {st}");
     }
 }
 

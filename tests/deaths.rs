@@ -129,3 +129,23 @@ fn breaks_by_every_kind_of_location() {
         assert!(!e.message.is_empty() && !e.message.contains('\n'), "{bad}: {e:?}");
     }
 }
+
+/// Killed by somebody else just as the debugger lets go: its threads are reaped, whichever of them is reported last, and no host hangs.
+#[test]
+fn a_target_that_is_killed_while_it_is_let_go() {
+    for _ in 0..10 {
+        let heart = common::heart::Heart::start(&build("heartbeat", DEFAULT));
+        let pid = heart.pid();
+        let mut d = Debuggee::attach(pid);
+        d.call(Request::Pause).expect("paused");
+        d.wait_stop();
+        drop(d); // the host now lets go, while
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGKILL).expect("killed");
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while adit::target::linux::procfs::tracer_of(pid) != 0 {
+            assert!(std::time::Instant::now() < deadline, "the host still holds the threads of {pid}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        drop(heart); // waits for its process
+    }
+}

@@ -281,6 +281,9 @@ pub const COMMANDS: &[Command] = &[
     command!("snapshot" [] "snapshot" "[FILE]" Looking Text Target
         "Take a consistent copy of the running program with one short stop (asks first); into a file, too, if one is named."
         |r| ui(Ui::Snapshot(r.into()))),
+    command!("dump" [] "dump" "FILE" Looking Text Target
+        "Write a core of the running or stopped program (asks first): gdb, Delve and adit open it."
+        |r| if r.is_empty() { Err(String::new()) } else { ui(Ui::Snapshot(r.into())) }),
     command!("freeze" [] "freeze" "" Looking None Target
         "Let what is shown of a running program stand still, or go on; the program runs on." |_| act(Action::Freeze)),
     command!("evidence" [] "evidence" "[FILE]" Looking Text Target
@@ -360,8 +363,9 @@ pub const COMMANDS: &[Command] = &[
     command!("set" [] "set" "VARIABLE = VALUE | $REGISTER = VALUE | mouse | nomouse" Session Setting Nothing
         "Assign to a variable or a register, or turn a setting on or off." assignment),
     command!("config" [] "config" "substitute-path FROM TO" Session Setting Nothing "Change a setting, as Delve writes it." config),
-    command!("path" ["substitute-path"] "path rule" "FROM TO" Session Text Nothing
-        "Look for sources recorded under FROM in TO." substitute),
+    command!("path" ["substitute-path"] "source paths" "[FROM TO]" Session Text Nothing
+        "Show where sources are looked for, where each file was found and whether it fits; with FROM and TO, look for those recorded under FROM in TO."
+        |r| if r.is_empty() { act(Action::Paths) } else { substitute(r) }),
     command!("source" [] "script" "FILE" Session Text Nothing "Run command lines from a file."
         |r| if r.is_empty() { Err(String::new()) } else { ui(Ui::Script(r.into())) }),
     command!("suspend" [] "suspend" "" Session None Nothing

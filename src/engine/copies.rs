@@ -6,7 +6,7 @@ use crate::base::mmap::FileBytes;
 use crate::base::{GoroutineId, LoadAddr, LoadBias, StopEpoch, Tid};
 use crate::goruntime::{GoRuntime, StackStart};
 use crate::model::{Stop, StopReason, TargetKind};
-use crate::symbols::Symbols;
+use crate::symbols::{Symbols, SymbolsError};
 use crate::target::core::{self, CoreFile, Missing};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -42,13 +42,14 @@ impl Loaded {
         let mut notes = core.capture().map(|c| c.notes.clone()).unwrap_or_default();
         let (exe_name, sym) = executable(&core, exe, &shown, &mut notes)?;
         let image = sym.image();
-        let bias = core.load_bias(image).unwrap_or_else(|| {
+        let library = core.library_bias(&exe_name, image);
+        let bias = library.or_else(|| core.load_bias(image)).unwrap_or_else(|| {
             notes.push(
                 "the core does not say where the program was loaded: it is taken to be where it was linked".into(),
             );
             LoadBias(0)
         });
-        let other = core.is_of_other_program(image, bias) == Some(true);
+        let other = core.is_of_other_program(image, bias, library.is_some()) == Some(true);
         if other {
             notes.push(format!("{exe_name} is {OTHER}: what is shown may be wrong; --exe names another"));
         }
@@ -94,8 +95,26 @@ impl Loaded {
             taken_at: capture.map_or(0, |c| c.taken_at),
             core: Some(Arc::new(core)),
         };
-        let loaded =
-            Loaded { pid, exe: exe_name, sym, mem, process: None, rt: Arc::new(rt), bias, origin: Arc::new(origin) };
+        let mut loaded = Loaded {
+            pid,
+            exe: exe_name,
+            sym: sym.clone(),
+            mem,
+            process: None,
+            rt: Arc::new(rt),
+            bias,
+            origin: Arc::new(origin),
+        };
+        let problems = loaded.find_modules();
+        if let Some(core) = loaded.origin.core.as_ref().filter(|_| sym.module_images().next().is_some()) {
+            let modules = sym.module_images().map(|(i, delta)| (i, LoadBias(bias.0.wrapping_add(delta))));
+            loaded.mem = Arc::new(core.memory_of(std::iter::once((sym.image(), bias)).chain(modules)));
+        }
+        if !problems.is_empty() {
+            let mut origin = (*loaded.origin).clone();
+            origin.notes.extend(problems);
+            loaded.origin = Arc::new(origin);
+        }
         Ok((loaded, state))
     }
 
@@ -146,6 +165,11 @@ fn executable(
     let paths = core.exe_paths();
     match core.embedded_exe() {
         Ok(Some(bytes)) => {
+            let said = core.capture().map(|c| c.exe.clone()).filter(|e| !e.is_empty());
+            let name = said.unwrap_or_default();
+            if core.mapped_files().iter().any(|f| f.as_os_str() == name.as_str()) {
+                return Ok((name.clone(), symbols_of(bytes, &name)?));
+            }
             let name = paths.first().map_or_else(String::new, |p| p.display().to_string());
             return Ok((name.clone(), symbols_of(bytes, &name)?));
         }
@@ -156,13 +180,24 @@ fn executable(
     match there {
         Some(p) => {
             let name = p.display().to_string();
-            Ok((name.clone(), load_symbols(p, &name)?))
+            match load_symbols(p, &name) {
+                Err(e @ OpenError::Binary { source: SymbolsError::NotGo, .. }) => library(core).ok_or(e),
+                done => Ok((name, done?)),
+            }
         }
         None => Err(OpenError::NoExecutable {
             core: shown.to_string(),
             tried: paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", "),
         }),
     }
+}
+
+/// The first Go library among the files of a core whose executable is not Go's.
+fn library(core: &CoreFile) -> Option<(String, Arc<Symbols>)> {
+    core.mapped_files().into_iter().filter(|f| f.is_file()).find_map(|f| {
+        let name = f.display().to_string();
+        Some((name.clone(), load_symbols(&f, &name).ok()?))
+    })
 }
 
 fn symbols_of(bytes: FileBytes, name: &str) -> Result<Arc<Symbols>, OpenError> {

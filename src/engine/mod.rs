@@ -13,6 +13,7 @@ pub mod inject;
 pub mod int3;
 pub mod journal;
 pub mod locspec;
+pub mod modules;
 pub mod open;
 pub mod points;
 pub mod report;

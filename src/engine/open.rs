@@ -9,7 +9,8 @@ use crate::base::clock::monotonic_ns;
 use crate::base::mmap::FileBytes;
 use crate::base::{LoadBias, Memory, StopEpoch};
 use crate::goruntime::GoRuntime;
-use crate::model::{ReadInfo, ReadMode, TargetInfo, TargetKind};
+use crate::model::target::Replacement;
+use crate::model::{BuildFacts, ReadInfo, ReadMode, TargetInfo, TargetKind};
 use crate::symbols::{Symbols, SymbolsError};
 use crate::target::TargetError;
 use crate::target::core::CoreError;
@@ -99,28 +100,62 @@ pub fn load_symbols(path: &Path, shown: &str) -> Result<Arc<Symbols>, OpenError>
     Symbols::load(bytes).map(Arc::new).map_err(|source| OpenError::Binary { path: shown.into(), source })
 }
 
+/// The Go code of a process: its path for display, its symbols, where it was loaded. That is the executable or, where that is not
+/// Go's, a library in it that is (`-buildmode=c-shared`). `exe` names another file to take an executable's symbols from.
+pub(super) fn go_image(pid: i32, exe: Option<&Path>) -> Result<(String, Arc<Symbols>, LoadBias), OpenError> {
+    let (shown, path) = procfs::exe(pid)?;
+    let (shown, path) = match exe {
+        Some(e) => (e.display().to_string(), e.to_path_buf()),
+        None => (shown, path),
+    };
+    match load_symbols(&path, &shown) {
+        Ok(sym) => {
+            let bias = procfs::load_bias(pid, sym.image().entry().0)?;
+            Ok((shown, sym, bias))
+        }
+        Err(e @ OpenError::Binary { source: SymbolsError::NotGo, .. }) if exe.is_none() => go_library(pid)?.ok_or(e),
+        Err(e) => Err(e),
+    }
+}
+
+/// The first mapped library with a Go function table.
+fn go_library(pid: i32) -> Result<Option<(String, Arc<Symbols>, LoadBias)>, OpenError> {
+    let maps = procfs::maps(pid)?;
+    let mut seen = BTreeSet::new();
+    for m in maps.iter().filter(|m| m.inode != 0 && m.path.starts_with('/')) {
+        if !seen.insert(m.inode) || !maps.iter().any(|x| x.inode == m.inode && x.perms.contains('x')) {
+            continue;
+        }
+        let Some(path) = procfs::mapped_file(pid, m) else { continue };
+        let Ok(sym) = load_symbols(&path, &m.path) else { continue };
+        // The first mapping of a file begins with its first segment.
+        let bias = LoadBias(m.start.wrapping_sub(m.offset).wrapping_sub(sym.image().lowest_addr().0));
+        return Ok(Some((m.path.clone(), sym, bias)));
+    }
+    Ok(None)
+}
+
 impl Loaded {
     /// Opens a running process for reading. `exe` names another file to take symbols from.
     pub fn open(pid: i32, exe: Option<&Path>) -> Result<Loaded, OpenError> {
         if !procfs::alive(pid) {
             return Err(TargetError::NoProcess(pid).into());
         }
-        let (shown, path) = procfs::exe(pid)?;
-        let (shown, path) = match exe {
-            Some(e) => (e.display().to_string(), e.to_path_buf()),
-            None => (shown, path),
-        };
-        let sym = load_symbols(&path, &shown)?;
-        Loaded::with_symbols(pid, shown, sym)
+        let (shown, sym, bias) = go_image(pid, exe)?;
+        Loaded::at(pid, shown, sym, bias)
     }
 
     /// A process whose executable's symbols are known.
     pub fn with_symbols(pid: i32, exe: String, sym: Arc<Symbols>) -> Result<Loaded, OpenError> {
-        let mem = Arc::new(ProcessMemory::open(pid)?);
         let bias = procfs::load_bias(pid, sym.image().entry().0)?;
+        Loaded::at(pid, exe, sym, bias)
+    }
+
+    fn at(pid: i32, exe: String, sym: Arc<Symbols>, bias: LoadBias) -> Result<Loaded, OpenError> {
+        let mem = Arc::new(ProcessMemory::open(pid)?);
         let rt = GoRuntime::open(sym.clone(), bias, &*mem)
             .map_err(|e| OpenError::Runtime { path: exe.clone(), message: e.to_string() })?;
-        Ok(Loaded {
+        let mut loaded = Loaded {
             pid,
             exe,
             sym,
@@ -129,7 +164,12 @@ impl Loaded {
             rt: Arc::new(rt),
             bias,
             origin: Arc::default(),
-        })
+        };
+        let problems = loaded.find_modules();
+        if !problems.is_empty() {
+            loaded.origin = Arc::new(Origin { notes: problems, ..Origin::default() });
+        }
+        Ok(loaded)
     }
 
     /// The moment at which what is read is true, nanoseconds of CLOCK_MONOTONIC: now, for a living process.
@@ -165,6 +205,22 @@ impl Loaded {
             launched,
             main_package: self.sym.build_info().path.clone(),
             notes,
+            build: self.build_facts(),
+        }
+    }
+
+    fn build_facts(&self) -> BuildFacts {
+        let b = self.sym.build_info();
+        let replaced = b.replaced.iter().cloned();
+        BuildFacts {
+            go: b.version.short().to_string(),
+            module: b.module.as_ref().map_or_else(String::new, |m| m.0.clone()),
+            deps: b.deps.clone(),
+            replaced: replaced
+                .map(|[path, version, by, by_version]| Replacement { path, version, by, by_version })
+                .collect(),
+            vcs_revision: b.setting("vcs.revision").unwrap_or_default().to_string(),
+            vcs_modified: b.setting("vcs.modified") == Some("true"),
         }
     }
 }

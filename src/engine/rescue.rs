@@ -1,7 +1,7 @@
 //! Putting back what a killed debugger, ours or another's, left in a process's text.
 
 use super::journal;
-use super::open::load_symbols;
+use super::open::go_image;
 use crate::base::{LoadAddr, Memory};
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::procfs;
@@ -33,7 +33,7 @@ pub fn rescue(pid: i32) -> Result<Rescued, super::OpenError> {
     if tracer != 0 {
         return Err(crate::target::TargetError::Traced { pid, tracer, tracer_name: procfs::name(tracer) }.into());
     }
-    let (exe, path) = procfs::exe(pid)?;
+    let (exe, _) = procfs::exe(pid)?;
     let mem = ProcessMemory::open(pid)?;
     let mut done = Rescued { pid, exe: exe.clone(), ..Rescued::default() };
     let start = procfs::start_time(pid);
@@ -51,8 +51,7 @@ pub fn rescue(pid: i32) -> Result<Rescued, super::OpenError> {
         }
         let _someone_removed_it = std::fs::remove_file(&file);
     }
-    let sym = load_symbols(&path, &exe)?;
-    let bias = procfs::load_bias(pid, sym.image().entry().0)?;
+    let (_, sym, bias) = go_image(pid, None)?;
     for s in sym.image().segments().iter().filter(|s| s.exec) {
         let Some(file) = sym.image().bytes_at(s.addr, s.file_size as usize) else { continue };
         let at = bias.to_load(s.addr);

@@ -74,6 +74,11 @@ impl Loaded {
         for s in self.sym.image().segments() {
             all.bytes(self.bias.to_load(s.addr).0, s.file_size, self.sym.image().bytes(), s.offset);
         }
+        for (image, delta) in self.sym.module_images() {
+            for s in image.segments() {
+                all.bytes(self.bias.to_load(s.addr.add(delta)).0, s.file_size, image.bytes(), s.offset);
+            }
+        }
         let origin = Origin { clock_ns: Some(c.clock_ns), taken_at: wall_clock(), ..Origin::default() };
         let mem = Arc::new(all.finish());
         let runs =

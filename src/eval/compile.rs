@@ -6,7 +6,7 @@ use super::parse::{Expr, parse};
 use super::types::{lookup, packages};
 use crate::arch::registers;
 use crate::base::FileAddr;
-use crate::goruntime::value::{FrameScope, Reader, ScopeVariable, ValueRef, scope::visible};
+use crate::goruntime::value::{FrameScope, Reader, ScopeVariable, ValueRef};
 use crate::symbols::dwarf::{Die, GoType};
 use crate::symbols::functions::{split_name, without_type_args};
 use std::sync::Arc;
@@ -103,7 +103,7 @@ pub fn compile(reader: &Reader<'_>, scope: &FrameScope, text: &str) -> Result<Co
 pub(super) fn compile_expr(reader: &Reader<'_>, scope: &FrameScope, e: &Expr) -> Result<Node, EvalError> {
     let name = without_type_args(&scope.function).into_owned();
     let package = split_name(&name).0.to_string();
-    let locals = visible(reader.dwarf, scope.root, scope.lookup, scope.line);
+    let locals = reader.visible(scope);
     let c = Compiler { r: reader, locals, package };
     c.node(e)
 }

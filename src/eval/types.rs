@@ -12,6 +12,14 @@ pub(super) fn packages(d: &Dwarf, word: &str) -> Vec<String> {
         .filter(|u| u.name == word || u.package == word || u.name.rsplit('/').next() == Some(word))
         .map(|u| u.name.clone())
         .collect();
+    // Without DWARF, and for plugins, the program's own types tell which packages there are.
+    let known = |d: &crate::symbols::descriptors::Descriptors| {
+        let fits = |p: &&String| p.rsplit('/').next() == Some(word);
+        d.packages().iter().filter(fits).cloned().collect::<Vec<_>>()
+    };
+    if v.is_empty() {
+        v.extend(d.all_descriptors().flat_map(known));
+    }
     if v.is_empty() || !v.iter().any(|p| p == word) {
         v.insert(0, word.to_string());
     }

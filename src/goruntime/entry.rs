@@ -83,10 +83,10 @@ impl GoRuntime {
     /// Where a function begins.
     pub(super) fn entry_of(&self, g: Function) -> Option<Arc<Location>> {
         let s = self.symbols();
-        let rec = s.pclntab().record(g)?;
+        let rec = s.function_record(g)?;
         Some(Arc::new(Location {
             function: s.function_name(g).to_string(),
-            file: s.pclntab().entry_file(g).to_string(),
+            file: s.function_file(g).to_string(),
             line: rec.start_line.max(0) as u32,
             pc: self.bias().to_load(g.entry),
         }))

@@ -162,12 +162,15 @@ pub struct CurrentG {
     pub goid: u64,
 }
 
-/// What the thread with this `fs_base` runs; none if it is not a Go thread (yet).
-pub fn current_g(l: &Layout, mem: &dyn Memory, fs_base: u64) -> Option<CurrentG> {
+/// Where executables keep the thread's `runtime.g`, from the thread pointer on.
+pub const TLS_G: i64 = -8;
+
+/// What the thread with this `fs_base` runs; none if it is not a Go thread (yet). `tls_g` is where its g is from there.
+pub fn current_g(l: &Layout, mem: &dyn Memory, fs_base: u64, tls_g: i64) -> Option<CurrentG> {
     if fs_base == 0 {
         return None;
     }
-    let g = mem.read_ptr(LoadAddr(fs_base.wrapping_sub(8))).ok().filter(|g| !g.is_nil())?;
+    let g = mem.read_ptr(LoadAddr(fs_base.wrapping_add_signed(tls_g))).ok().filter(|g| !g.is_nil())?;
     let m = mem.read_ptr(g.add(l.g.m)).ok().filter(|m| !m.is_nil())?;
     let g0 = mem.read_ptr(m.add(l.m.g0)).ok()?;
     let gsignal = mem.read_ptr(m.add(l.m.gsignal)).ok()?;

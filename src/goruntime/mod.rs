@@ -17,6 +17,7 @@ pub mod panic;
 pub mod pcinfo;
 pub mod rtype;
 pub mod sample;
+mod saved;
 pub mod scan;
 pub mod sched;
 pub mod stack;
@@ -69,6 +70,8 @@ pub struct GoRuntime {
     /// Goroutines found otherwise, where the runtime's own list cannot be read.
     found: Option<Vec<u64>>,
     packages: std::sync::OnceLock<Vec<value::packages::PackageVariable>>,
+    /// Where a thread's `runtime.g` is, from its thread pointer on.
+    tls_g: i64,
 }
 
 impl GoRuntime {
@@ -78,6 +81,8 @@ impl GoRuntime {
         let globals = Globals::find(&symbols, bias, &layout).ok_or(RuntimeError::NoGoroutineList)?;
         let wait_reasons = read_wait_reasons(&layout, &globals, mem);
         let cache = PcCache::new(symbols.clone(), bias);
+        let told = symbols.image().tls_offset_slot().and_then(|a| mem.read_u64(bias.to_load(a)).ok());
+        let tls_g = told.map_or(g::TLS_G, |o| o as i64);
         Ok(GoRuntime {
             symbols,
             bias,
@@ -88,6 +93,7 @@ impl GoRuntime {
             entries: entry::EntryCache::default(),
             packages: std::sync::OnceLock::new(),
             found: None,
+            tls_g,
         })
     }
     /// Symbols of the program.
@@ -121,7 +127,7 @@ impl GoRuntime {
     }
     /// What the thread with this `fs_base` runs.
     pub fn current_g(&self, mem: &dyn Memory, fs_base: u64) -> Option<CurrentG> {
-        g::current_g(&self.layout, mem, fs_base)
+        g::current_g(&self.layout, mem, fs_base, self.tls_g)
     }
     /// One goroutine's `runtime.g`.
     pub fn read_g(&self, mem: &dyn Memory, addr: LoadAddr) -> Result<G, MemoryError> {

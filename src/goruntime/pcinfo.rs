@@ -116,6 +116,11 @@ impl PcCache {
         known.entry(key(pc, exact)).or_insert(made).clone()
     }
 
+    /// Forgets what was unknown: code has been loaded.
+    pub fn forget_unknown(&self) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).retain(|_, i| i.is_some());
+    }
+
     /// A numbered location.
     pub fn location(&self, id: u32) -> KnownLocation {
         let l = self.locations.read().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +147,7 @@ impl PcCache {
         }
         let function = function?;
         let flags = s.function_flags(function);
-        let delta = s.pclntab().sp_delta(function, lookup).and_then(|d| u32::try_from(d).ok());
+        let delta = s.sp_delta_in(function, lookup).and_then(|d| u32::try_from(d).ok());
         let frames = s.inline_frames_of(function, lookup).into_iter().map(|f| {
             let at =
                 Arc::new(Location { function: f.function.to_string(), file: f.file.to_string(), line: f.line, pc });

@@ -26,6 +26,19 @@ pub struct WalkedStack {
     pub origin: Vec<(u32, u32)>,
     /// The goroutine; none for a thread without one.
     pub g: Option<G>,
+    /// Physical frames that were interrupted, not left by a call, and their registers as they were saved.
+    pub saved: Vec<(u32, Registers)>,
+}
+
+impl WalkedStack {
+    /// Registers of a shown frame: of the thread (`regs`, where the walk began with them) if it stands there, or as they were saved when it
+    /// was interrupted. None for a frame that waits for a call to return: no register but SP outlives a call in Go's convention.
+    pub fn registers(&self, frame: usize, regs: Option<&Registers>) -> Option<Registers> {
+        let &(p, _) = self.origin.get(frame)?;
+        let raw = self.raw.get(p as usize)?;
+        let of_thread = regs.filter(|r| p == 0 && raw.exact && r.pc() == raw.pc.0).copied();
+        of_thread.or_else(|| self.saved.iter().find(|s| s.0 == p).map(|s| s.1))
+    }
 }
 
 impl GoRuntime {
@@ -71,6 +84,8 @@ impl GoRuntime {
         }
         let raw = walk.run(depth.max(1));
         let mut out = self.shown(raw, depth);
+        let interrupted = |(i, f): (usize, &RawFrame)| Some((i as u32 + 1, self.saved_registers(mem, f)?));
+        out.saved = out.raw.iter().enumerate().filter_map(interrupted).collect();
         out.g = g;
         out.stack.goroutine = GoroutineId(g.map_or(0, |g| g.goid));
         if with_defers && let Some(g) = g {

@@ -16,7 +16,9 @@ const MAX_SWITCHES: u32 = 8;
 const REFILL: usize = 2048;
 /// Offsets in the signal context that the kernel pushes (`ucontext_t`, amd64).
 const UC_RSP: u64 = 160;
-const UC_RIP: u64 = 168;
+pub(super) const UC_RIP: u64 = 168;
+/// The first of the general registers there.
+pub(super) const UC_GREGS: u64 = 40;
 
 /// A physical frame.
 #[derive(Clone, Debug)]

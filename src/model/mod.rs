@@ -38,7 +38,7 @@ pub use profile::{
     ProfileView, ValueKind,
 };
 pub use stop::{Stop, StopReason};
-pub use target::{ReadInfo, ReadMode, TargetInfo, TargetKind};
+pub use target::{BuildFacts, ReadInfo, ReadMode, TargetInfo, TargetKind};
 pub use thread::Thread;
 pub use timeline::{
     Activity, Cell, Cells, Lane, LaneKind, Level, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,

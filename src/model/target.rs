@@ -50,6 +50,39 @@ pub struct TargetInfo {
     pub main_package: String,
     /// Things worth telling the user once: what is missing and what follows.
     pub notes: Vec<String>,
+    /// What its sources were, from build info.
+    #[serde(default)]
+    pub build: BuildFacts,
+}
+
+/// From what a program was built: by this its sources are found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildFacts {
+    /// Release: `go1.26.8`.
+    pub go: String,
+    /// Path of the main module.
+    pub module: String,
+    /// Modules that it depends on and their versions, replacements applied.
+    pub deps: Vec<(String, String)>,
+    /// Modules that others, or folders, stand in for.
+    pub replaced: Vec<Replacement>,
+    /// Commit; empty if not recorded.
+    pub vcs_revision: String,
+    /// There were uncommitted changes.
+    pub vcs_modified: bool,
+}
+
+/// A `replace` of go.mod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    /// Module path as the sources import it.
+    pub path: String,
+    /// Version required.
+    pub version: String,
+    /// What stands in for it: a module path, or a folder that begins with `.` or `/`.
+    pub by: String,
+    /// Its version; of folders none.
+    pub by_version: String,
 }
 
 /// How goroutines and values were read.

@@ -43,6 +43,9 @@ pub struct VarFlags {
     pub changed: bool,
     /// A constant or literal, not in memory.
     pub constant: bool,
+    /// An argument that optimised code no longer keeps: this is what its slot on the stack still holds, as it was passed or last stored.
+    #[serde(default)]
+    pub from_slot: bool,
 }
 
 /// Why a value cannot be had.
@@ -53,6 +56,9 @@ pub enum Unavailable {
     OptimisedOut {
         /// The PC.
         pc: LoadAddr,
+        /// Why, in words: where it was last, from which line on it is there, what held it.
+        #[serde(default)]
+        why: String,
     },
     /// The page cannot be read.
     Unreadable {

@@ -187,6 +187,8 @@ pub enum Action {
     },
     /// Bytes for the program's terminal.
     Input(Vec<u8>),
+    /// Show where sources are looked for and found.
+    Paths,
     /// A new rule for finding sources.
     Substitute {
         /// Prefix of the recorded path.

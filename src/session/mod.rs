@@ -11,6 +11,7 @@ pub mod heap;
 pub mod hits;
 mod interest;
 pub mod lanes;
+pub mod locate;
 pub mod log;
 pub mod output;
 mod perform;

@@ -136,6 +136,9 @@ impl Session {
                 }
                 self.ask(Purpose::Other("input"), Request::Input(bytes));
             }
+            Action::Paths => {
+                self.answer = Some(super::Answer { title: "sources".into(), lines: self.sources.describe() })
+            }
             Action::Substitute { from, to } => {
                 self.say(Tone::Note, &format!("sources: {from} is looked for at {to}"));
                 self.sources.substitute(from, to);
@@ -356,6 +359,7 @@ pub fn needs(a: &Action) -> Needs {
         | Action::ProfileFocus(_)
         | Action::Mute(_)
         | Action::Unmute(_)
+        | Action::Paths
         | Action::Mutes => Needs::Nothing,
         _ => Needs::Target,
     }

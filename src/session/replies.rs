@@ -359,6 +359,11 @@ impl Session {
             let time = (self.clock)();
             self.log.push(&time, LogLevel::Warn, note);
         }
+        if !target.build.go.is_empty() {
+            let cwd = std::env::current_dir().unwrap_or_default();
+            let places = super::locate::Places::look(&target.build, &cwd, &|name| std::env::var(name).ok());
+            self.sources.located_by(super::locate::Locator { build: target.build.clone(), places });
+        }
         self.target = Some(target);
         self.new_generation();
         self.stacks.clear();

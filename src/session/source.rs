@@ -1,6 +1,8 @@
 //! Source text: the local file first, through the substitution rules; else as the host sees it.
 
+use super::locate::{How, Locator};
 use crate::base::text;
+use crate::symbols::source_map::substitute;
 use rustc_hash::FxHashMap;
 use std::{path::Path, sync::Arc};
 
@@ -34,6 +36,8 @@ pub enum Source {
 pub struct SourceStore {
     files: FxHashMap<String, Source>,
     rules: Vec<(String, String)>,
+    /// Finds what no rule leads to, once a program is open.
+    locator: Locator,
     /// Lines with code, ascending; empty while they are on the way and where nothing is known.
     code: FxHashMap<String, Vec<u32>>,
 }
@@ -68,14 +72,62 @@ impl SourceStore {
             _ => None,
         }
     }
+    /// A program was opened: what its build info says helps to find its sources.
+    pub fn located_by(&mut self, locator: Locator) {
+        self.locator = locator;
+        self.files.retain(|_, s| matches!(s, Source::Text(_)));
+    }
     /// The path where a recorded file would be here.
     pub fn local_path(&self, file: &str) -> String {
-        for (from, to) in self.rules.iter().rev() {
-            if let Some(rest) = file.strip_prefix(from.as_str()) {
-                return format!("{to}{rest}");
-            }
+        self.by_rule(file).or_else(|| self.found(file).map(|f| f.0)).unwrap_or_else(|| file.to_string())
+    }
+    fn by_rule(&self, file: &str) -> Option<String> {
+        // The last rule that was given comes first.
+        let rule = |(from, to): &(String, String)| substitute(file, from, to);
+        self.rules.iter().rev().find_map(rule)
+    }
+    /// The file here, and how it was found.
+    fn found(&self, file: &str) -> Option<(String, How)> {
+        if let Some(p) = self.by_rule(file) {
+            return Some((p, How::Rule));
         }
-        file.to_string()
+        self.locator.find(file).map(|(p, how)| (p.display().to_string(), how))
+    }
+    /// Where sources are looked for, and what came of each file that was looked at: a line each.
+    pub fn describe(&self) -> Vec<String> {
+        let mut out: Vec<String> =
+            self.rules.iter().map(|(from, to)| format!("rule         {from} is at {to}")).collect();
+        out.extend(self.locator.describe());
+        let mut files: Vec<(&String, &Source)> = self.files.iter().collect();
+        files.sort_by_key(|f| f.0);
+        if !files.is_empty() {
+            out.push(String::new());
+        }
+        for (file, source) in files {
+            let state = match source {
+                Source::Asked => "asked for".to_string(),
+                Source::Missing(why) => format!("not found: {why}"),
+                Source::Text(t) => {
+                    let how = match self.found(file) {
+                        Some((p, how)) if p == *file => how.words().to_string(),
+                        Some((p, how)) => format!("{p} ({})", how.words()),
+                        None => "from the host".into(),
+                    };
+                    format!("{how}, {}", self.fit(file, t))
+                }
+            };
+            out.push(text::printable_str(&format!("{file}: {state}"), 600));
+        }
+        out
+    }
+    /// Does a text have the lines that the program has code of?
+    fn fit(&self, file: &str, t: &SourceText) -> String {
+        let n = t.lines.len();
+        match self.code.get(file).and_then(|c| c.last()) {
+            Some(&last) if last as usize > n => format!("does not fit: code up to line {last}, {n} lines"),
+            Some(_) => format!("{n} lines, fits"),
+            None => format!("{n} lines"),
+        }
     }
     /// Makes sure that a file is here or asked for. True when the host must be asked.
     pub fn want(&mut self, file: &str) -> bool {
@@ -83,6 +135,11 @@ impl SourceStore {
             return false;
         }
         let path = self.local_path(file);
+        // A file of another machine that happens to be there under a relative name is not what is meant.
+        if path == file && !file.starts_with('/') {
+            self.files.insert(file.to_string(), Source::Asked);
+            return true;
+        }
         if let Some(t) = read_local(Path::new(&path)) {
             let origin = if path == file { String::new() } else { path };
             self.put(file, &t, origin);

@@ -18,6 +18,8 @@ pub struct BuildInfo {
     pub module: Option<(String, String)>,
     /// Dependencies and their versions (replacements applied).
     pub deps: Vec<(String, String)>,
+    /// Replaced dependencies: path and version, by which path and version.
+    pub replaced: Vec<[String; 4]>,
     /// `build` lines: `-gcflags`, `CGO_ENABLED`, `vcs.revision`…
     pub settings: Vec<(String, String)>,
 }
@@ -66,6 +68,7 @@ impl BuildInfo {
                 "dep" => self.deps.push((a, b)),
                 "=>" => {
                     if let Some(last) = self.deps.last_mut() {
+                        self.replaced.push([last.0.clone(), last.1.clone(), a.clone(), b.clone()]);
                         *last = (a, b);
                     }
                 }

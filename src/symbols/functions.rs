@@ -46,11 +46,15 @@ pub enum FunctionMatch {
 impl Symbols {
     /// The function that contains an address.
     pub fn function_at(&self, pc: FileAddr) -> Option<Function> {
-        self.pclntab().function_at(pc)
+        let own = self.pclntab().function_at(pc);
+        own.or_else(|| self.modules().find_map(|m| Some(m.outside(m.symbols.function_at(m.down(pc))?))))
     }
     /// Its full name.
     pub fn function_name(&self, f: Function) -> &str {
-        self.pclntab().record(f).and_then(|r| self.pclntab().name(r.name_off)).unwrap_or("")
+        match self.module_of(f) {
+            Some((m, own)) => m.symbols.function_name(own),
+            None => self.pclntab().record(f).and_then(|r| self.pclntab().name(r.name_off)).unwrap_or(""),
+        }
     }
     /// Every function in address order.
     pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
@@ -58,7 +62,7 @@ impl Symbols {
     }
     /// Facts about a function.
     pub fn function_flags(&self, f: Function) -> FunctionFlags {
-        let Some(r) = self.pclntab().record(f) else { return FunctionFlags::default() };
+        let Some(r) = self.function_record(f) else { return FunctionFlags::default() };
         FunctionFlags {
             top_frame: r.flag & func_flag::TOP_FRAME != 0,
             sp_write: r.flag & func_flag::SP_WRITE != 0,
@@ -100,19 +104,24 @@ impl Symbols {
         let index = self.name_index();
         let name_of = |i: u32| self.pclntab().function(i as usize).map_or("", |f| self.function_name(f));
         let a = index.partition_point(|&i| name_of(i) < name);
-        index[a..]
-            .iter()
-            .take_while(|&&i| name_of(i) == name)
-            .filter_map(|&i| self.pclntab().function(i as usize))
-            .collect()
+        let own =
+            index[a..].iter().take_while(|&&i| name_of(i) == name).filter_map(|&i| self.pclntab().function(i as usize));
+        let others = |m: &'_ super::modules::Module| {
+            m.symbols.functions_by_name(name).into_iter().map(|f| m.outside(f)).collect::<Vec<_>>()
+        };
+        own.chain(self.modules().flat_map(others)).collect()
     }
 
     /// Functions whose name matches, by name, at most `limit`.
     pub fn match_functions(&self, re: &regex::Regex, limit: usize) -> Vec<Function> {
+        let others = |m: &'_ super::modules::Module| {
+            m.symbols.match_functions(re, limit).into_iter().map(|f| m.outside(f)).collect::<Vec<_>>()
+        };
         self.name_index()
             .iter()
             .filter_map(|&i| self.pclntab().function(i as usize))
             .filter(|&f| re.is_match(self.function_name(f)))
+            .chain(self.modules().flat_map(others))
             .take(limit)
             .collect()
     }
@@ -127,6 +136,9 @@ impl Symbols {
             .collect();
         if let Some(d) = self.dwarf() {
             v.extend(d.abstract_names().map(|n| n.0));
+        }
+        for m in self.modules() {
+            v.extend(m.symbols.function_names());
         }
         v.sort_unstable();
         v.dedup();
@@ -175,8 +187,11 @@ impl Symbols {
 
     /// First statement of every inlined copy of a function.
     pub fn inlined_entries(&self, name: &str) -> Vec<FileAddr> {
-        let Some(d) = self.dwarf() else { return Vec::new() };
-        let mut out = Vec::new();
+        let others = |m: &'_ super::modules::Module| {
+            m.symbols.inlined_entries(name).into_iter().map(|a| m.up(a)).collect::<Vec<_>>()
+        };
+        let mut out: Vec<FileAddr> = self.modules().flat_map(others).collect();
+        let Some(d) = self.dwarf() else { return out };
         for origin in d.abstract_functions(name) {
             for call in d.index().inlined_calls_of(origin) {
                 let Some(die) = d.die(call.off) else { continue };
@@ -190,14 +205,20 @@ impl Symbols {
 
     /// Bytes between SP and the return address at `pc`.
     pub fn sp_delta(&self, pc: FileAddr) -> Option<i32> {
-        self.pclntab().sp_delta(self.function_at(pc)?, pc)
+        self.sp_delta_in(self.function_at(pc)?, pc)
     }
     /// PCDATA `table` at `pc`; -1 when there is none.
     pub fn pcdata(&self, f: Function, table: u32, pc: FileAddr) -> i32 {
-        self.pclntab().pcdata(f, table, pc)
+        match self.module_of(f) {
+            Some((m, own)) => m.symbols.pcdata(own, table, m.down(pc)),
+            None => self.pclntab().pcdata(f, table, pc),
+        }
     }
     /// Address of FUNCDATA `i`.
     pub fn funcdata(&self, f: Function, i: u32) -> Option<FileAddr> {
+        if let Some((m, own)) = self.module_of(f) {
+            return Some(m.up(m.symbols.funcdata(own, i)?));
+        }
         let off = self.pclntab().funcdata_offset(f, i)?;
         Some(self.moduledata()?.gofunc.add(u64::from(off)))
     }

@@ -209,18 +209,45 @@ impl Image {
         out
     }
 
-    /// RELATIVE relocations of a PIE as (address, value) pairs, streamed.
-    pub fn relative_relocations(&self) -> impl Iterator<Item = (FileAddr, u64)> + '_ {
+    /// Words of a position-independent file that the loader fills in, as (address, file address of what they lead to), streamed:
+    /// RELATIVE relocations, and those by symbols that the file itself defines (plugins).
+    pub fn relocations(&self) -> impl Iterator<Item = (FileAddr, u64)> + '_ {
+        const R_X86_64_64: u64 = 1;
         const R_X86_64_RELATIVE: u64 = 8;
+        let dynsym = self.section(".dynsym").and_then(|s| self.bytes.get(s.file.clone())).unwrap_or_default();
+        // Elf64_Sym: st_shndx at 6, st_value at 8.
+        let symbol = move |n: u64| {
+            let s = dynsym.get(usize::try_from(n).ok()?.checked_mul(24)?..)?.get(..24)?;
+            (s[6..8] != [0, 0]).then(|| s[8..16].try_into().map_or(0, u64::from_le_bytes))
+        };
         self.sections
             .iter()
             .filter(|s| s.name == ".rela.dyn" || s.name == ".rela")
             .filter_map(|s| self.bytes.get(s.file.clone()))
             .flat_map(|b| b.chunks_exact(24))
-            .filter_map(|c| {
+            .filter_map(move |c| {
                 let w = |i: usize| c[i..i + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
-                (w(8) & 0xffff_ffff == R_X86_64_RELATIVE).then(|| (FileAddr(w(0)), w(16)))
+                match w(8) & 0xffff_ffff {
+                    R_X86_64_RELATIVE => Some((FileAddr(w(0)), w(16))),
+                    R_X86_64_64 => Some((FileAddr(w(0)), symbol(w(8) >> 32)?.wrapping_add(w(16)))),
+                    _ => None,
+                }
             })
+    }
+}
+
+impl Image {
+    /// Where the dynamic loader writes the offset of the file's own thread-local storage from the thread pointer: in shared libraries the
+    /// place of `runtime.g` is known only at run time.
+    pub fn tls_offset_slot(&self) -> Option<FileAddr> {
+        const R_X86_64_TPOFF64: u64 = 18;
+        let tables = self.sections.iter().filter(|s| s.name == ".rela.dyn" || s.name == ".rela");
+        let mut entries = tables.filter_map(|s| self.bytes.get(s.file.clone())).flat_map(|b| b.chunks_exact(24));
+        entries.find_map(|c| {
+            let w = |i: usize| c[i..i + 8].try_into().map(u64::from_le_bytes).unwrap_or(0);
+            // Symbol 0: the file's own; others are of libraries.
+            (w(8) == R_X86_64_TPOFF64).then(|| FileAddr(w(0)))
+        })
     }
 }
 

@@ -36,6 +36,9 @@ impl Symbols {
 
     /// As [`Symbols::inline_frames`] for a function already looked up.
     pub fn inline_frames_of(&self, f: Function, pc: FileAddr) -> SmallVec<[InlineFrame<'_>; 4]> {
+        if let Some((m, own)) = self.module_of(f) {
+            return m.symbols.inline_frames_of(own, m.down(pc));
+        }
         let mut out = SmallVec::new();
         let tab = self.pclntab();
         let Some(rec) = tab.record(f) else { return out };

@@ -100,6 +100,9 @@ impl Symbols {
     /// All source paths, sorted.
     pub fn source_files(&self) -> Vec<&str> {
         let mut v: Vec<&str> = self.pclntab().files().collect();
+        for m in self.modules() {
+            v.extend(m.symbols.source_files());
+        }
         v.sort_unstable();
         v.dedup();
         v
@@ -118,6 +121,10 @@ impl Symbols {
 
     /// Rows of a function by address.
     pub fn line_rows(&self, f: Function) -> Vec<LineRow<'_>> {
+        if let Some((m, own)) = self.module_of(f) {
+            let rows = m.symbols.line_rows(own).into_iter();
+            return rows.map(|r| LineRow { pc: m.up(r.pc), ..r }).collect();
+        }
         if let Some(d) = self.dwarf()
             && let Some(unit) = d.index().function_at(f.entry.0).and_then(|o| d.unit_of(o))
         {
@@ -151,11 +158,18 @@ impl Symbols {
             [f] => f,
             _ => return LineMatch::Ambiguous(files.iter().take(MAX_CANDIDATES).map(|f| f.to_string()).collect()),
         };
+        let in_modules: Vec<FileAddr> = self
+            .modules()
+            .flat_map(|m| match m.symbols.pcs_for_line(file, line) {
+                LineMatch::Found { pcs, .. } => pcs.into_iter().map(|a| m.up(a)).collect(),
+                _ => Vec::new(),
+            })
+            .collect();
         let mut rows = self.rows_of_line(file, line);
         if rows.is_empty() {
             rows = self.call_sites_on_line(file, line);
         }
-        if rows.is_empty() {
+        if rows.is_empty() && in_modules.is_empty() {
             let lines = self.code_lines(file);
             let at = lines.partition_point(|&l| l < line);
             let nearest = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|i| lines.get(i).copied());
@@ -179,6 +193,7 @@ impl Symbols {
                 Some(if copy < 0 && pc == f.entry { self.prologue_end_on_line(f) } else { pc })
             })
             .collect();
+        pcs.extend(in_modules);
         pcs.sort_unstable();
         pcs.dedup();
         LineMatch::Found { file: file.to_string(), pcs }
@@ -259,11 +274,19 @@ impl Symbols {
                 set.insert(line);
             }
         });
+        for m in self.modules() {
+            set.extend(m.symbols.code_lines(file));
+        }
         set.into_iter().collect()
     }
 
     /// Inlined calls of a function, outer before inner.
     pub fn inlined_calls(&self, f: Function) -> Vec<InlinedCall> {
+        if let Some((m, own)) = self.module_of(f) {
+            let up = |r: (FileAddr, FileAddr)| (m.up(r.0), m.up(r.1));
+            let calls = m.symbols.inlined_calls(own).into_iter();
+            return calls.map(|c| InlinedCall { ranges: c.ranges.into_iter().map(up).collect(), ..c }).collect();
+        }
         let Some(d) = self.dwarf() else { return self.inlined_calls_of_table(f) };
         let Some(off) = d.index().function_at(f.entry.0) else { return self.inlined_calls_of_table(f) };
         let addr = |r: (u64, u64)| (FileAddr(r.0), FileAddr(r.1));

@@ -4,8 +4,10 @@
 //! function table, which is always there and is read in place; DWARF is loaded when asked for and adds variables,
 //! types and statement marks. It knows nothing of processes: all addresses are [`FileAddr`].
 
+pub mod arguments;
 pub mod build_id;
 pub mod buildinfo;
+pub mod descriptors;
 pub mod dwarf;
 mod error;
 pub mod functions;
@@ -13,6 +15,7 @@ pub mod image;
 pub mod inline;
 pub mod lines;
 pub mod moduledata;
+pub mod modules;
 pub mod pclntab;
 pub mod prologue;
 pub mod source_map;
@@ -38,9 +41,11 @@ pub struct Symbols {
     pclntab: Pclntab,
     moduledata: Option<ModuleData>,
     dwarf: OnceLock<Result<Dwarf, DwarfError>>,
+    bare: OnceLock<Option<Dwarf>>,
     names: OnceLock<Vec<u32>>,
     wrapper_id: OnceLock<u8>,
     notes: Vec<String>,
+    modules: modules::Modules,
 }
 
 impl Symbols {
@@ -67,7 +72,7 @@ impl Symbols {
         }
         let has_debug = image.sections().iter().any(|s| s.name == ".debug_info" || s.name == ".zdebug_info");
         if !has_debug {
-            notes.push("no DWARF (stripped): functions and lines are known, variables and types are not".to_string());
+            notes.push("no DWARF (stripped): functions, lines, argument words and the types that the program knows at run time; no variables by name".to_string());
         }
         Ok(Symbols {
             image,
@@ -75,9 +80,11 @@ impl Symbols {
             pclntab,
             moduledata,
             dwarf: OnceLock::new(),
+            bare: OnceLock::new(),
             names: OnceLock::new(),
             wrapper_id: OnceLock::new(),
             notes,
+            modules: Default::default(),
         })
     }
 
@@ -104,11 +111,16 @@ impl Symbols {
 
     /// Loads DWARF now (otherwise the first question that needs it does): sections and unit headers.
     pub fn load_dwarf(&self) -> Result<&Dwarf, &DwarfError> {
-        self.dwarf.get_or_init(|| Dwarf::load(&self.image)).as_ref()
+        self.dwarf.get_or_init(|| Dwarf::load(&self.image, self.moduledata.as_ref())).as_ref()
     }
     /// DWARF, loaded if need be.
     pub fn dwarf(&self) -> Option<&Dwarf> {
         self.load_dwarf().ok()
+    }
+    /// Types and, with DWARF, variables: DWARF, else what the program's own type descriptors say.
+    pub fn types(&self) -> Option<&Dwarf> {
+        let bare = || self.bare.get_or_init(|| Dwarf::bare(&self.image, self.moduledata.as_ref()?)).as_ref();
+        self.dwarf().or_else(bare)
     }
     /// DWARF if it was loaded before; never waits.
     pub fn dwarf_if_loaded(&self) -> Option<&Dwarf> {
@@ -143,7 +155,8 @@ impl Symbols {
 
     /// Code as it is in the file, clean of breakpoints.
     pub fn text(&self, addr: FileAddr, len: usize) -> Option<&[u8]> {
-        self.image.bytes_at(addr, len)
+        let own = self.image.bytes_at(addr, len);
+        own.or_else(|| self.modules().find_map(|m| m.symbols.text(m.down(addr), len)))
     }
     /// Addresses of ELF symbols, in one pass; all none in a stripped file.
     pub fn elf_symbols(&self, names: &[&str]) -> Vec<Option<FileAddr>> {

@@ -61,10 +61,8 @@ impl ModuleData {
         }
         let want = pcln.addr().0;
         if image.is_pie() {
-            let found = image
-                .relative_relocations()
-                .filter(|r| r.1 == want)
-                .find_map(|(addr, _)| ModuleData::at(image, pcln, addr));
+            let found =
+                image.relocations().filter(|r| r.1 == want).find_map(|(addr, _)| ModuleData::at(image, pcln, addr));
             if found.is_some() {
                 return found;
             }
@@ -84,7 +82,7 @@ impl ModuleData {
         let mut words: Vec<u64> =
             (0..SPAN).step_by(8).map(|o| image.u64_at(addr.add(o))).collect::<Option<Vec<u64>>>()?;
         if image.is_pie() {
-            for (a, v) in image.relative_relocations() {
+            for (a, v) in image.relocations() {
                 let off = a.since(addr);
                 if off < SPAN && off.is_multiple_of(8) {
                     words[(off / 8) as usize] = v;

@@ -28,6 +28,8 @@ pub mod pcdata {
     pub const STACK_MAP_INDEX: u32 = 1;
     /// Index into the inline tree.
     pub const INL_TREE_INDEX: u32 = 2;
+    /// Index into what says which argument slots are live.
+    pub const ARG_LIVE_INDEX: u32 = 3;
 }
 
 /// Slots of FUNCDATA.
@@ -42,6 +44,10 @@ pub mod funcdata {
     pub const INL_TREE: u32 = 3;
     /// Open-coded defers.
     pub const OPEN_CODED_DEFER: u32 = 4;
+    /// Words of the arguments.
+    pub const ARG_INFO: u32 = 5;
+    /// When the slots of arguments in registers hold them.
+    pub const ARG_LIVE_INFO: u32 = 6;
 }
 
 /// A physical function.

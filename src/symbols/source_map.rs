@@ -21,7 +21,8 @@ impl SourceMap {
     }
 }
 
-fn substitute(path: &str, from: &str, to: &str) -> Option<String> {
+/// A path under `from` as it is under `to`; none if it is not there. An empty `from` stands for relative paths.
+pub fn substitute(path: &str, from: &str, to: &str) -> Option<String> {
     if from.is_empty() {
         // An empty side stands for relative paths, as `-trimpath` makes them.
         return (!path.starts_with('/')).then(|| join(to, path));

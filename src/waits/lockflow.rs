@@ -303,7 +303,7 @@ impl Analysis<'_> {
     }
 
     fn cfa_of_sp(&self, ip: u64) -> Option<i64> {
-        let d = self.s.pclntab().sp_delta(self.f, FileAddr(ip))?;
+        let d = self.s.sp_delta_in(self.f, FileAddr(ip))?;
         Some(i64::from(d) + 8)
     }
 

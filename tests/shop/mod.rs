@@ -183,7 +183,7 @@ impl Shop {
         let sum = 4200 + 2100 * i64::from(self.steps);
         let cart = "*main.Cart {mu: sync.Mutex {state: 1, sema: 0}, items: []main.Item len: 4, cap: 4, […]}";
         let mut p = v("p", "int64", VarKind::Int, "<optimised out at 0x4a02f0>", 0, 0);
-        p.unavailable = Some(Unavailable::OptimisedOut { pc: LoadAddr(0x4a02f0) });
+        p.unavailable = Some(Unavailable::OptimisedOut { pc: LoadAddr(0x4a02f0), why: String::new() });
         vec![
             v("c", "*main.Cart", VarKind::Pointer, cart, 1, 1),
             v("ctx", "context.Context", VarKind::Interface, "context.Context(*context.timerCtx) *{deadline: …}", 1, 2),

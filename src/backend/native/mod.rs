@@ -218,6 +218,9 @@ impl Host {
         if happened.iter().any(|h| matches!(h, Happened::Stopped(_) | Happened::Resumed(_) | Happened::Exited(..))) {
             self.forget_copy();
         }
+        if happened.iter().any(|h| matches!(h, Happened::Stopped(_))) {
+            self.find_modules();
+        }
         self.note_stops(&happened);
         let mut called = Vec::new();
         let exited = happened.iter().any(|h| matches!(h, Happened::Exited(..) | Happened::Released(_)));
@@ -346,6 +349,14 @@ impl Host {
         }
     }
 
+    /// Looks for plugins that were loaded since.
+    fn find_modules(&self) {
+        let found = self.loaded.as_ref().filter(|l| l.process.is_some()).map(crate::engine::Loaded::find_modules);
+        for text in found.into_iter().flatten() {
+            drop(self.outbox.out.blocking_send(FromHost::Notice(Notice::Log { level: LogLevel::Warn, text })));
+        }
+    }
+
     fn state(&self) -> Arc<StopState> {
         match (&self.copy, &self.engine) {
             (Some(s), _) => s.clone(),
@@ -408,6 +419,7 @@ impl Host {
                     let b = self.engine()?.set_watchpoint(&spec, data).map_err(|e| from_engine(&e))?;
                     return Ok(Reply::Breakpoint(Box::new(b)));
                 }
+                self.find_modules();
                 let here = self.here(frame);
                 let mut list = self.engine()?.set_breakpoint(&spec, &here).map_err(|e| from_engine(&e))?;
                 return Ok(if list.len() == 1 {
@@ -526,7 +538,7 @@ fn caps(loaded: &Loaded, control: bool, launched: Option<&LaunchSpec>) -> Caps {
     Caps {
         observe: true,
         control,
-        variables: loaded.sym.has_dwarf_section(),
+        variables: loaded.sym.has_dwarf_section() || loaded.sym.moduledata().is_some(),
         set: control && loaded.process.is_some(),
         restart: launched.is_some(),
         rebuild: launched.is_some_and(|l| l.build.is_some()),

@@ -138,6 +138,7 @@ impl Host {
             self.new_epoch();
         }
         self.forget_copy();
+        self.find_modules();
         if let Some(i) = &self.inspector {
             i.forget();
         }

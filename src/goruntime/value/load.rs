@@ -3,7 +3,7 @@
 use super::{Limits, Place, Problem, Reader, ValueRef};
 use crate::base::LoadAddr;
 use crate::model::Unavailable;
-use crate::symbols::dwarf::{GoType, TypeKind};
+use crate::symbols::dwarf::{DieOff, GoType, TypeKind};
 use std::sync::Arc;
 
 /// Values read for one text, whatever the limits say.
@@ -105,10 +105,14 @@ impl Reader<'_> {
         Ok(Some(ValueRef { name: "data".into(), ty, place, ..ValueRef::default() }))
     }
 
-    /// DWARF's type for a descriptor in the target.
+    /// The type of a descriptor in the target.
     pub fn dwarf_type(&self, rtype: LoadAddr) -> Option<Arc<GoType>> {
-        let off = self.rt.type_offset(rtype)?;
-        Some(self.dwarf.go_type(self.dwarf.index().type_by_runtime(off)?))
+        Some(self.dwarf.go_type(self.descriptor(rtype)?))
+    }
+
+    /// Number of the type whose descriptor is at an address.
+    pub(super) fn descriptor(&self, rtype: LoadAddr) -> Option<DieOff> {
+        self.dwarf.type_by_descriptor(self.rt.type_offset(rtype), self.rt.bias().to_file(rtype))
     }
 
     /// Name of the function behind a func value, and its code; none for nil.

@@ -10,11 +10,13 @@ pub mod packages;
 pub mod print;
 pub mod scope;
 mod time;
+mod words;
 
 use super::GoRuntime;
 use crate::base::{LoadAddr, Memory, MemoryError};
 use crate::model::{Unavailable, VarFlags, VarKind, Variable};
 use crate::symbols::dwarf::{Dwarf, GoType, TypeKind};
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use load::Loaded;
@@ -46,8 +48,21 @@ pub struct Place {
     pub addr: LoadAddr,
     /// Bytes at hand, and where in them the value begins.
     bytes: Option<(Arc<[u8]>, usize)>,
+    /// Parts of those bytes that are not there, and why.
+    holes: Option<Holes>,
     /// Why there is no value.
     pub missing: Option<Unavailable>,
+}
+
+/// Ranges of a value that could not be had, ascending, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Holes(Arc<(Vec<Range<usize>>, Unavailable)>);
+
+impl Holes {
+    fn hit(&self, part: &Range<usize>) -> Option<Unavailable> {
+        let (ranges, why) = &*self.0;
+        ranges.iter().any(|r| r.start < part.end && part.start < r.end).then(|| why.clone())
+    }
 }
 
 impl Place {
@@ -59,9 +74,13 @@ impl Place {
     pub fn bytes(bytes: Arc<[u8]>) -> Place {
         Place { bytes: Some((bytes, 0)), ..Place::default() }
     }
+    /// Not in memory, and only in part anywhere.
+    pub fn in_part(bytes: Arc<[u8]>, holes: Vec<Range<usize>>, why: Unavailable) -> Place {
+        Place { bytes: Some((bytes, 0)), holes: Some(Holes(Arc::new((holes, why)))), ..Place::default() }
+    }
     /// In memory, and fetched.
     pub fn fetched(addr: LoadAddr, bytes: Arc<[u8]>, at: usize) -> Place {
-        Place { addr, bytes: Some((bytes, at)), missing: None }
+        Place { addr, bytes: Some((bytes, at)), ..Place::default() }
     }
     /// Nowhere.
     pub fn missing(why: Unavailable) -> Place {
@@ -72,6 +91,7 @@ impl Place {
         Place {
             addr: if self.addr.is_nil() { self.addr } else { self.addr.add(off) },
             bytes: self.bytes.as_ref().map(|(b, at)| (b.clone(), at.saturating_add(off as usize))),
+            holes: self.holes.clone(),
             missing: self.missing.clone(),
         }
     }
@@ -124,7 +144,8 @@ pub(super) fn problem(e: &MemoryError) -> Problem {
 /// The words that stand for a value that is not there.
 pub fn unavailable_text(u: &Unavailable) -> String {
     match u {
-        Unavailable::OptimisedOut { pc } => format!("<optimised out at {pc}>"),
+        Unavailable::OptimisedOut { pc, why } if why.is_empty() => format!("<optimised out at {pc}>"),
+        Unavailable::OptimisedOut { pc, why } => format!("<optimised out at {pc}: {why}>"),
         Unavailable::Unreadable { addr } => format!("(unreadable could not read memory at {addr})"),
         Unavailable::NoType => "(unreadable no type information)".into(),
         Unavailable::Other(s) => format!("(unreadable {})", crate::base::text::printable_str(s, 200)),
@@ -132,9 +153,9 @@ pub fn unavailable_text(u: &Unavailable) -> String {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader; none for a program without DWARF.
+    /// A reader; none for a program of which neither DWARF nor its own type descriptors can be read.
     pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory) -> Option<Reader<'a>> {
-        Some(Reader { rt, mem, dwarf: rt.symbols().dwarf()? })
+        Some(Reader { rt, mem, dwarf: rt.symbols().types()? })
     }
 
     /// Bytes of a value.
@@ -146,6 +167,9 @@ impl<'a> Reader<'a> {
             && let Some(start) = at.checked_add(off as usize)
             && let Some(s) = start.checked_add(len).and_then(|e| bytes.get(start..e))
         {
+            if let Some(why) = p.holes.as_ref().and_then(|h| h.hit(&(start..start + len))) {
+                return Err(why);
+            }
             return Ok(s.to_vec());
         }
         if !p.in_memory() {

@@ -179,6 +179,7 @@ fn interface(out: &mut String, v: &Loaded, how: How) {
     let inner = How { top: false, with_type: !how.with_type };
     if matches!(data.ty.kind, TypeKind::Pointer { .. }) {
         match data.children.first() {
+            None if data.unreadable.is_some() => write(out, data, inner),
             None => out.push_str("..."),
             Some(to) if !to.exists => out.push_str("nil"),
             Some(to) if to.only_addr => {

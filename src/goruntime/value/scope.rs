@@ -1,12 +1,15 @@
 //! Variables that a frame can see: arguments, results, locals in scope at its line, captured variables.
 
 use super::{Place, Reader, ValueRef};
-use crate::arch::{Registers, registers::dwarf_reg};
+use crate::arch::Registers;
+use crate::arch::registers::{NAMES, dwarf_reg};
 use crate::base::{FileAddr, LoadAddr};
 use crate::goruntime::{GoRuntime, WalkedStack};
 use crate::model::{Unavailable, VarFlags};
+use crate::symbols::descriptors::{NOTHING, WORDS_ONLY};
 use crate::symbols::dwarf::location::{FrameContext, Location, Part};
 use crate::symbols::dwarf::{Die, DieOff, Dwarf, GoType, TypeKind, Walk, go_attr};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Name of the parameter that points to a generic function's dictionary.
@@ -27,7 +30,7 @@ pub struct FrameScope {
     pub line: u32,
     /// Canonical frame address.
     pub cfa: LoadAddr,
-    /// Registers; only the innermost frame of a stopped thread has them.
+    /// Registers; only frames that were not left by a call have them.
     pub regs: Option<Registers>,
     /// Full function name.
     pub function: String,
@@ -51,7 +54,7 @@ pub struct ScopeVariable {
 }
 
 impl GoRuntime {
-    /// Scope of a shown frame; none without DWARF or outside Go functions. `regs` are the thread's the walk began with.
+    /// Scope of a shown frame; none outside Go functions. `regs` are the thread's the walk began with.
     pub fn frame_scope(&self, s: &WalkedStack, frame: usize, regs: Option<&Registers>) -> Option<FrameScope> {
         let &(p, n) = s.origin.get(frame)?;
         let raw = s.raw.get(p as usize)?;
@@ -60,14 +63,19 @@ impl GoRuntime {
         let file_pc = self.bias().to_file(raw.pc);
         let lookup = if at_entry { file_pc } else { FileAddr(file_pc.0.wrapping_sub(1)) };
         let inlined_from_outside = raw.info.frames.len() - 1 - n as usize;
-        let root = scope_root(self.symbols().dwarf()?, raw.info.function.entry, lookup, inlined_from_outside)?;
+        let described = |d| scope_root(d, raw.info.function.entry, lookup, inlined_from_outside);
+        let root = match self.symbols().dwarf() {
+            Some(d) if !self.symbols().is_in_module(raw.info.function) => described(d)?,
+            _ if inlined_from_outside == 0 => WORDS_ONLY,
+            _ => NOTHING,
+        };
         Some(FrameScope {
             root,
             pc: raw.pc,
             lookup,
             line: logical.at.line,
             cfa: raw.cfa,
-            regs: regs.copied().filter(|r| p == 0 && raw.exact && r.pc() == raw.pc.0),
+            regs: s.registers(frame, regs),
             function: logical.at.function.clone(),
         })
     }
@@ -116,7 +124,9 @@ fn contains(d: &Die<'_>, pc: FileAddr) -> bool {
 /// Helpers of the compiler that no program names.
 fn is_hidden(name: &str) -> bool {
     let bare = name.strip_prefix('&').unwrap_or(name);
-    bare.is_empty() || bare == "_" || bare.starts_with(['.', '#']) || bare.starts_with("~b")
+    // `~r0.len` is a part of a result that optimisation took apart.
+    let part = bare.starts_with('~') && bare.contains('.');
+    bare.is_empty() || bare == "_" || bare.starts_with(['.', '#']) || bare.starts_with("~b") || part
 }
 
 /// Entries of the variables that are in scope, in the order of the source.
@@ -169,22 +179,33 @@ pub fn visible(d: &Dwarf, root: DieOff, pc: FileAddr, line: u32) -> Vec<ScopeVar
 }
 
 impl Reader<'_> {
+    /// Entries of what is in scope, as [`visible`] gives them; where there is no DWARF, the arguments as words.
+    pub fn visible(&self, s: &FrameScope) -> Vec<ScopeVariable> {
+        match s.root {
+            WORDS_ONLY => self.argument_entries(s),
+            root => visible(self.dwarf, root, s.lookup, s.line),
+        }
+    }
+
     /// Everything in scope: arguments and results first, then locals.
     pub fn scope(&self, s: &FrameScope) -> Vec<ValueRef> {
         let dict = self.dictionary(s);
-        let all = visible(self.dwarf, s.root, s.lookup, s.line);
+        let all = self.visible(s);
         all.iter().map(|v| self.variable_of(s, v, dict)).collect()
     }
 
     /// The innermost variable of this name in scope.
     pub fn local(&self, s: &FrameScope, name: &str) -> Option<ValueRef> {
-        let all = visible(self.dwarf, s.root, s.lookup, s.line);
+        let all = self.visible(s);
         let v = all.iter().rev().find(|v| v.name == name && !v.flags.shadowed)?;
         Some(self.variable_of(s, v, self.dictionary(s)))
     }
 
     /// A variable found before.
     pub fn variable_of(&self, s: &FrameScope, v: &ScopeVariable, dict: Option<LoadAddr>) -> ValueRef {
+        if let Some(argument) = self.argument(s, v) {
+            return argument;
+        }
         let mut out = ValueRef { name: v.name.clone(), flags: v.flags, ..ValueRef::default() };
         if !v.flags.shadowed && !v.name.starts_with('~') {
             out.expression = v.name.clone();
@@ -204,6 +225,15 @@ impl Reader<'_> {
             Some(p) => p,
             None => self.place(s, &die, &out.ty),
         };
+        let gone = matches!(out.place.missing, Some(Unavailable::OptimisedOut { .. }));
+        if gone
+            && v.flags.argument
+            && !v.flags.escaped
+            && let Some(slot) = self.argument_slot(s, v.off, out.ty.size)
+        {
+            out.place = slot;
+            out.flags.from_slot = true;
+        }
         if v.flags.escaped
             && let TypeKind::Pointer { elem: Some(e) } = out.ty.kind
         {
@@ -218,6 +248,25 @@ impl Reader<'_> {
         out
     }
 
+    /// The slot of an argument that came in registers, if it was stored there and DWARF and the argument table agree on what is what.
+    fn argument_slot(&self, s: &FrameScope, entry: DieOff, size: u64) -> Option<Place> {
+        let symbols = self.rt.symbols();
+        let f = symbols.function_at(s.lookup)?;
+        if symbols.is_in_module(f) || self.dwarf.index().function_at(f.entry.0) != Some(s.root) {
+            return None;
+        }
+        let mut parameters = Vec::new();
+        self.dwarf.children(s.root, |die| {
+            let origin = die.reference(gimli::DW_AT_abstract_origin).and_then(|o| self.dwarf.die(o));
+            let result = |d: &Die<'_>| d.flag(gimli::DW_AT_variable_parameter);
+            if die.tag() == gimli::DW_TAG_formal_parameter && !result(&die) && !origin.as_ref().is_some_and(result) {
+                parameters.push(die.off());
+            }
+        });
+        let place = parameters.iter().position(|p| *p == entry)?;
+        self.stored_argument(s, f, place, parameters.len(), size)
+    }
+
     /// Until the prologue is done, a captured variable is only in the closure object, to which DX points.
     fn closure_at_entry(&self, s: &FrameScope, v: &ScopeVariable) -> Option<Place> {
         let off = v.captured.filter(|_| v.decl_line == s.line)?;
@@ -228,10 +277,10 @@ impl Reader<'_> {
     }
 
     fn place(&self, s: &FrameScope, die: &Die<'_>, ty: &GoType) -> Place {
-        let gone = || Place::missing(Unavailable::OptimisedOut { pc: s.pc });
+        let gone = |why: String| Place::missing(Unavailable::OptimisedOut { pc: s.pc, why });
         let register = |n: u16| s.regs.as_ref().and_then(|r| r.by_dwarf(n));
         let cx = FrameContext { cfa: s.cfa, register: &register, mem: self.mem, bias: self.rt.bias() };
-        let Some(loc) = self.dwarf.variable_location(die, s.lookup, &cx) else { return gone() };
+        let Some(loc) = self.dwarf.variable_location(die, s.lookup, &cx) else { return gone(self.why_gone(s, die)) };
         let parts = match loc {
             Location::Whole(Part::Memory(a)) => return Place::at(a),
             Location::Whole(p) => vec![(p, ty.size.min(16))],
@@ -250,22 +299,61 @@ impl Reader<'_> {
             }
         }
         let mut bytes = Vec::new();
+        let mut holes = Vec::new();
+        let mut why = None;
+        let size = ty.size.max(parts.iter().map(|p| p.1).sum());
+        if size > MAX_PIECES {
+            return gone(format!("{size} bytes in pieces"));
+        }
         for (p, n) in parts {
-            if bytes.len() as u64 + n > MAX_PIECES {
-                return gone();
-            }
             let piece = match p {
-                Part::Memory(a) => self.mem.read_vec(a, n as usize).ok(),
-                Part::Register(r) => s.regs.as_ref().and_then(|regs| register_bytes(regs, r, n as usize)),
-                Part::Value(v) => Some(fit(&v.to_le_bytes(), n as usize)),
-                Part::Gone => None,
+                Part::Memory(a) => self.mem.read_vec(a, n as usize).map_err(|_| format!("{a} cannot be read")),
+                Part::Register(r) => {
+                    let known = s.regs.as_ref().and_then(|regs| register_bytes(regs, r, n as usize));
+                    known.ok_or_else(|| lost_register(s, r))
+                }
+                Part::Value(v) => Ok(fit(&v.to_le_bytes(), n as usize)),
+                Part::Gone => Err("this part is kept nowhere here".to_string()),
             };
+            let start = bytes.len();
             match piece {
-                Some(p) => bytes.extend(p),
-                None => return gone(),
+                Ok(p) => bytes.extend(p),
+                Err(e) => {
+                    bytes.resize(start + n as usize, 0);
+                    holes.push(start..bytes.len());
+                    why.get_or_insert(e);
+                }
             }
         }
-        Place::bytes(bytes.into())
+        match why {
+            None => Place::bytes(bytes.into()),
+            Some(why) if holes.iter().map(Range::len).sum::<usize>() >= bytes.len() => gone(why),
+            Some(why) => Place::in_part(bytes.into(), holes, Unavailable::OptimisedOut { pc: s.pc, why }),
+        }
+    }
+
+    /// Why a variable is nowhere at a place, from where else it is.
+    fn why_gone(&self, s: &FrameScope, die: &Die<'_>) -> String {
+        let mut ranges = self.dwarf.location_ranges(die);
+        if ranges.is_empty() {
+            return "the compiler kept it nowhere in this function".into();
+        }
+        ranges.sort_unstable();
+        let line = |pc: u64| self.rt.symbols().location(FileAddr(pc)).map_or(0, |l| l.line);
+        let before = ranges.iter().rfind(|r| r.1 <= s.lookup.0);
+        let after = ranges.iter().find(|r| r.0 > s.lookup.0);
+        match (before, after) {
+            (Some(b), None) => format!("no longer needed, last kept on line {}", line(b.1 - 1)),
+            (None, Some(a)) => format!("not there yet, kept from line {} on", line(a.0)),
+            (Some(b), Some(a)) => {
+                format!(
+                    "not kept at this instruction, only up to line {} and again from line {}",
+                    line(b.1 - 1),
+                    line(a.0)
+                )
+            }
+            (None, None) => "its place cannot be computed in this frame".into(),
+        }
     }
 
     /// Address of the dictionary of a generic function's frame.
@@ -377,6 +465,18 @@ impl Reader<'_> {
             Some(out)
         };
         read().unwrap_or_default()
+    }
+}
+
+/// A register of a frame that a call has left.
+fn lost_register(s: &FrameScope, n: u16) -> String {
+    let name = match n.checked_sub(dwarf_reg::XMM0) {
+        Some(i) => format!("xmm{i}"),
+        None => NAMES.get(usize::from(n)).map_or_else(|| format!("register {n}"), |n| (*n).to_string()),
+    };
+    match s.regs {
+        Some(_) => format!("in {name}, which was not saved"),
+        None => format!("in {name}, which the call on line {} did not preserve", s.line),
     }
 }
 

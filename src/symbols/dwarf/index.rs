@@ -4,6 +4,7 @@
 //! a million entries costs a few tens of megabytes.
 
 use super::{DieOff, Dwarf, Slice, Unit, go_attr};
+use crate::base::FileAddr;
 use gimli::{AttributeValue, DebugInfoOffset};
 use rayon::prelude::*;
 use rustc_hash::FxHasher;
@@ -192,9 +193,14 @@ impl Dwarf {
     fn named<'a>(&'a self, list: &'a [(u64, DieOff)], name: &'a str) -> impl Iterator<Item = DieOff> + 'a {
         lookup(list, hash(name.as_bytes())).filter(move |&o| self.die(o).and_then(|d| d.name()) == Some(name))
     }
-    /// A type by its full name.
+    /// A type by its full name; where DWARF does not have it, the program's own descriptors may.
     pub fn type_by_name(&self, name: &str) -> Option<DieOff> {
-        self.named(&self.index().types, name).next()
+        self.named(&self.index().types, name).next().or_else(|| self.all_descriptors().find_map(|d| d.by_name(name)))
+    }
+    /// The type whose descriptor is at this offset from moduledata.types, which is the address `at`; of a plugin only the address tells.
+    pub fn type_by_descriptor(&self, off: Option<u64>, at: FileAddr) -> Option<DieOff> {
+        let own = |off| self.index().type_by_runtime(off).or_else(|| self.descriptors()?.at_offset(off));
+        off.and_then(own).or_else(|| self.all_descriptors().skip(1).find_map(|d| d.at_address(at)))
     }
     /// A package variable by its full name.
     pub fn variable_by_name(&self, name: &str) -> Option<DieOff> {
@@ -217,7 +223,8 @@ impl Dwarf {
     }
     /// All types.
     pub fn types(&self) -> impl Iterator<Item = (&str, DieOff)> {
-        self.names(&self.index().types)
+        let bare = self.descriptors().filter(|_| self.units().is_empty());
+        self.names(&self.index().types).chain(bare.into_iter().flat_map(|d| d.names()))
     }
     /// Names of all functions that were inlined somewhere.
     pub fn abstract_names(&self) -> impl Iterator<Item = (&str, DieOff)> {

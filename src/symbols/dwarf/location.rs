@@ -49,7 +49,37 @@ impl Dwarf {
         }
     }
 
+    /// Where a variable has a place at all, if that changes over its function: file addresses `start..end`.
+    pub fn location_ranges(&self, d: &Die<'_>) -> Vec<(u64, u64)> {
+        let off = match d.attr(gimli::DW_AT_location) {
+            Some(AttributeValue::LocationListsRef(o)) => o.0,
+            Some(AttributeValue::SecOffset(o)) => o,
+            _ => return Vec::new(),
+        };
+        let mut out = Vec::new();
+        let _whole_list: Option<()> = self.list(d.unit(), off, |e| {
+            if !e.data.0.is_empty() {
+                out.push((e.range.begin, e.range.end));
+            }
+            None
+        });
+        out
+    }
+
     fn in_list(&self, u: &Unit, off: usize, pc: FileAddr, cx: &FrameContext<'_>) -> Option<Location> {
+        self.list(u, off, |e| {
+            let here = e.range.begin <= pc.0 && pc.0 < e.range.end;
+            here.then(|| self.evaluate(u, e.data, cx))
+        })?
+    }
+
+    /// Walks a location list until `f` has found something.
+    fn list<T>(
+        &self,
+        u: &Unit,
+        off: usize,
+        mut f: impl FnMut(gimli::LocationListEntry<super::Slice<'_>>) -> Option<T>,
+    ) -> Option<T> {
         let s = self.sections();
         let lists = gimli::LocationLists::new(
             gimli::DebugLoc::from(slice(&s.loc)),
@@ -60,8 +90,8 @@ impl Dwarf {
         let base = gimli::DebugAddrBase(u.addr_base);
         let mut it = lists.locations(gimli::LocationListsOffset(off), enc, u.low_pc, &addr, base).ok()?;
         while let Some(e) = it.next().ok()? {
-            if e.range.begin <= pc.0 && pc.0 < e.range.end {
-                return self.evaluate(u, e.data, cx);
+            if let Some(found) = f(e) {
+                return Some(found);
             }
         }
         None

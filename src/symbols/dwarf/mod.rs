@@ -10,7 +10,10 @@ pub mod location;
 pub mod types;
 pub mod units;
 
+use super::descriptors::Descriptors;
 use super::image::{Image, SectionData};
+use super::moduledata::ModuleData;
+use super::modules::MAX_MODULES;
 use gimli::{EndianSlice, LittleEndian};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -20,7 +23,11 @@ pub use die::{Die, Walk};
 pub use types::{GoType, TypeKind};
 pub use units::Unit;
 
-/// Offset of an entry in `.debug_info`.
+/// Numbers of types from here on are not in `.debug_info` but in the program's own type descriptors
+/// ([`crate::symbols::descriptors`]).
+pub const DESCRIPTORS: u32 = 0xc000_0000;
+
+/// Offset of an entry in `.debug_info`, or the number of a type that is described elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct DieOff(pub u32);
 
@@ -118,8 +125,8 @@ impl Sections {
         if s.info.is_empty() || s.abbrev.is_empty() {
             return Err(DwarfError::Missing);
         }
-        if u32::try_from(s.info.len()).is_err() {
-            return Err(DwarfError::Damaged("more than 4 GiB of .debug_info".into()));
+        if s.info.len() >= DESCRIPTORS as usize {
+            return Err(DwarfError::Damaged("more than 3 GiB of .debug_info".into()));
         }
         Ok(s)
     }
@@ -138,15 +145,30 @@ pub struct Dwarf {
     files: OnceLock<line::FileIndex>,
     index: OnceLock<index::Index>,
     types: types::TypeCache,
+    descriptors: Option<Arc<Descriptors>>,
+    modules: [OnceLock<Descriptors>; MAX_MODULES],
 }
 
 impl Dwarf {
     /// Decompresses the sections and reads the units' root entries.
-    pub fn load(image: &Image) -> Result<Dwarf, DwarfError> {
+    pub fn load(image: &Image, m: Option<&ModuleData>) -> Result<Dwarf, DwarfError> {
         let sections = Sections::load(image)?;
         let (units, abbrevs) = units::read(&sections)?;
+        Ok(Dwarf::made_of(sections, units, abbrevs, m.and_then(|m| Descriptors::new(image, m)).map(Arc::new)))
+    }
+    /// Nothing but the types that the program itself has descriptors of.
+    pub fn bare(image: &Image, m: &ModuleData) -> Option<Dwarf> {
+        let d = Descriptors::new(image, m)?;
+        Some(Dwarf::made_of(Sections::default(), Vec::new(), FxHashMap::default(), Some(Arc::new(d))))
+    }
+    fn made_of(
+        sections: Sections,
+        units: Vec<Unit>,
+        abbrevs: FxHashMap<usize, Arc<gimli::Abbreviations>>,
+        descriptors: Option<Arc<Descriptors>>,
+    ) -> Dwarf {
         let lines = units.iter().map(|_| OnceLock::new()).collect();
-        Ok(Dwarf {
+        Dwarf {
             sections,
             abbrevs,
             units,
@@ -154,7 +176,23 @@ impl Dwarf {
             files: OnceLock::new(),
             index: OnceLock::new(),
             types: types::TypeCache::default(),
-        })
+            descriptors,
+            modules: Default::default(),
+        }
+    }
+    /// The program's own type descriptors.
+    pub fn descriptors(&self) -> Option<&Arc<Descriptors>> {
+        self.descriptors.as_ref()
+    }
+    /// All type descriptors: the program's own, then those of plugins.
+    pub fn all_descriptors(&self) -> impl Iterator<Item = &Descriptors> {
+        self.descriptors.iter().map(|d| &**d).chain(self.modules.iter().map_while(OnceLock::get))
+    }
+    /// Adds those of plugin number `n`.
+    pub fn add_descriptors(&self, n: usize, d: Descriptors) {
+        if let Some(place) = self.modules.get(n) {
+            place.get_or_init(|| d);
+        }
     }
     /// Compilation units in file order.
     pub fn units(&self) -> &[Unit] {

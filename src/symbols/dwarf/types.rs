@@ -1,6 +1,6 @@
 //! Go types as DWARF describes them, each read once.
 
-use super::{DieOff, Dwarf, Walk, go_attr};
+use super::{DESCRIPTORS, DieOff, Dwarf, Walk, go_attr};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -118,7 +118,12 @@ impl Dwarf {
         if let Some(t) = self.types.known.read().unwrap_or_else(PoisonError::into_inner).get(&off) {
             return t.clone();
         }
-        let t = Arc::new(self.read_type(off));
+        let t = match off.0 >= DESCRIPTORS {
+            true => {
+                Arc::new(self.all_descriptors().find(|d| d.has(off)).and_then(|d| d.go_type(off)).unwrap_or_default())
+            }
+            false => Arc::new(self.read_type(off)),
+        };
         self.types.known.write().unwrap_or_else(PoisonError::into_inner).insert(off, t.clone());
         t
     }
@@ -266,6 +271,9 @@ impl Dwarf {
 
     /// A pointer type to `elem`, if the program has one.
     pub fn pointer_to(&self, elem: &GoType) -> Option<DieOff> {
+        if elem.off.0 >= DESCRIPTORS {
+            return self.all_descriptors().find(|d| d.has(elem.off))?.pointer_to(elem.off);
+        }
         self.type_by_name(&format!("*{}", elem.name))
     }
 

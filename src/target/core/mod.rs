@@ -232,10 +232,35 @@ impl CoreFile {
         }
     }
 
-    /// Is the executable another one than the core's? None: the core has nothing to tell it by.
-    pub fn is_of_other_program(&self, image: &Image, bias: LoadBias) -> Option<bool> {
-        if self.notes.aux(AT_ENTRY).is_some_and(|e| e != bias.to_load(image.entry()).0) || !bias.0.is_multiple_of(4096)
-        {
+    /// Where a library lies that is not the executable; none for the executable and for what is not in the core.
+    pub fn library_bias(&self, path: &str, image: &Image) -> Option<LoadBias> {
+        let of_it = |f: &&notes::FileMapping| f.path == path;
+        let entry = self.notes.aux(AT_ENTRY)?;
+        if self.notes.files.iter().filter(of_it).any(|f| (f.start..f.end).contains(&entry)) {
+            return None;
+        }
+        let first = self.notes.files.iter().find(of_it)?;
+        // `offset` of the note is in bytes; the first mapping of a file begins with its first segment.
+        Some(LoadBias(first.start.wrapping_sub(first.offset).wrapping_sub(image.lowest_addr().0)))
+    }
+
+    /// Files that were mapped, each once.
+    pub fn mapped_files(&self) -> Vec<PathBuf> {
+        let mut out: Vec<PathBuf> = Vec::new();
+        for f in &self.notes.files {
+            if out.last().is_none_or(|l| l.as_os_str() != f.path.as_str())
+                && !out.iter().any(|o| o.as_os_str() == f.path.as_str())
+            {
+                out.push(PathBuf::from(&f.path));
+            }
+        }
+        out
+    }
+
+    /// Is the executable another one than the core's? None: the core has nothing to tell it by. A library is not where execution begins.
+    pub fn is_of_other_program(&self, image: &Image, bias: LoadBias, library: bool) -> Option<bool> {
+        let begins_elsewhere = || self.notes.aux(AT_ENTRY).is_some_and(|e| e != bias.to_load(image.entry()).0);
+        if !library && begins_elsewhere() || !bias.0.is_multiple_of(4096) {
             return Some(true);
         }
         let mem = self.own_memory().finish();
@@ -253,6 +278,20 @@ impl CoreFile {
     /// The program's memory: the core's, and what the executable has of it where the core left that out.
     pub fn memory(&self, image: &Image, bias: LoadBias) -> PieceMemory {
         let mut b = self.own_memory();
+        self.add_file(&mut b, image, bias);
+        b.finish()
+    }
+
+    /// As [`CoreFile::memory`], with what several files have.
+    pub fn memory_of<'i>(&self, images: impl Iterator<Item = (&'i Image, LoadBias)>) -> PieceMemory {
+        let mut b = self.own_memory();
+        for (image, bias) in images {
+            self.add_file(&mut b, image, bias);
+        }
+        b.finish()
+    }
+
+    fn add_file(&self, b: &mut Builder, image: &Image, bias: LoadBias) {
         let file = image.bytes();
         for s in image.segments() {
             let (addr, len) = (bias.to_load(s.addr).0, s.file_size);
@@ -268,7 +307,6 @@ impl CoreFile {
                 }
             }
         }
-        b.finish()
     }
 }
 

@@ -151,6 +151,18 @@ pub fn maps(pid: i32) -> Result<Vec<Mapping>, TargetError> {
     Ok(text.lines().filter_map(parse_mapping).collect())
 }
 
+/// Path by which the file behind a mapping can be opened, as the process sees it; none if it has been replaced or removed.
+pub fn mapped_file(pid: i32, m: &Mapping) -> Option<PathBuf> {
+    use std::os::unix::fs::MetadataExt;
+    let seen = PathBuf::from(format!("/proc/{pid}/root{}", m.path));
+    if fs::metadata(&seen).is_ok_and(|f| f.ino() == m.inode) {
+        return Some(seen);
+    }
+    // Leads to the file itself, but is for the privileged.
+    let direct = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", m.start, m.end));
+    fs::metadata(&direct).is_ok().then_some(direct)
+}
+
 /// Memory that can be had without pushing anybody out, bytes: of the machine (`MemAvailable`) and, in a container, of its control group
 /// (`memory.max` less `memory.current`, version 2).
 pub fn available_memory() -> Option<u64> {

@@ -494,20 +494,17 @@ impl Tracer {
 
     /// Detaches from all threads, which must stand and hold no trap, delivering the signals they hold.
     pub fn release_all(&mut self) {
+        let mut late = Vec::new();
         for (tid, t) in std::mem::take(&mut self.threads) {
             let sig = if let State::Holds(s) = t.state { s } else { 0 };
             if t.deferred_signal != 0 {
                 let _thread_may_be_gone = nix::errno::Errno::result(tgkill(self.pid, tid, t.deferred_signal));
             }
             if sys::detach(tid, sig).is_err() {
-                // Not standing (seized a moment ago): stop it first.
-                if sys::interrupt(tid).is_ok()
-                    && matches!(sys::wait(tid, true), Ok(WaitStatus::Event(..) | WaitStatus::Signal(_)))
-                {
-                    let _gone_is_fine = sys::detach(tid, 0);
-                }
+                late.push(tid); // not standing (seized a moment ago), or killed meanwhile
             }
         }
+        let_go_when_they_come(late);
     }
 
     /// Ends an attachment that changed nothing: all run on as if we had not been there, traps of the program's own included.
@@ -523,29 +520,34 @@ impl Tracer {
                 late.push(tid);
             }
         }
-        // Those that could not be stopped in time, or stand with their whole process: they can be let go only once they
-        // have come to us, and must be, since nobody else would let them run.
-        for tid in &late {
-            let _gone_shows_in_wait = sys::interrupt(*tid);
-        }
-        while !late.is_empty() {
-            let mut born = Vec::new();
-            late.retain(|tid| match sys::wait(*tid, false) {
-                Ok(WaitStatus::None) => true,
-                Ok(WaitStatus::Signal(s)) => sys::detach(*tid, s).is_err(),
-                Ok(WaitStatus::Event(e, _)) => {
-                    // Threads and processes that it makes are ours, too, from their first instruction.
-                    if matches!(e, libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) {
-                        born.extend(sys::event_message(*tid).map(|new| Tid(new as i32)));
-                    }
-                    sys::detach(*tid, 0).is_err()
+        let_go_when_they_come(late);
+    }
+}
+
+/// Threads that could not be stopped in time, or stand with their whole process, can be let go only once they have come to us, and must
+/// be, since nobody else would let them run. None is waited for alone: the first thread of a process that was killed is not reported
+/// before all others are.
+fn let_go_when_they_come(mut late: Vec<Tid>) {
+    for tid in &late {
+        let _gone_shows_in_wait = sys::interrupt(*tid);
+    }
+    while !late.is_empty() {
+        let mut born = Vec::new();
+        late.retain(|tid| match sys::wait(*tid, false) {
+            Ok(WaitStatus::None) => true,
+            Ok(WaitStatus::Signal(s)) => sys::detach(*tid, s).is_err(),
+            Ok(WaitStatus::Event(e, _)) => {
+                // Threads and processes that it makes are ours, too, from their first instruction.
+                if matches!(e, libc::PTRACE_EVENT_CLONE | libc::PTRACE_EVENT_FORK | libc::PTRACE_EVENT_VFORK) {
+                    born.extend(sys::event_message(*tid).map(|new| Tid(new as i32)));
                 }
-                Ok(WaitStatus::Exited(_) | WaitStatus::Signaled(_)) | Err(_) => false,
-            });
-            late.append(&mut born);
-            if !late.is_empty() {
-                std::thread::sleep(Duration::from_micros(100));
+                sys::detach(*tid, 0).is_err()
             }
+            Ok(WaitStatus::Exited(_) | WaitStatus::Signaled(_)) | Err(_) => false,
+        });
+        late.append(&mut born);
+        if !late.is_empty() {
+            std::thread::sleep(Duration::from_micros(100));
         }
     }
 }

@@ -285,4 +285,7 @@ fn write_node(n: &Node, names: usize, pen: &mut Writer, ctx: &Ctx) {
         pen.put(&ty, look.style("type")).put(" = ", look.style("dim"));
     }
     pen.put(&value, look.style(if n.changed { "changed" } else { "value" }));
+    if v.flags.from_slot {
+        pen.put(" (no longer kept: as passed)", look.style("dim"));
+    }
 }

@@ -87,10 +87,14 @@ impl Worker {
     }
 
     pub(super) fn registers(&self, state: &StopState, frame: FrameRef) -> Result<Reply, Failure> {
-        let regs = self.thread_registers(state, frame).ok_or_else(|| {
+        let interrupted = || {
+            let walked = self.walk(state, frame.goroutine, None, frame.frame + 1, false).ok()?;
+            walked.registers(frame.frame as usize, None)
+        };
+        let regs = self.thread_registers(state, frame).or_else(interrupted).ok_or_else(|| {
             Failure::new(
                 FailureKind::Unavailable,
-                "only the innermost frame of a goroutine that is on a thread has registers",
+                "only the innermost frame of a goroutine that is on a thread has registers, and one that was interrupted",
             )
         })?;
         let mut v: Vec<(String, String)> =
