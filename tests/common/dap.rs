@@ -1,5 +1,7 @@
 //! An editor's end of a debug adapter session with the real binary, over TCP (either way round) or standard input and output.
 
+use super::{DEBUG, build, line_of, source_dir};
+use adit::target::linux::procfs;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -341,4 +343,39 @@ impl Drop for Editor {
 /// One of a list of variables.
 pub fn named<'a>(all: &'a [Value], name: &str) -> &'a Value {
     all.iter().find(|v| v["name"] == name).unwrap_or_else(|| panic!("no {name} in {all:?}"))
+}
+
+pub fn file() -> String {
+    source_dir("editor").join("main.go").display().to_string()
+}
+
+pub fn line(text: &str) -> u32 {
+    line_of("editor", text)
+}
+
+pub fn exec(args: &[&str]) -> Value {
+    json!({"mode": "exec", "program": build("editor", DEBUG).display().to_string(), "args": args})
+}
+
+/// A session stopped at a line.
+pub fn stopped_at(arguments: Value, text: &str) -> (Editor, Value) {
+    let mut e = Editor::start(Via::Listen, &["--listen=127.0.0.1:0"]);
+    let set = e.begin("launch", arguments, &file(), &[line(text)]);
+    assert_eq!(set["breakpoints"][0]["verified"], true, "{set}");
+    assert_eq!(set["breakpoints"][0]["line"], line(text));
+    let stop = e.stopped();
+    assert_eq!(stop["reason"], "breakpoint", "{stop}");
+    assert_eq!(stop["hitBreakpointIds"][0], set["breakpoints"][0]["id"]);
+    (e, stop["threadId"].clone())
+}
+
+pub fn gone(pid: i32) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        if !procfs::alive(pid) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    false
 }
