@@ -94,7 +94,7 @@ pub fn watch(text: &str) -> Made {
     set(spec)
 }
 
-/// `ID print EXPRESSION`, `stack N`, `log TEXT`, `run`, `stop`, `stop-after N`, `trace`, `nothing`.
+/// `ID print EXPRESSION`, `stack N`, `log TEXT`, `run`, `stop`, `stop-after N`, `trace`, `exact`, `nothing`.
 pub fn on(text: &str) -> Made {
     let (id, what) = word(text);
     let (verb, rest) = word(what);
@@ -107,6 +107,7 @@ pub fn on(text: &str) -> Made {
         "run" => ActionEdit::RunOn(true),
         "stop" => ActionEdit::RunOn(false),
         "stop-after" => ActionEdit::StopAfter(number()?),
+        "exact" => ActionEdit::Exact,
         "nothing" => ActionEdit::Nothing,
         "cond" | "condition" => return super::parse::condition(&format!("{id} {rest}")),
         _ => return Err(String::new()),

@@ -150,8 +150,8 @@ pub const COMMANDS: &[Command] = &[
         "Record a line at each hit while the program runs on; {expression} in it is replaced by its value." probe::log),
     command!("watch" [] "watch" "[-w | -rw] [-run] EXPRESSION [if CONDITION]" Breakpoints Expression Control
         "Stop when data is written (or with -rw accessed); with -run, record who did it and run on." probe::watch),
-    command!("on" [] "on hit" "ID print EXPR | stack N | log TEXT | trace | run | stop | stop-after N | nothing" Breakpoints Breakpoint Control
-        "Say what is done when a breakpoint is hit." probe::on),
+    command!("on" [] "on hit" "ID print EXPR | stack N | log TEXT | trace | run | stop | stop-after N | exact | nothing" Breakpoints Breakpoint Control
+        "Say what is done when a breakpoint is hit; exact: no uprobe, what pointers lead to is read while the thread stands." probe::on),
     command!("calls" [] "calls" "[FILE.csv | FILE.folded]" Breakpoints Text Nothing
         "Show what trace points recorded, summed for each function; or write it: CSV, or folded stacks for a flame graph." |r| ui(Ui::Calls(r.into()))),
     command!("log-here" [] "log point" "" Breakpoints None Control

@@ -1,9 +1,12 @@
 //! Calling the program's own functions, by the protocol that its runtime has for debuggers (`runtime.debugCallV2`,
 //! src/runtime/asm_amd64.s and debugcall.go of the Go source). All goroutines run meanwhile.
 //!
-//! The runtime says where it is by an INT3 in a function named `debugCall…` and a number in R12. Strings that the call needs are
-//! allocated by calls inside the opened call: what they return is written into the opened frame, which the collector then scans
-//! conservatively, so that nothing is freed under our hands.
+//! The runtime says where it is by an INT3 in a function named `debugCall…` and a number in R12.
+//!
+//! What keeps the collector from freeing what we hold: all strings that a call needs are allocated as one block, by a call of
+//! `runtime.mallocgc` in the very frame, on the very goroutine, in which the function is then called: the pointer never leaves that goroutine's registers.
+//! (Handing it from one goroutine's stack to another's loses it, when marking began in between and the other was scanned before.) What is stored into a variable
+//! is stored past the write barrier, and so only while nothing is marked.
 
 use super::go::Start;
 use super::{Engine, EngineError, Happened};
@@ -14,6 +17,7 @@ use crate::eval::{Argument, CallPlan, Plan};
 use crate::goruntime::abi::{Piece, Slot};
 use crate::goruntime::value::{Limits, Place, Reader, ValueRef};
 use crate::model::{StopReason, Variable};
+use crate::symbols::dwarf::{GoType, TypeKind};
 use std::time::{Duration, Instant};
 
 /// `$R12` at the protocol's INT3s.
@@ -47,22 +51,37 @@ pub struct Outcome {
     pub problem: Option<String>,
 }
 
-/// One use of the protocol: the call itself, or the allocation of one of its strings.
-struct Injection {
-    saved: Registers,
-    vectors: Vec<u8>,
-    /// Index of the argument whose string is allocated; none for the call.
-    allocates: Option<usize>,
+/// What runs in the opened frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inside {
+    /// Nothing yet.
+    Nothing,
+    /// The allocation of the strings.
+    Allocation,
+    /// The function.
+    Function,
 }
+
+/// How long an assignment waits, allocating, for a moment at which nothing is marked.
+const MOMENT: Duration = Duration::from_secs(3);
+
+/// Plans the call anew, from what its arguments are now.
+pub type Again = Box<dyn Fn() -> Option<Plan>>;
 
 /// A call under way.
 pub struct Calling {
     plan: Plan,
+    again: Again,
     limits: Limits,
     tid: Tid,
-    stack: Vec<Injection>,
-    /// Addresses of the strings allocated so far, by argument.
-    texts: Vec<Option<u64>>,
+    saved: Registers,
+    vectors: Vec<u8>,
+    inside: Inside,
+    begun: Instant,
+    /// The block of strings.
+    block: Option<u64>,
+    /// Where control comes back to in the opened frame: behind the INT3 that said it is ready.
+    ready: u64,
     outcome: Outcome,
 }
 
@@ -77,6 +96,20 @@ impl Calling {
     fn frame(&self) -> u64 {
         self.call().map_or(64, |c| c.signature.stack)
     }
+    /// The strings that must be allocated, one after the other.
+    fn texts(&self) -> Vec<&[u8]> {
+        match &self.plan {
+            Plan::Text { text, .. } => vec![text],
+            Plan::Call(c) => c
+                .arguments
+                .iter()
+                .filter_map(|a| match a {
+                    Argument::Text(t) => Some(t.as_slice()),
+                    Argument::Bytes(_) => None,
+                })
+                .collect(),
+        }
+    }
 }
 
 impl Engine {
@@ -89,7 +122,13 @@ impl Engine {
     ///
     /// # Errors
     /// The program runs, the goroutine is on no thread, its stack is nearly full, or the runtime has no such protocol.
-    pub fn call(&mut self, goroutine: Option<GoroutineId>, plan: Plan, limits: Limits) -> Result<(), EngineError> {
+    pub fn call(
+        &mut self,
+        goroutine: Option<GoroutineId>,
+        plan: Plan,
+        again: Again,
+        limits: Limits,
+    ) -> Result<(), EngineError> {
         let refuse = |m: String| Err(EngineError::State(m));
         match (self.gone, self.running) {
             (true, _) => return refuse("the process is gone".into()),
@@ -114,14 +153,22 @@ impl Engine {
         if room < NEEDED {
             return refuse("the goroutine's stack is nearly full: step into the next function first".into());
         }
-        let texts = match &plan {
-            Plan::Call(c) => vec![None; c.arguments.len()],
-            Plan::Text { .. } => Vec::new(),
-        };
         let outcome = Outcome { epoch: self.epoch, results: Vec::new(), panicked: None, problem: None };
-        let mut calling = Calling { plan, limits, tid, stack: Vec::new(), texts, outcome };
-        let strings = 8 * calling.texts.len() as u64;
-        self.inject(&mut calling, &regs, None, strings)?;
+        let vectors = self.tracer.extended_state(tid)?;
+        let calling = Calling {
+            plan,
+            again,
+            limits,
+            tid,
+            saved: regs,
+            vectors,
+            inside: Inside::Nothing,
+            begun: Instant::now(),
+            block: None,
+            ready: 0,
+            outcome,
+        };
+        self.inject(&calling, &regs)?;
         self.calling = Some(calling);
         // It does not stand on its breakpoint any more; it comes back to it.
         self.dealt_with.remove(&tid);
@@ -129,27 +176,17 @@ impl Engine {
     }
 
     /// Makes the thread enter the protocol.
-    fn inject(
-        &mut self,
-        c: &mut Calling,
-        regs: &Registers,
-        allocates: Option<usize>,
-        extra: u64,
-    ) -> Result<(), EngineError> {
+    fn inject(&mut self, c: &Calling, regs: &Registers) -> Result<(), EngineError> {
         let Some(entry) = self.sym.find_function("runtime.debugCallV2") else {
             return Err(EngineError::State("this program's runtime has no debugCallV2: nothing can be called".into()));
         };
-        let frame = if allocates.is_some() { 64 } else { c.frame() };
-        let vectors = self.tracer.extended_state(c.tid)?;
         let sp = LoadAddr(regs.sp()).offset(-8);
         self.mem.write(sp, &regs.pc().to_le_bytes())?;
-        self.mem.write(sp.offset(-16), &(frame + extra).to_le_bytes())?;
+        self.mem.write(sp.offset(-16), &c.frame().to_le_bytes())?;
         let mut new = *regs;
         new.set_sp(sp.0);
         new.set_pc(self.bias.to_load(entry.entry).0);
-        self.tracer.set_registers(c.tid, &new)?;
-        c.stack.push(Injection { saved: *regs, vectors, allocates });
-        Ok(())
+        Ok(self.tracer.set_registers(c.tid, &new)?)
     }
 
     /// Is this INT3 the protocol's? Then it is dealt with, and the thread runs on.
@@ -171,16 +208,18 @@ impl Engine {
 
     /// One step of the protocol; true: the call is over, and said so.
     fn call_state(&mut self, c: &mut Calling, regs: &Registers) -> Result<bool, EngineError> {
-        let allocates = c.stack.last().and_then(|i| i.allocates);
         match regs.gp[R12] {
-            state::READY => self.open_frame(c, regs, allocates)?,
-            state::RETURNED => {
-                match allocates {
-                    Some(i) => self.place_text(c, i, regs.gp[0])?,
-                    None => self.take_results(c, regs)?,
-                }
-                self.tracer.resume(c.tid)?;
+            state::READY => {
+                c.ready = regs.pc();
+                self.open_frame(c, regs)?;
             }
+            state::RETURNED => match c.inside {
+                Inside::Allocation => self.allocated(c, regs)?,
+                _ => {
+                    self.take_results(c, regs)?;
+                    self.tracer.resume(c.tid)?;
+                }
+            },
             state::PANICKED => {
                 self.take_panic(c, regs);
                 self.tracer.resume(c.tid)?;
@@ -201,58 +240,84 @@ impl Engine {
         Ok(false)
     }
 
-    /// The frame is open: allocate what is still missing, then go.
-    fn open_frame(&mut self, c: &mut Calling, regs: &Registers, allocates: Option<usize>) -> Result<(), EngineError> {
-        if let Some(i) = allocates {
-            let len = self.text_of(c, i).len() as u64;
-            return self.enter_allocation(c, regs, len);
-        }
-        if c.outcome.problem.is_some() {
-            return Ok(self.tracer.resume(c.tid)?); // the frame is closed unused
-        }
-        if let Plan::Text { text, .. } = &c.plan {
-            let len = text.len() as u64;
-            return self.enter_allocation(c, regs, len);
-        }
-        let missing = c.call().and_then(|p| {
-            let texts = p.arguments.iter().zip(&c.texts).enumerate();
-            texts.into_iter().find(|(_, (a, t))| matches!(a, Argument::Text(_)) && t.is_none()).map(|(i, _)| i)
-        });
-        if let Some(i) = missing {
-            self.inject(c, regs, Some(i), 0)?;
-            return Ok(self.tracer.resume(c.tid)?);
-        }
-        self.enter_function(c, regs)
-    }
-
-    fn text_of<'a>(&self, c: &'a Calling, i: usize) -> &'a [u8] {
-        match c.call().and_then(|p| p.arguments.get(i)) {
-            Some(Argument::Text(t)) => t,
-            _ => &[],
+    /// The frame is open: allocate what is needed, then go.
+    fn open_frame(&mut self, c: &mut Calling, regs: &Registers) -> Result<(), EngineError> {
+        let len: usize = c.texts().iter().map(|t| t.len()).sum();
+        match (len, &c.plan) {
+            (0, Plan::Call(_)) => self.enter_function(c, regs),
+            // Also for an empty one: what it replaces may be dropped at the right moment only.
+            (n, _) => self.enter_allocation(c, regs, n.max(1) as u64),
         }
     }
 
     /// `runtime.mallocgc(len, nil, false)`: memory without pointers.
-    fn enter_allocation(&mut self, c: &Calling, regs: &Registers, len: u64) -> Result<(), EngineError> {
+    fn enter_allocation(&mut self, c: &mut Calling, regs: &Registers, len: u64) -> Result<(), EngineError> {
         let f = self
             .sym
             .find_function("runtime.mallocgc")
             .ok_or_else(|| EngineError::NotFound("the runtime has no mallocgc".into()))?;
+        c.inside = Inside::Allocation;
         let mut new = *regs;
         (new.gp[0], new.gp[3], new.gp[2]) = (len, 0, 0); // RAX, RBX, RCX
         self.jump_to(c, new, f.entry, None)
     }
 
+    /// Does the collector mark? While the thread of a call is held by us its P runs, and so no cycle begins or ends.
+    fn marking(&self) -> bool {
+        self.rt.collector_phase(&*self.mem) != Some(0)
+    }
+
+    /// The block is there: it is filled, and used at once.
+    fn allocated(&mut self, c: &mut Calling, regs: &Registers) -> Result<(), EngineError> {
+        let block = regs.gp[0];
+        self.mem.write(LoadAddr(block), &c.texts().concat())?;
+        c.block = Some(block);
+        let Plan::Text { to, text } = &c.plan else { return self.enter_function(c, regs) };
+        if !self.marking() {
+            let header = [if text.is_empty() { 0 } else { block }, text.len() as u64];
+            self.mem.write(*to, &header.map(u64::to_le_bytes).concat())?;
+            return Ok(self.tracer.resume(c.tid)?);
+        }
+        if c.begun.elapsed() > MOMENT {
+            c.outcome.problem = Some("the collector was at work all the time; nothing was assigned: try again".into());
+            return Ok(self.tracer.resume(c.tid)?);
+        }
+        let len = text.len().max(1) as u64;
+        self.enter_allocation(c, regs, len)
+    }
+
     /// Sets up arguments and enters the function.
-    fn enter_function(&mut self, c: &Calling, regs: &Registers) -> Result<(), EngineError> {
+    fn enter_function(&mut self, c: &mut Calling, regs: &Registers) -> Result<(), EngineError> {
+        c.inside = Inside::Function;
+        // Since they were read all others have run, and the collector perhaps: pointers are read again, as the goroutine itself would now.
+        if let (Plan::Call(old), Some(Plan::Call(new))) = (&mut c.plan, (c.again)())
+            && old.entry == new.entry
+            && old.arguments.len() == new.arguments.len()
+        {
+            let texts_stay = |(a, b): (&Argument, &Argument)| match (a, b) {
+                (Argument::Text(a), Argument::Text(b)) => a == b,
+                (Argument::Bytes(_), Argument::Bytes(_)) => true,
+                _ => false,
+            };
+            if old.arguments.iter().zip(&new.arguments).all(texts_stay) {
+                *old = new;
+            }
+        } else {
+            c.outcome.problem = Some("its arguments could not be read again when it was about to be called".into());
+            return Ok(self.tracer.resume(c.tid)?); // the frame is closed unused
+        }
         let Some(plan) = c.call() else { return Ok(()) };
         let mut new = *regs;
         let mut vectors = Vec::new();
-        for ((p, a), text) in plan.signature.arguments.iter().zip(&plan.arguments).zip(&c.texts) {
-            let bytes = match (a, text) {
-                (Argument::Bytes(b), _) => b.clone(),
-                (Argument::Text(t), Some(at)) => [at.to_le_bytes(), (t.len() as u64).to_le_bytes()].concat(),
-                (Argument::Text(_), None) => return Err(EngineError::State("a string was not allocated".into())),
+        let mut text_at = c.block.unwrap_or(0);
+        for (p, a) in plan.signature.arguments.iter().zip(&plan.arguments) {
+            let bytes = match a {
+                Argument::Bytes(b) => b.clone(),
+                Argument::Text(t) => {
+                    let at = text_at;
+                    text_at += t.len() as u64;
+                    [at.to_le_bytes(), (t.len() as u64).to_le_bytes()].concat()
+                }
             };
             match &p.slot {
                 Slot::Stack(off) => self.mem.write(LoadAddr(regs.sp()).add(*off), &bytes)?,
@@ -277,7 +342,8 @@ impl Engine {
         closure: Option<LoadAddr>,
     ) -> Result<(), EngineError> {
         let sp = LoadAddr(regs.sp()).offset(-8);
-        self.mem.write(sp, &regs.pc().to_le_bytes())?;
+        // Always behind the first INT3: what comes there from a call meets the second, which says that it has returned.
+        self.mem.write(sp, &c.ready.to_le_bytes())?;
         regs.set_sp(sp.0);
         regs.set_pc(self.bias.to_load(entry).0);
         if let Some(at) = closure {
@@ -287,46 +353,27 @@ impl Engine {
         Ok(self.tracer.resume(c.tid)?)
     }
 
-    /// A string was allocated: it is filled, and noted in the frame of the call, where the collector sees it.
-    fn place_text(&mut self, c: &mut Calling, i: usize, at: u64) -> Result<(), EngineError> {
-        self.mem.write(LoadAddr(at), self.text_of(c, i))?;
-        let outer = c.stack.first().filter(|_| c.stack.len() > 1);
-        // The allocation was injected where the call's frame was open: the frame begins at the stack pointer of then.
-        if let Some(inner) = c.stack.last().filter(|_| outer.is_some()) {
-            let slot = LoadAddr(inner.saved.sp()).add(c.frame() + 8 * i as u64);
-            self.mem.write(slot, &at.to_le_bytes())?;
-        }
-        if let Some(t) = c.texts.get_mut(i) {
-            *t = Some(at);
-        }
-        Ok(())
-    }
-
     fn take_results(&mut self, c: &mut Calling, regs: &Registers) -> Result<(), EngineError> {
-        match &c.plan {
-            Plan::Text { to, text } => {
-                self.mem.write(LoadAddr(regs.gp[0]), text)?;
-                // While the collector marks, new objects are marked already: no write barrier is missed.
-                let header = [regs.gp[0].to_le_bytes(), (text.len() as u64).to_le_bytes()].concat();
-                self.mem.write(*to, &header)?;
-            }
-            Plan::Call(plan) => {
-                let all = self.tracer.registers_with_vectors(c.tid)?;
-                let register = |n: u16| all.by_dwarf(n).or_else(|| all.xmm_low(n));
-                let Some(reader) = Reader::new(&self.rt, &*self.mem) else { return Ok(()) };
-                let frame = LoadAddr(regs.sp());
-                for p in &plan.signature.results {
-                    c.outcome.results.push(reader.variable(&p.value(&reader, &register, frame), c.limits));
-                }
-                if let (Some(to), Some(p)) = (plan.store, plan.signature.results.first()) {
-                    let bytes = p.bytes(&reader, &register, frame).ok_or_else(|| {
-                        EngineError::State("the result could not be read, and was not assigned".into())
-                    })?;
-                    self.mem.write(to, &bytes)?;
-                }
-            }
+        let Plan::Call(plan) = &c.plan else { return Ok(()) };
+        let all = self.tracer.registers_with_vectors(c.tid)?;
+        let register = |n: u16| all.by_dwarf(n).or_else(|| all.xmm_low(n));
+        let Some(reader) = Reader::new(&self.rt, &*self.mem) else { return Ok(()) };
+        let frame = LoadAddr(regs.sp());
+        for p in &plan.signature.results {
+            c.outcome.results.push(reader.variable(&p.value(&reader, &register, frame), c.limits));
         }
-        Ok(())
+        let (Some(to), Some(p)) = (plan.store, plan.signature.results.first()) else { return Ok(()) };
+        if has_pointers(&reader, &p.ty, 0) && self.marking() {
+            let result = c.outcome.results.first().map_or("", |v| v.value.as_str());
+            c.outcome.problem = Some(format!(
+                "the collector is marking, and a pointer may not be assigned past its barrier: the result, {result}, was not assigned"
+            ));
+            return Ok(());
+        }
+        let bytes = p
+            .bytes(&reader, &register, frame)
+            .ok_or_else(|| EngineError::State("the result could not be read, and was not assigned".into()))?;
+        Ok(self.mem.write(to, &bytes)?)
     }
 
     fn take_panic(&self, c: &mut Calling, regs: &Registers) {
@@ -335,25 +382,21 @@ impl Engine {
             let v = ValueRef { name: "panic".into(), ty, place: Place::at(LoadAddr(regs.sp())), ..ValueRef::default() };
             Some(r.variable(&v, c.limits))
         });
-        match c.stack.last().and_then(|i| i.allocates) {
-            None => c.outcome.panicked = Some(value.unwrap_or_default()),
-            Some(_) => c.outcome.problem = Some("the runtime panicked while a string was allocated".into()),
+        match c.inside {
+            Inside::Function => c.outcome.panicked = Some(value.unwrap_or_default()),
+            _ => c.outcome.problem = Some("the runtime panicked while a string was allocated".into()),
         }
     }
 
-    /// The end of one use of the protocol: the thread gets its registers back and goes to where it was.
+    /// The end of the protocol: the thread gets its registers back and goes to where it was.
     fn restore(&mut self, c: &mut Calling, regs: &Registers) -> Result<bool, EngineError> {
-        let Some(mut i) = c.stack.pop() else { return Ok(true) };
-        let last = c.stack.is_empty();
         let begun = Instant::now();
-        if last {
-            self.stand()?; // so that nothing is in the text on the way, and the user sees the moment of the return
-            if self.gone {
-                return Ok(true);
-            }
+        self.stand()?; // so that nothing is in the text on the way, and the user sees the moment of the return
+        if self.gone {
+            return Ok(true);
         }
-        self.tracer.set_extended_state(c.tid, &mut i.vectors)?;
-        let mut new = i.saved;
+        self.tracer.set_extended_state(c.tid, &mut c.vectors)?;
+        let mut new = c.saved;
         new.set_pc(regs.pc());
         new.set_sp(regs.sp());
         self.tracer.set_registers(c.tid, &new)?;
@@ -366,21 +409,15 @@ impl Engine {
                 break;
             }
             let now = self.tracer.registers(c.tid)?;
-            if now.pc() == i.saved.pc() {
+            if now.pc() == c.saved.pc() {
                 // The tail's instructions leave flags alone, but for what single steps do to them.
-                self.tracer.set_registers(c.tid, &Registers { flags: i.saved.flags, ..now })?;
+                self.tracer.set_registers(c.tid, &Registers { flags: c.saved.flags, ..now })?;
                 there = true;
                 break;
             }
         }
         if !there {
             self.happened.push(Happened::Note("a thread did not come back from a call as expected".into()));
-        }
-        if !last {
-            // Back in the opened frame of the call.
-            let now = self.tracer.registers(c.tid)?;
-            self.open_frame(c, &now, None)?;
-            return Ok(false);
         }
         if self.tracer.thread(c.tid).is_some_and(|t| t.state.stands()) {
             self.tracer.park(c.tid)?;
@@ -434,6 +471,18 @@ impl Engine {
         }
         self.happened.push(Happened::Note("a call was still under way: it will end without us".into()));
         Ok(())
+    }
+}
+
+/// May a value of this type hold a pointer?
+fn has_pointers(r: &Reader<'_>, t: &GoType, depth: u32) -> bool {
+    match &t.kind {
+        TypeKind::Bool | TypeKind::Int | TypeKind::Uint | TypeKind::Float | TypeKind::Complex => false,
+        TypeKind::Struct { fields } if depth < 32 => {
+            fields.iter().any(|f| has_pointers(r, &r.dwarf.go_type(f.ty), depth + 1))
+        }
+        TypeKind::Array { elem, .. } if depth < 32 => has_pointers(r, &r.dwarf.go_type(*elem), depth + 1),
+        _ => true,
     }
 }
 

@@ -172,7 +172,10 @@ impl Engine {
             Verdict::Moved => {
                 self.tracer.set_registers(tid, &regs)?;
                 self.dealt_with.insert(tid);
-                self.plan_watches()
+                self.plan_watches()?;
+                // Nothing had to be set anew after all: it goes on by itself.
+                let waits = self.running && self.tracer.thread(tid).is_some_and(|t| t.state.stands());
+                if waits && self.dealt_with.remove(&tid) { self.pass(tid, at, regs) } else { Ok(()) }
             }
         }
     }

@@ -18,6 +18,8 @@ pub struct Assignment {
     pub addr: LoadAddr,
     /// What.
     pub bytes: Vec<u8>,
+    /// It may hold pointers: while the collector marks it must not be written past its barrier.
+    pub pointers: bool,
 }
 
 /// `target = value`: numbers, bools, pointers and nil; values of other types only from a variable of the same type.
@@ -33,7 +35,9 @@ pub fn assign(cx: &Context<'_>, target: &str, value: &str) -> Result<Assignment,
         return other(format!("can not assign to \"{target}\": it is not in memory"));
     }
     let rhs = compile(r, &cx.scope, value)?.run(cx)?;
-    Ok(Assignment { addr: lhs.place.addr, bytes: bytes(r, &lhs.ty, &rhs, value)? })
+    let scalar =
+        matches!(lhs.ty.kind, TypeKind::Bool | TypeKind::Int | TypeKind::Uint | TypeKind::Float | TypeKind::Complex);
+    Ok(Assignment { addr: lhs.place.addr, bytes: bytes(r, &lhs.ty, &rhs, value)?, pointers: !scalar })
 }
 
 pub(super) fn bytes(r: &Reader<'_>, t: &GoType, v: &EvalValue, text: &str) -> Result<Vec<u8>, EvalError> {

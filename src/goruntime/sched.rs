@@ -117,6 +117,11 @@ impl GoRuntime {
         Some(out)
     }
 
+    /// The collector's phase (`runtime.gcphase`): 0 off, 1 mark, 2 mark termination; none when its place is not known.
+    pub fn collector_phase(&self, mem: &dyn Memory) -> Option<u32> {
+        mem.read_u32(self.globals().gcphase?).ok()
+    }
+
     /// Reads the collector; none when its layout or place is not known.
     pub fn collector(&self, mem: &dyn Memory) -> Option<Collector> {
         let (l, g) = (self.layout().gc?, self.globals());

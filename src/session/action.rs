@@ -67,6 +67,8 @@ pub enum ActionEdit {
     RunOn(bool),
     /// Stop (or end) after so many hits.
     StopAfter(u64),
+    /// Read everything while the thread stands: no uprobe.
+    Exact,
     /// Just stop.
     Nothing,
 }

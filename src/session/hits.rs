@@ -61,6 +61,7 @@ pub(super) fn edit_actions(a: &mut Actions, edit: ActionEdit) {
         ActionEdit::Trace => (a.trace, a.run_on) = (true, true),
         ActionEdit::RunOn(on) => a.run_on = on,
         ActionEdit::StopAfter(n) => a.stop_after = n,
+        ActionEdit::Exact => a.exact = true,
         ActionEdit::Nothing => *a = Actions::default(),
     }
 }

@@ -104,6 +104,9 @@ pub fn traits(b: &Breakpoint) -> String {
     if a.stack > 0 {
         out.push_str(&format!(" with {} frames", a.stack));
     }
+    if a.exact {
+        out.push_str(" exactly");
+    }
     if a.stop_after > 0 {
         out.push_str(&format!(" {} after {}", if a.run_on { "ends" } else { "stops" }, a.stop_after));
     } else if a.run_on && matches!(s.place, BreakpointPlace::Watch { .. }) {

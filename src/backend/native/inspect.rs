@@ -12,6 +12,7 @@ mod watched;
 
 use super::no_target;
 use crate::backend::protocol::*;
+use crate::engine::inject::Again;
 use crate::engine::watch::Data;
 use crate::engine::{Loaded, StopState};
 use crate::eval::Plan;
@@ -103,6 +104,12 @@ impl Inspector {
         let w = Worker::new(self.loaded.clone());
         let cx = w.context(state, frame)?;
         crate::eval::plan_call(&cx, expression).map_err(|e| data::bad_expression(&e))
+    }
+
+    /// Does the same again, later: from the frame as it was, and memory as it is then.
+    pub fn planner(&self, state: &Arc<StopState>, frame: FrameRef, expression: &str) -> Again {
+        let (w, state, expression) = (Worker::new(self.loaded.clone()), state.clone(), expression.to_string());
+        Box::new(move || crate::eval::plan_call(&w.context(&state, frame).ok()?, &expression).ok())
     }
 
     /// Where a frame is, for relative breakpoint locations.

@@ -255,12 +255,13 @@ impl Host {
     fn call(&mut self, id: u64, frame: FrameRef, expression: &str, limits: LoadLimits) {
         let state = self.state();
         let planned = match &self.inspector {
-            Some(i) => i.call_plan(&state, frame, expression),
+            Some(i) => i.call_plan(&state, frame, expression).map(|plan| (plan, i.planner(&state, frame, expression))),
             None => Err(no_target()),
         };
         let limits = inspect::limits(limits);
-        let begun =
-            planned.and_then(|plan| self.engine()?.call(frame.goroutine, plan, limits).map_err(|e| from_engine(&e)));
+        let begun = planned.and_then(|(plan, again)| {
+            self.engine()?.call(frame.goroutine, plan, again, limits).map_err(|e| from_engine(&e))
+        });
         match begun {
             Ok(()) => self.calling = Some(id),
             Err(f) => self.outbox.reply(id, Err(f)),

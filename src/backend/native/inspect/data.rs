@@ -231,6 +231,13 @@ impl Worker {
         let Some(process) = &self.loaded.process else {
             return Err(Failure::new(FailureKind::BadState, "a copy cannot be changed"));
         };
+        if assignment.pointers && self.loaded.rt.collector_phase(&*self.loaded.mem).is_some_and(|p| p != 0) {
+            return Err(Failure::new(
+                FailureKind::BadState,
+                "the collector is marking, and a pointer may not be assigned past its barrier",
+            )
+            .fix("let the program run a little and try again"));
+        }
         process
             .write(assignment.addr, &assignment.bytes)
             .map_err(|e| Failure::new(FailureKind::Unavailable, format!("cannot write {expression}: {e}")))?;
