@@ -77,6 +77,8 @@ pub struct Debuggee {
     pub lost: u64,
     /// Breakpoints as last heard of.
     pub breakpoints: std::collections::BTreeMap<adit::base::BreakpointId, Breakpoint>,
+    /// Lines for the log.
+    pub logs: Vec<String>,
     /// Longest wait for anything.
     pub patience: Duration,
 }
@@ -101,6 +103,7 @@ impl Debuggee {
                 hits: Vec::new(),
                 lost: 0,
                 breakpoints: Default::default(),
+                logs: Vec::new(),
                 patience: PATIENCE,
             }),
             other => panic!("unexpected {other:?}"),
@@ -139,6 +142,7 @@ impl Debuggee {
                 return true;
             }
             Notice::Detached { .. } => return true,
+            Notice::Log { text, .. } => self.logs.push(text),
             Notice::Breakpoint(b) => drop(self.breakpoints.insert(b.id, *b)),
             Notice::BreakpointGone(id) => drop(self.breakpoints.remove(&id)),
             Notice::Hits { hits, lost } => {
