@@ -16,6 +16,12 @@ use crate::target::linux::tracer::{Event, State, Tracer};
 /// `si_code` of the trap that ends a single step (asm-generic/siginfo.h); an int3 has SI_KERNEL or TRAP_BRKPT.
 const TRAP_TRACE: i32 = 2;
 
+/// How long the next hit is waited for without sleeping. It takes some microseconds from a processor that has nothing better to do, and
+/// gives way to whoever wants to run.
+const SPIN: std::time::Duration = std::time::Duration::from_micros(80);
+/// After so long requests are looked at again, whatever the program does.
+const TURN: std::time::Duration = std::time::Duration::from_millis(5);
+
 /// What a hit asks for.
 pub(super) enum Verdict {
     /// Go on.
@@ -42,6 +48,8 @@ impl Engine {
             return Ok(());
         }
         self.drain_probes(false);
+        let begun = std::time::Instant::now();
+        let mut last = None;
         loop {
             // Never with events in hand that `stand` does not know of.
             if std::mem::take(&mut self.replan) {
@@ -52,7 +60,17 @@ impl Engine {
             }
             let events = self.tracer.poll();
             if events.is_empty() {
-                break;
+                // Where one hit was, the next is near: sleeping and being woken would take longer.
+                match last {
+                    Some(t) if std::time::Instant::now() < t + SPIN && begun.elapsed() < TURN => {
+                        std::thread::yield_now()
+                    }
+                    _ => break,
+                }
+                continue;
+            }
+            if events.iter().any(|e| matches!(e, Event::Trap(..))) {
+                last = Some(std::time::Instant::now());
             }
             self.unhandled.extend(events);
             // What is left when one of them stops everything is for `stand`: a hit that nobody rewinds would kill the target.
