@@ -44,7 +44,7 @@ goker: go
 # Speed against Delve in the same run; see benches/README.md.
 bench: go build
 	@go=$$(.ci/setup-go 2>/dev/null) && dlv=$$(.ci/setup-dlv "$$go") && \
-	ADIT_GO="$$go" ADIT_DLV="$$dlv" ADIT_BIN=$(TARGET_DIR)/static/adit cargo bench --bench speed --bench diagnosis --bench profiles --bench timeline --bench traces
+	ADIT_GO="$$go" ADIT_DLV="$$dlv" ADIT_BIN=$(TARGET_DIR)/static/adit cargo bench --bench speed --bench breakpoints --bench diagnosis --bench profiles --bench timeline --bench traces
 
 # Tables of the Go runtime's structures, for stripped programs: one program built by each release, its DWARF read. A new release is
 # one more name here, a new field one more row (with any offset) in the table.
