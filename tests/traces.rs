@@ -547,18 +547,23 @@ fn a_stream_is_shown_as_it_arrives() {
     let half = bytes.len() / 2;
     std::io::Write::write_all(&mut to, &bytes[..1000]).unwrap();
     let rest = bytes.clone();
+    let (seen, go) = std::sync::mpsc::channel();
     let writer = std::thread::spawn(move || {
         std::io::Write::write_all(&mut to, &rest[1000..half]).unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        // Until the first half is on the screen, however long that takes here.
+        let _seen_or_too_late = go.recv_timeout(Duration::from_secs(20));
         std::io::Write::write_all(&mut to, &rest[half..]).unwrap();
     });
     let mut f = TraceFile::open(Arc::new(Spool::start(from).unwrap())).unwrap();
     let mut early = 0;
     let begin = std::time::Instant::now();
-    while !writer.is_finished() && begin.elapsed() < Duration::from_secs(20) {
+    while !writer.is_finished() && begin.elapsed() < Duration::from_secs(40) {
         let v = ask_view(&mut f, None, 0, 20, &[]);
         if v.growing && !v.lanes.is_empty() && !writer.is_finished() {
             early = early.max(f.summary().events);
+            if early > 0 {
+                let _writer_is_done = seen.send(());
+            }
         }
         std::thread::sleep(Duration::from_millis(5));
     }
