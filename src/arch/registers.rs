@@ -61,6 +61,10 @@ impl Registers {
     pub fn by_dwarf(&self, n: u16) -> Option<u64> {
         self.gp.get(n as usize).copied()
     }
+    /// A general register, or the low 64 bits of a vector register, by DWARF number.
+    pub fn low(&self, n: u16) -> Option<u64> {
+        self.by_dwarf(n).or_else(|| self.xmm_low(n))
+    }
     /// Low 64 bits of a vector register by DWARF number (17 is XMM0).
     pub fn xmm_low(&self, n: u16) -> Option<u64> {
         let i = n.checked_sub(17)? as usize;

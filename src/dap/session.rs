@@ -285,16 +285,25 @@ impl Session {
         let Some(host) = &mut self.host else { return Err(no_session()) };
         let want = host.send(request);
         loop {
-            match hear_host(&mut self.host).await {
-                None => {
-                    self.lost_host();
-                    return Err(Failure::new(FailureKind::Host, "the host process went away"));
-                }
-                Some(FromHost::Reply { id, result }) if id == want => return result,
-                Some(FromHost::Reply { .. }) => {}
-                Some(FromHost::Notice(n)) => self.news.push_back(n),
+            let heard = hear_host(&mut self.host).await;
+            if let Some(result) = self.answer_in(heard, want) {
+                return result;
             }
         }
+    }
+
+    /// The answer to request `want`, if that is what was heard from the host; news are kept for later.
+    fn answer_in(&mut self, heard: Option<FromHost>, want: u64) -> Option<Result<Reply, Failure>> {
+        match heard {
+            None => {
+                self.lost_host();
+                return Some(Err(Failure::new(FailureKind::Host, "the host process went away")));
+            }
+            Some(FromHost::Reply { id, result }) if id == want => return Some(result),
+            Some(FromHost::Reply { .. }) => {}
+            Some(FromHost::Notice(n)) => self.news.push_back(n),
+        }
+        None
     }
 
     /// Asks for what may take long: an editor that leaves meanwhile is heard. With `pausable`, so is its wish to stop.
@@ -303,15 +312,11 @@ impl Session {
         let want = host.send(request);
         loop {
             tokio::select! {
-                n = hear_host(&mut self.host) => match n {
-                    None => {
-                        self.lost_host();
-                        return Err(Failure::new(FailureKind::Host, "the host process went away"));
+                heard = hear_host(&mut self.host) => {
+                    if let Some(result) = self.answer_in(heard, want) {
+                        return result;
                     }
-                    Some(FromHost::Reply { id, result }) if id == want => return result,
-                    Some(FromHost::Reply { .. }) => {}
-                    Some(FromHost::Notice(n)) => self.news.push_back(n),
-                },
+                }
                 i = self.inbox.recv() => {
                     if self.interrupts(i.unwrap_or(Incoming::End(None)), pausable) {
                         return Err(Failure::new(FailureKind::Cancelled, "the editor ended the session"));

@@ -196,7 +196,7 @@ impl Engine {
                 return Err(EngineError::State(format!("breakpoint {id} is there already")));
             }
             let at = addrs.iter().map(|a| self.location(*a)).collect();
-            let returns = if spec.actions.trace { self.returns(&addrs) } else { Vec::new() };
+            let returns = self.traced_returns(spec, &addrs);
             let id = self.table.add(spec.clone(), at, addrs, returns);
             out.extend(self.table.get(id).map(|l| l.public.clone()));
         }
@@ -241,7 +241,7 @@ impl Engine {
         l.reset();
         if l.watch.is_none() {
             let addrs = l.addrs.clone();
-            let returns = if spec.actions.trace { self.returns(&addrs) } else { Vec::new() };
+            let returns = self.traced_returns(spec, &addrs);
             self.table.set_returns(id, returns);
         }
         let public =
@@ -297,7 +297,7 @@ impl Engine {
                     l.addrs = all.into_iter().flatten().collect();
                     l.addrs.sort_unstable();
                     l.public.at = l.addrs.iter().map(|a| self.location(*a)).collect();
-                    l.returns = if l.public.spec.actions.trace { self.returns(&l.addrs) } else { Vec::new() };
+                    l.returns = self.traced_returns(&l.public.spec, &l.addrs);
                 }
                 Err(e) => {
                     l.addrs.clear();
@@ -309,6 +309,11 @@ impl Engine {
             self.happened.push(Happened::Breakpoint(Box::new(l.public.clone())));
             self.table.restore(l);
         }
+    }
+
+    /// Where the functions at these addresses return, if their calls are traced.
+    fn traced_returns(&self, spec: &BreakpointSpec, addrs: &[LoadAddr]) -> Vec<LoadAddr> {
+        if spec.actions.trace { self.returns(addrs) } else { Vec::new() }
     }
 
     /// Where the functions at these addresses return: their RET instructions, ascending.

@@ -9,7 +9,7 @@ use crate::base::{BreakpointId, LoadAddr, Memory, Tid};
 use crate::eval::{self, Template};
 use crate::goruntime::StackStart;
 use crate::goruntime::value::{FrameScope, Limits, Reader};
-use crate::model::{Hit, HitKind};
+use crate::model::{BreakpointSpec, Hit, HitKind};
 use std::time::{Duration, Instant};
 
 /// Records kept until the next news; more are counted as lost.
@@ -236,24 +236,13 @@ impl Engine {
         if l.prepared.contains_key(&at) {
             return Ok(());
         }
-        let condition = &l.public.spec.condition;
-        let say = |e: &dyn std::fmt::Display| match condition.as_str() {
-            "" => e.to_string(),
-            c => format!("condition `{c}`: {e}"),
-        };
+        let spec = &l.public.spec;
+        let say = |e: &dyn std::fmt::Display| said_of(spec, e);
         let reader = Reader::new(&self.rt, &*self.mem).ok_or_else(|| say(&"the program has no debug information"))?;
         let walked = self.rt.stack(&*self.mem, StackStart::Registers(regs), 1, false).map_err(|e| say(&e))?;
         let scope =
             self.rt.frame_scope(&walked, 0, Some(regs)).ok_or_else(|| say(&"this place has no debug information"))?;
-        let compiled = match condition.as_str() {
-            "" => None,
-            c => Some(eval::compile(&reader, &scope, c).map_err(|e| say(&e))?),
-        };
-        let actions = &l.public.spec.actions;
-        let log = Template::compile(&reader, &scope, &actions.log).map_err(|e| e.to_string())?;
-        let values = actions.values.iter().map(|e| (e.clone(), eval::compile(&reader, &scope, e))).collect();
-        let goroutine = compiled.as_ref().is_some_and(eval::Compiled::uses_goroutine) || log.uses_goroutine();
-        let prepared = Prepared { scope, condition: compiled, log, values, goroutine };
+        let prepared = Prepared::compile(&reader, scope, spec)?;
         if let Some(l) = self.table.get_mut(id) {
             l.prepared.insert(at, prepared);
         }
@@ -279,9 +268,14 @@ impl Engine {
     /// Registers with vector registers, where they can be had.
     fn all_registers(&self, m: &Moment<'_>) -> Registers {
         match m.stands {
-            true => self.tracer.registers_with_vectors(m.tid).map_or(m.regs, |r| Registers { xmm: r.xmm, ..m.regs }),
+            true => self.with_vectors(m.tid, &m.regs),
             false => m.regs,
         }
+    }
+
+    /// These registers with the vector registers of a thread that stands.
+    pub(super) fn with_vectors(&self, tid: Tid, regs: &Registers) -> Registers {
+        self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs })
     }
 
     /// Records a hit: log line, values, stack, as its actions say.
@@ -386,7 +380,7 @@ impl Engine {
         reader: &Reader<'_>,
     ) -> Vec<crate::model::Variable> {
         let Some(signature) = crate::goruntime::abi::signature(reader.dwarf, entry) else { return Vec::new() };
-        let register = |n: u16| regs.by_dwarf(n).or_else(|| regs.xmm_low(n));
+        let register = |n: u16| regs.low(n);
         let show = |p: &crate::goruntime::abi::Parameter| {
             let value = p.value(reader, &register, cfa);
             reader.variable(&value, VALUE)
@@ -434,6 +428,28 @@ fn context<'a>(
     let cx = &m.cx;
     let scope = FrameScope { cfa: cfa.unwrap_or(p.scope.cfa), regs: Some(regs), ..p.scope.clone() };
     eval::Context { reader, scope, goid: cx.goid.map_or(0, |g| g.0), g: cx.g, stack_hi: cx.stack_hi, tid: m.tid.0 }
+}
+
+/// What went wrong, with the condition that it is about.
+fn said_of(spec: &BreakpointSpec, e: &dyn std::fmt::Display) -> String {
+    match spec.condition.as_str() {
+        "" => e.to_string(),
+        c => format!("condition `{c}`: {e}"),
+    }
+}
+
+impl Prepared {
+    /// Compiles all that a breakpoint evaluates, for a scope. The error is the condition's or the log line's.
+    pub(super) fn compile(reader: &Reader<'_>, scope: FrameScope, spec: &BreakpointSpec) -> Result<Prepared, String> {
+        let condition = match spec.condition.as_str() {
+            "" => None,
+            c => Some(eval::compile(reader, &scope, c).map_err(|e| said_of(spec, &e))?),
+        };
+        let log = Template::compile(reader, &scope, &spec.actions.log).map_err(|e| e.to_string())?;
+        let values = spec.actions.values.iter().map(|e| (e.clone(), eval::compile(reader, &scope, e))).collect();
+        let goroutine = condition.as_ref().is_some_and(eval::Compiled::uses_goroutine) || log.uses_goroutine();
+        Ok(Prepared { scope, condition, log, values, goroutine })
+    }
 }
 
 impl Logical {

@@ -356,7 +356,7 @@ impl Engine {
     fn take_results(&mut self, c: &mut Calling, regs: &Registers) -> Result<(), EngineError> {
         let Plan::Call(plan) = &c.plan else { return Ok(()) };
         let all = self.tracer.registers_with_vectors(c.tid)?;
-        let register = |n: u16| all.by_dwarf(n).or_else(|| all.xmm_low(n));
+        let register = |n: u16| all.low(n);
         let Some(reader) = Reader::new(&self.rt, &*self.mem) else { return Ok(()) };
         let frame = LoadAddr(regs.sp());
         for p in &plan.signature.results {

@@ -326,7 +326,7 @@ impl Engine {
     /// A step ends where the function at `entry` returned to: its results are still where it left them.
     fn note_returned(&mut self, tid: Tid, entry: LoadAddr, regs: &Registers) {
         let Some(reader) = crate::goruntime::value::Reader::new(&self.rt, &*self.mem) else { return };
-        let all = self.tracer.registers_with_vectors(tid).map_or(*regs, |r| Registers { xmm: r.xmm, ..*regs });
+        let all = self.with_vectors(tid, regs);
         self.returned = self.results_of(self.bias.to_file(entry), &all, LoadAddr(regs.sp()), &reader);
     }
 

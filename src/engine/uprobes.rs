@@ -10,7 +10,7 @@ use super::hits::Moment;
 use super::{Engine, Happened};
 use crate::arch::registers::dwarf_reg;
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, Memory, MemoryError, ReadOp, Tid};
-use crate::eval::{self, Template};
+use crate::eval;
 use crate::goruntime::abi::{Parameter, Slot, signature};
 use crate::goruntime::value::scope::{scope_root, visible};
 use crate::goruntime::value::{FrameScope, Reader};
@@ -181,16 +181,11 @@ impl Engine {
         {
             return None;
         }
-        let condition = match spec.condition.as_str() {
-            "" => None,
-            c => Some(eval::compile(reader, &scope, c).ok()?),
-        };
-        let log = Template::compile(reader, &scope, &a.log).ok()?;
-        let values: Vec<_> = a.values.iter().map(|e| (e.clone(), eval::compile(reader, &scope, e))).collect();
-        let local = condition.iter().all(eval::Compiled::is_of_frame)
-            && log.is_of_frame()
-            && values.iter().all(|v| v.1.as_ref().is_ok_and(eval::Compiled::is_of_frame));
-        local.then_some(Prepared { scope, condition, log, values, goroutine: true })
+        let prepared = Prepared::compile(reader, scope, spec).ok()?;
+        let local = prepared.condition.iter().all(eval::Compiled::is_of_frame)
+            && prepared.log.is_of_frame()
+            && prepared.values.iter().all(|v| v.1.as_ref().is_ok_and(eval::Compiled::is_of_frame));
+        local.then_some(prepared)
     }
 
     /// A new thread, before it runs.
@@ -235,6 +230,9 @@ impl Engine {
     }
 
     fn passed(&mut self, id: BreakpointId, passages: Vec<Passage>) {
+        if passages.is_empty() {
+            return;
+        }
         let Some(at) = self.probes.get(&id).map(|p| p.at.clone()) else { return };
         let mem = self.mem.clone();
         let mut goroutines: FxHashMap<u64, (u64, u64)> = FxHashMap::default();

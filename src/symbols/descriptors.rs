@@ -38,8 +38,9 @@ mod tflag {
     /// All that exist.
     pub const ALL: u8 = 63;
 }
-/// `reflect.Kind`.
-mod kind {
+/// `reflect.Kind` numbers.
+pub mod kind {
+    #![allow(missing_docs)]
     pub const BOOL: u8 = 1;
     pub const INT: u8 = 2;
     pub const INT64: u8 = 6;
