@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 type order struct {
@@ -110,6 +111,8 @@ func main() {
 	switch os.Args[1] {
 	case "sequence":
 		sequence()
+		// What uprobes noted is read some milliseconds later, and what pointers lead to must be there then.
+		time.Sleep(100 * time.Millisecond)
 	case "threads":
 		rounds, _ := strconv.Atoi(os.Args[2])
 		threads(rounds)
