@@ -7,6 +7,7 @@ pub mod breakpoints;
 pub mod calls;
 pub mod control;
 pub mod copies;
+mod crowd;
 pub mod go;
 pub mod hits;
 pub mod inject;
@@ -142,6 +143,10 @@ pub struct Engine {
     vforked: BTreeSet<Tid>,
     /// Events taken from the kernel and not dealt with yet.
     unhandled: VecDeque<crate::target::linux::tracer::Event>,
+    crowd: crowd::Crowd,
+    /// Until then the next hit is waited for asleep: others want the processors.
+    asleep_until: std::time::Instant,
+    asleep_for: std::time::Duration,
     launched: bool,
     kill_on_end: bool,
     happened: Vec<Happened>,
