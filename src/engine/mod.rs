@@ -16,6 +16,7 @@ pub mod journal;
 pub mod locspec;
 pub mod modules;
 pub mod open;
+mod pauses;
 pub mod points;
 pub mod report;
 pub mod rescue;
@@ -144,6 +145,7 @@ pub struct Engine {
     /// Events taken from the kernel and not dealt with yet.
     unhandled: VecDeque<crate::target::linux::tracer::Event>,
     crowd: crowd::Crowd,
+    pauses: pauses::Pauses,
     /// Until then the next hit is waited for asleep: others want the processors.
     asleep_until: std::time::Instant,
     asleep_for: std::time::Duration,

@@ -302,6 +302,7 @@ impl Engine {
             vforked: BTreeSet::new(),
             unhandled: VecDeque::new(),
             crowd: super::crowd::Crowd::default(),
+            pauses: super::pauses::Pauses::default(),
             asleep_until: std::time::Instant::now(),
             asleep_for: super::running::ASLEEP.0,
             launched,

@@ -98,6 +98,7 @@ impl Engine {
         for tid in tids {
             self.tracer.resume(tid)?;
         }
+        self.pauses.end();
         Ok(())
     }
 
@@ -159,6 +160,7 @@ impl Engine {
             self.tracer.kill();
         } else {
             self.tracer.release_all();
+            self.pauses.end();
         }
         self.traps.finish();
         self.gone = true;

@@ -170,7 +170,7 @@ impl Engine {
             if self.call_trap(tid, &regs)? {
                 return Ok(());
             }
-            if self.is_hardcoded(at) {
+            if self.is_hardcoded(at) && self.stops_for("a breakpoint of the program's own was met") {
                 self.dealt_with.insert(tid);
                 return self.stop_for(tid, StopReason::HardcodedBreakpoint);
             }
@@ -297,15 +297,21 @@ impl Engine {
             }
         }
         if let Some(&id) = self.own.get(&at) {
-            self.step = None;
-            return Ok(Verdict::Stop(self.death_reason(id, regs, &cx)));
+            let reason = self.death_reason(id, regs, &cx);
+            if self.stops_for(&format!("{reason:?}")) {
+                self.end_step();
+                return Ok(Verdict::Stop(reason));
+            }
         }
         let mut hit_user: Option<BreakpointId> = None;
         let mem = self.mem.clone();
         for id in users {
             if self.table.get(id).is_some_and(super::breakpoints::Logical::is_support) {
                 match self.watch_support(id, at, regs, &cx) {
-                    Some(WatchNews::Over(reason)) => return Ok(Verdict::Stop(reason)),
+                    Some(WatchNews::Over(reason)) if self.stops_for(&format!("{reason:?}")) => {
+                        return Ok(Verdict::Stop(reason));
+                    }
+                    Some(WatchNews::Over(_)) => moved = true,
                     Some(WatchNews::Moved) => moved = true,
                     None => {}
                 }
@@ -315,10 +321,13 @@ impl Engine {
                 Ok(true) => hit_user = hit_user.or(Some(id)),
                 Ok(false) => {}
                 Err(why) => {
-                    return Ok(Verdict::Stop(StopReason::ConditionFailed(id, why)));
+                    if self.stops_are_permitted() {
+                        return Ok(Verdict::Stop(StopReason::ConditionFailed(id, why)));
+                    }
                 }
             }
         }
+        let hit_user = hit_user.filter(|_| self.stops_are_permitted());
         let reached = self.to.contains(&at);
         Ok(match (hit_user, step_done || reached) {
             (None, false) if moved => Verdict::Moved,
@@ -471,6 +480,7 @@ impl Engine {
 
     /// All threads stand, kill-safely, and the text is clean. Hits that came in behind the first are rewound and will be met again.
     pub(super) fn stand(&mut self) -> Result<(), EngineError> {
+        self.pauses.begin();
         let mut events: Vec<Event> = self.unhandled.drain(..).collect();
         events.extend(self.tracer.stop_all(Duration::from_millis(300)));
         self.settle(events)?;

@@ -215,7 +215,7 @@ impl Engine {
             };
             stop = stop.or(reason);
         }
-        stop
+        stop.filter(|_| self.stops_are_permitted())
     }
 
     /// Reads the new value: texts of the old one and it.
