@@ -94,7 +94,7 @@ pub fn main(limits: Limits) -> io::Result<()> {
         bell.ring();
     })?;
     let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
-    native::serve_rung(end, &wake, limits);
+    native::serve_rung(end, &wake, limits, Some("/proc/self/exe".into()));
     let _write_thread_ends_with_the_channel = writer.join();
     Ok(())
 }

@@ -287,6 +287,14 @@ pub enum Sub {
         #[arg(long)]
         stdio: bool,
     },
+    /// Puts the text of a program back when the host that journals here is killed
+    #[command(hide = true)]
+    Guard {
+        /// The journal.
+        journal: PathBuf,
+        /// Where a hook may go.
+        hook: String,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell

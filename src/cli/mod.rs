@@ -218,6 +218,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             Ok(adapter(&words))
         }
         Sub::Host { stdio } => wire::host_main(*stdio, common.profile),
+        Sub::Guard { journal, hook } => wire::guard_main(journal, hook),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
     }

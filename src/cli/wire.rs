@@ -96,6 +96,12 @@ pub fn host_main(stdio: bool, profile: Profile) -> Result<u8, Failure> {
     Ok(exit::DONE)
 }
 
+/// `adit guard`: waits beside a host for its death, returns the exit code.
+pub fn guard_main(journal: &std::path::Path, hook: &str) -> Result<u8, Failure> {
+    crate::engine::guardian::main(journal, hook).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    Ok(exit::DONE)
+}
+
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();

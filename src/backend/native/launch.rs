@@ -41,6 +41,12 @@ impl Host {
                     index(&loaded.sym);
                     let mut engine = Engine::attach(&loaded).map_err(|e| from_open(&e))?;
                     engine.set_guard(self.guard());
+                    if let Some(adit) = &self.adit
+                        && let Err(e) = engine.be_guarded(adit)
+                    {
+                        let text = format!("{e}; if this host is killed, `adit rescue {pid}` puts the text back");
+                        self.outbox.notice(Notice::Log { level: LogLevel::Warn, text });
+                    }
                     self.engine = Some(engine);
                 }
                 Ok(self.opened(loaded, Vec::new(), None))

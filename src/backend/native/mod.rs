@@ -30,6 +30,7 @@ use inspect::{Inspector, Job};
 use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use timeline::Lines;
@@ -54,12 +55,13 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake, Limits::DEV);
+        serve_rung(HostEnd { requests: rx, out }, &wake, Limits::DEV, None);
     }
 }
 
 /// As [`serve`], for a sender that rings the doorbell after each request and after its end. `limits` are for processes that we attach to.
-pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits) {
+/// `adit` is the binary that a guardian is started from, where this is a process of its own.
+pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits, adit: Option<PathBuf>) {
     let HostEnd { requests, out } = end;
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
@@ -80,6 +82,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits) {
         budget: Budget::new(limits, Instant::now()),
         told: BudgetState::default(),
         kept: false,
+        adit,
         last_stop: None,
         bell: wake.doorbell(),
         finished: false,
@@ -160,6 +163,8 @@ struct Host {
     told: BudgetState,
     /// The client looks at a copy of a stop; the program runs.
     kept: bool,
+    /// Where guardians come from.
+    adit: Option<PathBuf>,
     /// The last stop that the client was told of.
     last_stop: Option<Stop>,
     bell: Doorbell,
