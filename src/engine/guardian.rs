@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 
 /// Where in the shared file it says that threads have debug registers set, beside the first lock.
 const WATCHING: u64 = 2048;
+/// And that the target runs with something of ours in it.
+const ARMED: u64 = 2056;
 /// Behind the locks: how many traps are on record (u64), then address and byte of each, 16 bytes.
 const TRAPS: u64 = RobustLocks::SIZE;
 /// Traps that are put back at once; what is beyond is found in the journal.
@@ -39,6 +41,7 @@ pub struct Guardian {
     locks: RobustLocks,
     file: File,
     watching: bool,
+    armed: bool,
     traps: BTreeSet<LoadAddr>,
 }
 
@@ -64,7 +67,7 @@ impl Guardian {
             Ok(mut child) => {
                 let reap = move || child.wait();
                 let _without_it_init_collects_it = std::thread::Builder::new().name("guard-exit".into()).spawn(reap);
-                Ok(Guardian { locks, file, watching: false, traps: BTreeSet::new() })
+                Ok(Guardian { locks, file, watching: false, armed: false, traps: BTreeSet::new() })
             }
             Err(e) => {
                 locks.give_back();
@@ -86,6 +89,13 @@ impl Guardian {
         let said = said.and_then(|()| self.file.write_all_at(&(n as u64 + 1).to_le_bytes(), TRAPS));
         if let Err(e) = said {
             tracing::warn!("the guardian knows of {at} by the journal only: {e}");
+        }
+    }
+
+    /// The target is about to run with something of ours in it, or stands and is clean.
+    pub fn arm(&mut self, on: bool) {
+        if self.armed != on {
+            self.armed = self.file.write_all_at(&[u8::from(on)], ARMED).is_ok() == on;
         }
     }
 
@@ -120,6 +130,11 @@ pub fn main(journal: &Path, hook: &str) -> io::Result<()> {
     let mut watching = [0];
     let known = shared.read_exact_at(&mut watching, WATCHING);
     let watching = known.is_err() || watching[0] != 0;
+    let mut armed = [1];
+    let _then_it_counts_as_armed = shared.read_exact_at(&mut armed, ARMED);
+    if armed[0] == 0 {
+        return std::fs::remove_file(journal);
+    }
     // What must be done before the kernel lets the threads go.
     let traps = traps_on_record(&shared).unwrap_or_default();
     for (at, byte) in &traps {
@@ -200,6 +215,13 @@ fn clear_debug_registers(pid: i32) {
 }
 
 impl super::Engine {
+    /// Is something of ours in the target while it runs?
+    pub(super) fn say_armed(&mut self, yes: bool) {
+        if let Some(g) = self.traps.guardian() {
+            g.arm(yes);
+        }
+    }
+
     /// Has the target guarded by another process from now on, if it is on record.
     ///
     /// # Errors
