@@ -250,18 +250,6 @@ fn a_call_that_does_not_return_in_time() {
     assert!(heart.beats_on(30), "it returned without us");
 }
 
-/// Is the text as in the file, soon?
-fn is_put_back(heart: &Heart) -> bool {
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(3);
-    while std::time::Instant::now() < deadline {
-        if heart.changed_bytes() == 0 {
-            return true;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    false
-}
-
 /// SIGKILL of the host with an unreached breakpoint: the guardian takes it out.
 #[test]
 fn the_guardian_after_host_kill() {
@@ -271,7 +259,7 @@ fn the_guardian_after_host_kill() {
         let d = arrange(&heart, Situation::NotReached);
         std::thread::sleep(std::time::Duration::from_millis(30));
         end(&heart, d, End::HostKill);
-        assert!(is_put_back(&heart), "run {run}");
+        assert!(heart.is_put_back(), "run {run}");
         assert!(heart.beats_on(10), "run {run}");
     }
     println!("NotReached / HostKill: {0}/{0} alive, 0 bytes changed", runs());
@@ -319,7 +307,7 @@ fn hot_host_kill() {
             end(&heart, d, End::HostKill);
             if heart.beats_on(30) {
                 alive += 1;
-                assert!(is_put_back(&heart), "{situation:?} run {run}");
+                assert!(heart.is_put_back(), "{situation:?} run {run}");
             } else {
                 heart = Heart::start(&exe);
             }

@@ -55,13 +55,23 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake, Limits::DEV, None);
+        serve_rung(HostEnd { requests: rx, out }, &wake, Terms { limits: Limits::DEV, adit: None, target: None });
     }
 }
 
-/// As [`serve`], for a sender that rings the doorbell after each request and after its end. `limits` are for processes that we attach to.
-/// `adit` is the binary that a guardian is started from, where this is a process of its own.
-pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits, adit: Option<PathBuf>) {
+/// On what terms a host serves.
+pub struct Terms {
+    /// For processes that we attach to.
+    pub limits: Limits,
+    /// The binary that a guardian is started from, where this is a process of its own.
+    pub adit: Option<PathBuf>,
+    /// What it was started for.
+    pub target: Option<TargetSpec>,
+}
+
+/// As [`serve`], for a sender that rings the doorbell after each request and after its end.
+pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
+    let Terms { limits, adit, target } = terms;
     let HostEnd { requests, out } = end;
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
@@ -83,6 +93,8 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits, adit: Option<PathBu
         told: BudgetState::default(),
         kept: false,
         adit,
+        started_for: target,
+        opened: None,
         last_stop: None,
         bell: wake.doorbell(),
         finished: false,
@@ -163,6 +175,10 @@ struct Host {
     told: BudgetState,
     /// The client looks at a copy of a stop; the program runs.
     kept: bool,
+    /// What we were started for.
+    started_for: Option<TargetSpec>,
+    /// What the client opened, and was told of it.
+    opened: Option<(TargetSpec, Reply)>,
     /// Where guardians come from.
     adit: Option<PathBuf>,
     /// The last stop that the client was told of.
@@ -315,7 +331,7 @@ impl Host {
                 self.outbox.reply(id, result);
             }
             Request::Open(spec) => {
-                let result = self.open(spec);
+                let result = self.open_or_again(spec);
                 self.tell();
                 self.outbox.reply(id, result);
             }
@@ -323,6 +339,7 @@ impl Host {
                 Ok(()) => self.snapshot(id, file),
                 Err(f) => self.outbox.reply(id, Err(f)),
             },
+            Request::ClientGone => self.client_gone(),
             Request::Alive { .. } => self.outbox.reply(id, Ok(Reply::Done)),
             Request::Set { .. } | Request::Call { .. } if !self.may_write() => {
                 self.outbox.reply(id, Err(self.may_not_write()));
