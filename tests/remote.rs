@@ -1,4 +1,5 @@
 //! Hosts elsewhere: over a socket, over (a stand-in for) ssh, with lines that break.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -71,7 +72,7 @@ impl Wall {
         let (m, l, late, host) = (mute.clone(), lines.clone(), delay.clone(), host.to_path_buf());
         std::thread::spawn(move || {
             for a in listener.incoming().flatten() {
-                let Ok(b) = UnixStream::connect(&host) else { continue };
+                let Ok(b) = common::socket(&host) else { continue };
                 l.lock().unwrap().extend([a.try_clone().unwrap(), b.try_clone().unwrap()]);
                 for (mut from, mut to) in [(a.try_clone().unwrap(), b.try_clone().unwrap()), (b, a)] {
                     let (m, late) = (m.clone(), late.clone());
@@ -115,7 +116,7 @@ impl Wall {
 fn connect(path: &Path) -> Result<(Debuggee, Traffic), Failure> {
     let path = path.to_path_buf();
     let (client, traffic) = link::client(Box::new(move |_| {
-        let s = UnixStream::connect(&path).map_err(|e| Failure::new(FailureKind::Host, e.to_string()))?;
+        let s = common::socket(&path).map_err(|e| Failure::new(FailureKind::Host, e.to_string()))?;
         let (reader, writer) = (Box::new(s.try_clone().unwrap()), Box::new(s.try_clone().unwrap()));
         Ok(Line { reader, writer, cut: Arc::new(move || drop(s.shutdown(std::net::Shutdown::Both))) })
     }))?;

@@ -5,7 +5,6 @@
 
 use super::client::{Client, HostEnd, pipe};
 use super::native::Terms;
-use super::native::budget::Limits;
 use super::protocol::{Failure, FailureKind, FromHost, ToHost};
 use super::{native, wire};
 use crate::target::linux::{sys, wake::Wake};
@@ -69,11 +68,10 @@ fn connect(stream: UnixStream) -> io::Result<Client> {
     Ok(client)
 }
 
-/// The main function of the host process. Returns when the target has been let go. `limits` are for a process that
-/// we attach to.
-pub fn main(limits: Limits) -> io::Result<()> {
+/// The main function of the host process. Returns when the target has been let go.
+pub fn main(terms: Terms) -> io::Result<()> {
     be_deaf();
-    serve_stdio(limits)
+    serve_stdio(terms)
 }
 
 /// Ignores what terminals send.
@@ -83,7 +81,7 @@ pub fn be_deaf() {
     }
 }
 
-fn serve_stdio(limits: Limits) -> io::Result<()> {
+fn serve_stdio(terms: Terms) -> io::Result<()> {
     // Before any thread exists, so that all inherit the signal mask.
     let wake = Wake::new().map_err(io::Error::other)?;
     // Less likely to be chosen when memory runs out: our death costs more than our pages. Needs a privilege; best effort.
@@ -104,7 +102,7 @@ fn serve_stdio(limits: Limits) -> io::Result<()> {
         bell.ring();
     })?;
     let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
-    native::serve_rung(end, &wake, Terms { limits, adit: Some("/proc/self/exe".into()), target: None });
+    native::serve_rung(end, &wake, terms);
     let _write_thread_ends_with_the_channel = writer.join();
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::client::pipe;
 use super::link::greet;
-use super::native::{self, Terms, budget::Limits};
+use super::native::{self, Terms};
 use super::protocol::*;
 use super::wire;
 use crate::target::linux::wake::{Doorbell, Wake};
@@ -26,7 +26,7 @@ type Current = Arc<Mutex<Option<UnixStream>>>;
 ///
 /// # Errors
 /// The socket cannot be made: its folder is missing, it is in use.
-pub fn serve(path: &Path, limits: Limits, target: Option<TargetSpec>, ready: impl FnOnce()) -> io::Result<()> {
+pub fn serve(path: &Path, terms: Terms, ready: impl FnOnce()) -> io::Result<()> {
     let wake = Wake::new().map_err(io::Error::other)?;
     let listener = bind(path)?;
     let (client, end) = pipe();
@@ -71,7 +71,7 @@ pub fn serve(path: &Path, limits: Limits, target: Option<TargetSpec>, ready: imp
     };
     let writer = std::thread::Builder::new().name("write".into()).spawn(say)?;
     ready();
-    native::serve_rung(end, &wake, Terms { limits, adit: Some("/proc/self/exe".into()), target });
+    native::serve_rung(end, &wake, terms);
     let _write_thread_ends_with_the_channel = writer.join();
     let _somebody_removed_it = fs::remove_file(path);
     Ok(())
@@ -156,8 +156,7 @@ pub fn relay(name: &str, profile: &str) -> io::Result<()> {
         Ok(s) => s,
         Err(_) => {
             let _none_was_left = fs::remove_file(&path);
-            start(&path, profile)?;
-            UnixStream::connect(&path)?
+            start(&path, profile)?
         }
     };
     let mut from = stream.try_clone()?;
@@ -193,16 +192,16 @@ fn socket(name: &str) -> io::Result<PathBuf> {
     Ok(crate::engine::journal::private_place()?.join(format!("{name}.sock")))
 }
 
-/// Starts a host of its own session at a socket, and waits until it is there.
-fn start(path: &Path, profile: &str) -> io::Result<()> {
+/// Starts a host of its own session at a socket, and connects as soon as it is there.
+fn start(path: &Path, profile: &str) -> io::Result<UnixStream> {
     let mut command = std::process::Command::new("/proc/self/exe");
     command.args(["host", "--listen"]).arg(format!("unix:{}", path.display())).args(["--profile", profile]);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     crate::target::linux::sys::detach_from_session(&mut command);
     command.spawn()?;
     for _ in 0..500 {
-        if path.exists() {
-            return Ok(());
+        if let Ok(s) = UnixStream::connect(path) {
+            return Ok(s);
         }
         std::thread::sleep(Duration::from_millis(10));
     }

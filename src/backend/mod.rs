@@ -4,6 +4,7 @@
 //! recorded conversation is not its business.
 
 pub mod adapter;
+pub mod audit;
 pub mod client;
 pub mod dump;
 pub mod failure;
@@ -20,6 +21,7 @@ pub mod oncpu;
 pub mod profile;
 pub mod protocol;
 pub mod replay;
+pub mod scopes;
 pub mod starting;
 pub mod trace;
 pub mod traced;

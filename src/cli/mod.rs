@@ -229,12 +229,9 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 ["adit", "dap"].into_iter().map(Into::into).chain(args.iter().map(Into::into)).collect();
             Ok(adapter(&words))
         }
-        Sub::Host { protocol: true, .. } => {
-            print(format!("{} {PROTOCOL_VERSION}\n", env!("CARGO_PKG_VERSION")).as_bytes())
-        }
-        Sub::Host { stdio, listen, relay, pid, .. } => {
-            wire::host_main(*stdio, listen.as_deref(), relay.as_deref(), *pid, common.profile)
-        }
+        Sub::Host(h) if h.protocol => print(format!("{} {PROTOCOL_VERSION}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
+        Sub::Host(h) => wire::host_main(h, common.profile),
+        Sub::Audit { what: args::AuditSub::Verify { file, json } } => wire::audit_verify(file, *json),
         Sub::Guard { journal, hook } => wire::guard_main(journal, hook),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),

@@ -1,11 +1,14 @@
 //! Where the command line meets processes: the functions that start hosts and look at the machine.
 
-use super::args::Profile;
+use super::args::{HostArgs, Policy, Profile};
 use super::doctor;
+use crate::backend::audit::{self, Audit};
 use crate::backend::client::{Client, pipe};
+use crate::backend::native::Terms;
 use crate::backend::native::budget::Limits;
 use crate::backend::native::from_open;
 use crate::backend::protocol::{Failure, FailureKind, TargetSpec};
+use crate::backend::scopes::{Scope, Scopes};
 use crate::backend::{host, native};
 use crate::batch::exit;
 use crate::engine::rescue::{self, Rescued};
@@ -87,40 +90,51 @@ pub fn rescue(pid: Option<i32>, all: bool, json: bool) -> Result<u8, Failure> {
 }
 
 /// `adit host`: serves clients, returns the exit code.
-pub fn host_main(
-    stdio: bool,
-    listen: Option<&str>,
-    relay: Option<&str>,
-    pid: Option<i32>,
-    profile: Profile,
-) -> Result<u8, Failure> {
-    let limits = Limits::named(profile.word()).unwrap_or(Limits::PROD);
+pub fn host_main(h: &HostArgs, profile: Profile) -> Result<u8, Failure> {
     let fail = |e: std::io::Error| Failure::new(FailureKind::Host, format!("the host: {e}"));
-    if let Some(name) = relay {
+    if let Some(name) = &h.relay {
         crate::backend::listen::relay(name, profile.word()).map_err(fail)?;
         return Ok(exit::DONE);
     }
-    if let Some(at) = listen {
-        let path = at.strip_prefix("unix:").filter(|p| !p.is_empty()).ok_or_else(|| {
-            Failure::new(FailureKind::BadRequest, format!("{at}: not an address to listen at"))
-                .fix("--listen unix:PATH")
-        })?;
-        let target = pid.map(|pid| TargetSpec::Attach { pid, exe: None, control: true });
+    let bad = |m: String| Failure::new(FailureKind::BadRequest, m);
+    let mut terms = Terms::of(Limits::named(profile.word()).unwrap_or(Limits::PROD));
+    terms.adit = Some("/proc/self/exe".into());
+    terms.scopes = Scopes::parse(&h.scopes).map_err(bad)?;
+    terms.audit = h.audit.as_deref().map(|p| Audit::open(p, h.audit_policy == Policy::Closed)).transpose()?;
+    terms.target =
+        h.pid.map(|pid| TargetSpec::Attach { pid, exe: None, control: terms.scopes.has(Scope::ControlStop) });
+    if let Some(at) = &h.listen {
+        let path = at.strip_prefix("unix:").filter(|p| !p.is_empty());
+        let path = path.ok_or_else(|| bad(format!("{at}: not an address to listen at")).fix("--listen unix:PATH"))?;
         host::be_deaf();
         let path = std::path::Path::new(path);
         let cannot = |e: std::io::Error| {
             Failure::new(FailureKind::Host, format!("cannot listen at {}: {e}", path.display()))
                 .fix("name a socket in a folder that is there; one that answers is in use")
         };
-        crate::backend::listen::serve(path, limits, target, || ()).map_err(cannot)?;
+        crate::backend::listen::serve(path, terms, || ()).map_err(cannot)?;
         return Ok(exit::DONE);
     }
-    if !stdio {
-        return Err(Failure::new(FailureKind::BadRequest, "say how to reach the client")
-            .fix("adit host --stdio, or --listen unix:PATH PID"));
+    if !h.stdio {
+        return Err(bad("say how to reach the client".into()).fix("adit host --stdio, or --listen unix:PATH PID"));
     }
-    host::main(limits).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    host::main(terms).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
     Ok(exit::DONE)
+}
+
+/// `adit audit verify`: checks a log, returns the exit code.
+pub fn audit_verify(path: &std::path::Path, json: bool) -> Result<u8, Failure> {
+    let file = std::fs::File::open(path)
+        .map_err(|e| Failure::new(FailureKind::BadRequest, format!("cannot read {}: {e}", path.display())))?;
+    let found = audit::verify(std::io::BufReader::new(file));
+    let text = match (&found, json) {
+        (Ok(c), true) => json!({"schema": "adit/audit/1", "ok": true, "lines": c.lines, "last": c.last}).to_string(),
+        (Err(why), true) => json!({"schema": "adit/audit/1", "ok": false, "why": why}).to_string(),
+        (Ok(c), false) => format!("{} lines, unbroken; the last has {}", c.lines, c.last),
+        (Err(why), false) => why.clone(),
+    };
+    print(&format!("{text}\n"))?;
+    Ok(if found.is_ok() { exit::DONE } else { exit::FINDINGS })
 }
 
 /// `adit guard`: waits beside a host for its death, returns the exit code.

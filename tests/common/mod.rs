@@ -224,3 +224,16 @@ pub fn line_of(name: &str, text: &str) -> u32 {
     let src = std::fs::read_to_string(source_dir(name).join("main.go")).expect("a source file");
     src.lines().position(|l| l.contains(text)).unwrap_or_else(|| panic!("{text} in {name}")) as u32 + 1
 }
+
+/// Connects to a socket that is just coming up.
+pub fn socket(path: &Path) -> std::io::Result<std::os::unix::net::UnixStream> {
+    let begun = Instant::now();
+    loop {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::ConnectionRefused && begun.elapsed() < Duration::from_secs(2) => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            other => return other,
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::budget::{Due, Limits};
 use super::{Host, from_engine};
+use crate::backend::audit;
 use crate::backend::protocol::*;
 use crate::engine::control::Go;
 use crate::engine::hits::Guard;
@@ -21,6 +22,47 @@ impl Host {
     /// The line to the client broke. Nothing may stand for somebody who is not there.
     pub(super) fn client_gone(&mut self) {
         self.budget.client_gone(Instant::now());
+    }
+
+    /// May the client ask that? It is recorded either way, if it is an action.
+    pub(super) fn permitted(&mut self, r: Request) -> Result<Request, Failure> {
+        let what = self
+            .audit
+            .as_ref()
+            .and_then(|_| audit::action(&r))
+            .map(|(name, facts)| (name, facts, audit::scopes_of(&r)));
+        let permitted = self.scopes.permit(r);
+        let (Some(a), Some((name, mut facts, scopes))) = (&mut self.audit, what) else { return permitted };
+        if let Some(f) = facts.as_object_mut() {
+            f.insert("target".into(), serde_json::json!(self.loaded.as_ref().map(|l| l.pid)));
+            f.insert("scope".into(), scopes.into());
+            f.insert("granted".into(), permitted.is_ok().into());
+        }
+        match a.record(name, facts) {
+            Err(e) if a.closed => Err(Failure::new(
+                FailureKind::Permission,
+                format!("the audit log cannot be written: {e}; nothing is done without it"),
+            )
+            .fix("make room for it, or start the host with --audit-policy open")),
+            Err(e) => {
+                let text = format!("the audit log cannot be written: {e}");
+                self.outbox.notice(Notice::Log { level: LogLevel::Error, text });
+                permitted
+            }
+            Ok(()) => permitted,
+        }
+    }
+
+    /// The program stood.
+    pub(super) fn on_record(&mut self, pauses: &[(Instant, Duration)]) {
+        for (began, long) in pauses {
+            self.budget.stood(*began, *long);
+            if let Some(a) = &mut self.audit {
+                // What was asked for is on record; this is what it came to.
+                let us = long.as_micros() as u64;
+                let _said_with_the_next_action = a.record("stood", serde_json::json!({"pause_us": us}));
+            }
+        }
     }
 
     /// What breakpoints may cost.
@@ -154,9 +196,10 @@ impl Host {
         let limited = self.is_limited();
         let mut passed = 0;
         if let Some(e) = &mut self.engine {
-            for (began, long) in e.take_pauses() {
-                self.budget.stood(began, long);
-            }
+            let pauses = e.take_pauses();
+            self.on_record(&pauses);
+        }
+        if let Some(e) = &mut self.engine {
             self.budget.standing(e.standing_since().filter(|_| !e.is_gone()));
             let time = !limited || self.budget.may_stop(now).is_ok();
             if !self.kept && !time {

@@ -34,6 +34,12 @@ impl Host {
                 return Err(Failure::new(FailureKind::BadRequest, "this host was started for no process")
                     .fix("adit host --listen unix:PATH PID"));
             }
+            (other, Some(s)) if other != *s => {
+                return Err(Failure::new(
+                    FailureKind::Permission,
+                    "this host was started for one process, and serves no other",
+                ));
+            }
             (other, _) => other,
         };
         if let Some((opened, Reply::Opened { target, caps, .. })) = &self.opened

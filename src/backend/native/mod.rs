@@ -16,9 +16,11 @@ mod tracing;
 
 pub use failure::{from_engine, from_open};
 
+use super::audit::Audit;
 use super::client::HostEnd;
 use super::offline::Offline;
 use super::protocol::*;
+use super::scopes::Scopes;
 use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::control::Go;
 use crate::engine::locspec::Here;
@@ -55,7 +57,7 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake, Terms { limits: Limits::DEV, adit: None, target: None });
+        serve_rung(HostEnd { requests: rx, out }, &wake, Terms::of(Limits::DEV));
     }
 }
 
@@ -67,11 +69,22 @@ pub struct Terms {
     pub adit: Option<PathBuf>,
     /// What it was started for.
     pub target: Option<TargetSpec>,
+    /// What clients may do.
+    pub scopes: Scopes,
+    /// Where it is recorded.
+    pub audit: Option<Audit>,
+}
+
+impl Terms {
+    /// Everything is permitted, nothing recorded.
+    pub fn of(limits: Limits) -> Terms {
+        Terms { limits, adit: None, target: None, scopes: Scopes::FULL, audit: None }
+    }
 }
 
 /// As [`serve`], for a sender that rings the doorbell after each request and after its end.
 pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
-    let Terms { limits, adit, target } = terms;
+    let Terms { limits, adit, target, scopes, audit } = terms;
     let HostEnd { requests, out } = end;
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
@@ -94,6 +107,8 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
         kept: false,
         adit,
         started_for: target,
+        scopes,
+        audit,
         opened: None,
         last_stop: None,
         bell: wake.doorbell(),
@@ -175,6 +190,9 @@ struct Host {
     told: BudgetState,
     /// The client looks at a copy of a stop; the program runs.
     kept: bool,
+    /// What the client may do.
+    scopes: Scopes,
+    audit: Option<Audit>,
     /// What we were started for.
     started_for: Option<TargetSpec>,
     /// What the client opened, and was told of it.
@@ -235,6 +253,7 @@ impl Host {
             if let Err(err) = e.end() {
                 self.outbox.notice(Notice::Log { level: LogLevel::Error, text: format!("while letting go: {err}") });
             }
+            self.on_record(&e.take_pauses());
             self.outbox.notice(Notice::Detached { reason: why.to_string() });
         }
         self.finished = true;
@@ -317,6 +336,13 @@ impl Host {
     }
 
     fn request(&mut self, id: u64, request: Request) {
+        match self.permitted(request) {
+            Ok(r) => self.permitted_request(id, r),
+            Err(f) => self.outbox.reply(id, Err(f)),
+        }
+    }
+
+    fn permitted_request(&mut self, id: u64, request: Request) {
         match request {
             Request::Hello { version } => {
                 let result = if version == PROTOCOL_VERSION {
@@ -541,6 +567,7 @@ impl Host {
                 if let Some(e) = &mut self.engine {
                     e.detach(kill).map_err(|e| from_engine(&e))?;
                 }
+                self.account(); // the last pause, too
                 self.engine = None;
                 self.finished = true;
             }
