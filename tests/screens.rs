@@ -300,6 +300,28 @@ fn timeline() {
 }
 
 #[test]
+fn timeline_of_several_sources() {
+    for (w, h) in SIZES {
+        let mut s = Stage::new(false, (w, h));
+        // Lanes of threads, a map of utilisation.
+        s.keys("6 M u");
+        insta::assert_snapshot!(format!("timeline-sources-{w}x{h}"), s.text());
+    }
+}
+
+#[test]
+fn a_timeline_is_searched_where_its_data_is() {
+    let mut s = Stage::new(false, (120, 40));
+    s.keys("6 / parse Enter");
+    assert!(s.text().contains("region parse"), "{}", s.text());
+    // The next one is asked for from the mark on.
+    s.keys("n");
+    assert!(s.text().contains("task parse of 2"), "{}", s.text());
+    s.keys("Esc / nothing Enter");
+    assert!(s.text().contains("no match for nothing"), "{}", s.text());
+}
+
+#[test]
 fn waits() {
     for (w, h) in SIZES {
         let mut s = Stage::new(false, (w, h));

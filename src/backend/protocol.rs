@@ -374,6 +374,8 @@ pub enum Request {
         /// From this source, where there are several.
         source: Option<TimelineSource>,
     },
+    /// The nearest mark in the timeline. Reply: `Found`, which may say from where on to ask again.
+    FindMark(MarkQuery),
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
     /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
@@ -581,6 +583,7 @@ pub enum Reply {
     },
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
+    Found(Found),
     TimelineSummary(Box<TimelineSummary>),
     TraceReport(Box<TraceReport>),
     Profile(Box<ProfileView>),

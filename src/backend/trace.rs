@@ -97,10 +97,11 @@ impl Offline for TraceTarget {
 
     fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
-            Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.file.view(&q)))),
+            Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.file.shown(&q)))),
             Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 Ok(Reply::Spans(self.file.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize)))
             }
+            Request::FindMark(q) => Ok(Reply::Found(self.file.find(&q))),
             Request::TimelineSummary => Ok(Reply::TimelineSummary(Box::new(self.file.summary()))),
             Request::TraceReport(kind) => Ok(Reply::TraceReport(Box::new(self.file.report(kind)))),
             Request::Breakpoints => Ok(Reply::Breakpoints(Vec::new())),

@@ -338,9 +338,12 @@ pub struct TimelineArgs {
     /// Columns
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub columns: u16,
-    /// Lanes of threads, too (traces)
+    /// Lanes of threads, too; of a process also what the kernel let them do
     #[arg(long)]
     pub threads: bool,
+    /// Which functions ran on the Ps of a process, by the kernel's perf events
+    #[arg(long)]
+    pub code: bool,
     /// A report instead of the picture; beside it in JSON (traces)
     #[arg(long, value_name = "BY", value_parser = reports())]
     pub by: Option<String>,

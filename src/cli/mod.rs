@@ -197,6 +197,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 millis: (t.seconds.clamp(0.0, 86_400.0) * 1_000.0) as u64,
                 columns: t.columns,
                 threads: t.threads,
+                code: t.code,
                 ascii: common.ascii,
                 by: t.by(),
                 style: style(common, t.json),

@@ -236,7 +236,15 @@ pub const COMMANDS: &[Command] = &[
     command!("blocked-by" [] "blocked by" "" Looking None Nothing
         "Go to the goroutine that ended the wait under the cursor (execution traces)." |_| ui(Ui::BlockedBy)),
     command!("time-source" [] "source" "" Looking None Nothing
-        "Show the timeline from another source, where there are several: looks, an execution trace, gctrace lines of a program launched here." |_| ui(Ui::NextSource)),
+        "Show the timeline from one of its sources alone (looks, an execution trace, gctrace lines of a program launched here), or all over each other." |_| ui(Ui::NextSource)),
+    command!("mark-next" [] "next mark" "" Looking None Nothing
+        "Go to the timeline's next mark: what is searched for, else the next change in the lane." |_| ui(Ui::NextMark(true))),
+    command!("mark-prev" [] "previous mark" "" Looking None Nothing
+        "Go to the timeline's mark before: what is searched for, else the change before in the lane." |_| ui(Ui::NextMark(false))),
+    command!("thread-lanes" [] "threads" "" Looking None Nothing
+        "Show a lane for each thread (M), with what the kernel lets it do below, or none." |_| ui(Ui::ThreadLanes)),
+    command!("utilisation" [] "utilisation" "" Looking None Nothing
+        "Show how many Ps were how busy over the whole run, or how busy they were together." |_| ui(Ui::HeatMap)),
     command!("lanes" [] "lanes" "" Looking None Nothing
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
     command!("code" [] "code" "" Looking None Target

@@ -41,8 +41,8 @@ pub use stop::{Stop, StopReason};
 pub use target::{BuildFacts, ReadInfo, ReadMode, TargetInfo, TargetKind};
 pub use thread::Thread;
 pub use timeline::{
-    Activity, Cell, Cells, Lane, LaneKind, Level, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
-    TriggerAction, TriggerSpec, TriggerState,
+    Activity, BANDS, Cell, Cells, Found, Lane, LaneKind, Level, Mark, MarkQuery, Overview, Span, TimelineQuery,
+    TimelineSource, TimelineSummary, TimelineView, TriggerAction, TriggerSpec, TriggerState,
 };
 pub use trace::{
     Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind,

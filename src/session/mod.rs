@@ -19,6 +19,7 @@ pub mod profile;
 mod raw;
 mod replies;
 pub mod report;
+mod seek;
 pub mod sentences;
 pub mod source;
 #[cfg(test)]
@@ -182,6 +183,9 @@ enum Purpose {
     TimelineCode {
         on: bool,
     },
+    FindMark {
+        serial: u64,
+    },
     Snapshot {
         file: Option<String>,
     },
@@ -221,6 +225,7 @@ impl Purpose {
             Purpose::Record { .. } => "the trace",
             Purpose::Report(_) => "the trace's report",
             Purpose::TimelineCode { .. } => "perf events",
+            Purpose::FindMark { .. } => "the search",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",

@@ -234,6 +234,7 @@ impl Session {
             (Purpose::ProfileBase, Reply::Done) => self.profile_compared(),
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::FindMark { serial }, Reply::Found(f)) => self.mark_found(serial, f),
             (Purpose::Record { seconds }, Reply::Done) => self.recording(seconds),
             (Purpose::Report(kind), Reply::TraceReport(r)) => {
                 let title = format!("Trace: {}", kind.name());

@@ -7,12 +7,13 @@ use super::columns::Grid;
 use super::exec::reader::Begin;
 use super::exec::{Chunk, Fault, Mode, Reader, Store};
 use super::pyramid::Pyramid;
+use super::search::{Search, Wanted, nearer};
 use super::track::{Amounts, Tracker};
 use super::zoom::{Again, Columns, Spans, read};
 use crate::base::GoroutineId;
 use crate::model::{
-    Goroutine, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
-    TraceReport, TraceReportKind,
+    Found, Goroutine, Lane, LaneKind, Location, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource,
+    TimelineSummary, TimelineView, TraceReport, TraceReportKind,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -29,6 +30,10 @@ const MAX_INDEX: usize = 1 << 16;
 const AGAIN: u64 = 128 << 20;
 /// A generation with more bytes is not read to its end for a view of its begin.
 const LARGE: u64 = 16 << 20;
+/// Bytes that are searched before somebody is told how far it went.
+const SEARCH: u64 = 64 << 20;
+/// Spans of one generation that are looked through for the next change.
+const CHANGES: usize = 1 << 20;
 /// Chunks on their way.
 const AHEAD: usize = 16;
 
@@ -81,6 +86,17 @@ pub struct TraceFile {
     memo: Option<(Key, Vec<Lane>)>,
 }
 
+/// How far a trace is read, for those who must not wait for a view of it.
+#[derive(Clone)]
+pub struct Progress(Arc<Shared>);
+
+impl Progress {
+    /// First and last time.
+    pub fn extent(&self) -> (i64, i64) {
+        self.0.look().analysis.extent()
+    }
+}
+
 /// What lanes that are read again depend on: columns, goroutines, threads, generations known, and how far the last is read.
 type Key = (Grid, Vec<GoroutineId>, bool, usize, i64);
 
@@ -104,6 +120,11 @@ impl TraceFile {
             thread::sleep(Duration::from_millis(2));
         }
         true
+    }
+
+    /// How far it is read, now and later.
+    pub fn progress(&self) -> Progress {
+        Progress(self.shared.clone())
     }
 
     /// Is all read?
@@ -197,6 +218,18 @@ impl TraceFile {
     }
 }
 
+impl TraceFile {
+    /// The nearest begin of a span in the lane, in one generation.
+    fn change_in(&mut self, q: &MarkQuery, from: i64, to: i64) -> Option<Mark> {
+        let (from, to) = if q.forward { (from.max(q.from_ns), to) } else { (from, to.min(q.from_ns)) };
+        let spans = self.spans(q.lane, from, to, CHANGES);
+        let mut begins = spans.iter().filter(|s| nearer(q, s.from_ns, None));
+        let s = if q.forward { begins.next() } else { begins.next_back() }?;
+        let what = if s.what.is_empty() { format!("{:?}", s.activity).to_lowercase() } else { s.what.clone() };
+        Some(Mark { lane: q.lane, at_ns: s.from_ns, what, goroutine: s.goroutine })
+    }
+}
+
 /// Lanes that are made when somebody wants them.
 fn is_asked_for(l: &Lane) -> bool {
     matches!(l.kind, LaneKind::Goroutine(_) | LaneKind::Thread(_))
@@ -213,7 +246,7 @@ impl Source for TraceFile {
         let extent = self.shared.look().analysis.extent();
         let grid = Grid::of(q, extent);
         let (mut lanes, note) = self.lanes(q, grid);
-        lanes.sort_by_key(|l| l.kind);
+        lanes.sort_by_key(|l| l.kind.place());
         let inner = self.shared.look();
         let summary = inner.analysis.summary();
         for l in &mut lanes {
@@ -269,6 +302,53 @@ impl Source for TraceFile {
 
     fn summary(&self) -> TimelineSummary {
         self.shared.look().analysis.summary()
+    }
+
+    fn find(&mut self, q: &MarkQuery) -> Found {
+        let index = self.shared.look().index.clone();
+        let here = index.partition_point(|i| i.from <= q.from_ns).saturating_sub(1);
+        let order: Vec<usize> = if q.forward { (here..index.len()).collect() } else { (0..=here).rev().collect() };
+        let wanted = Wanted::of(&q.text);
+        let goroutines = self.shared.look().analysis.goroutines_of(|name| wanted.in_name(name));
+        let mut bytes = 0u64;
+        for n in order {
+            let Some(i) = index.get(n) else { break };
+            if bytes > SEARCH {
+                let at =
+                    if q.forward { i.from.saturating_sub(1) } else { index.get(n + 1).map_or(q.from_ns, |i| i.from) };
+                return Found { mark: None, go_on_ns: Some(at) };
+            }
+            bytes += i.begin.end.saturating_sub(i.begin.at);
+            let next = index.get(n + 1).map_or(i64::MAX, |i| i.from);
+            let mark = if q.text.trim().is_empty() {
+                self.change_in(q, i.from, next)
+            } else {
+                let reader = match self.generations {
+                    true => Reader::of_generation(self.store.clone(), &i.begin),
+                    false => Reader::open(self.store.clone(), Mode::Tolerant),
+                };
+                match reader.and_then(|r| Search::new(q, &wanted, &goroutines).run(r)) {
+                    Ok(mark) => mark,
+                    // What is damaged was told when it was read first; the rest is searched.
+                    Err(f) => {
+                        tracing::warn!("search in a trace: {f}");
+                        None
+                    }
+                }
+            };
+            if mark.is_some() {
+                return Found { mark, go_on_ns: None };
+            }
+        }
+        Found::default()
+    }
+
+    fn extent(&self) -> (i64, i64) {
+        self.shared.look().analysis.extent()
+    }
+
+    fn overview(&self, grid: Grid, bands: bool) -> Overview {
+        self.shared.look().pyramid.overview(grid, bands)
     }
 }
 

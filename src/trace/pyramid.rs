@@ -1,8 +1,9 @@
 //! A whole trace in columns of one width, which doubles when it grows too long: what coarse views are made of, in bounded memory.
 
 use super::columns::{Grid, Levels, States};
+use super::heat::Shares;
 use super::track::{Sink, Stretch};
-use crate::model::{Activity, Lane, LaneKind, Level};
+use crate::model::{Activity, Lane, LaneKind, Level, Overview};
 
 /// Columns at most.
 const COLUMNS: usize = 8192;
@@ -140,6 +141,22 @@ impl Pyramid {
         place.and_then(|i| states.get_mut(i as usize)).map(|s| &mut s.1)
     }
 
+    /// How busy the Ps were.
+    pub fn overview(&self, grid: Grid, bands: bool) -> Overview {
+        let mut all = Shares::new(grid, bands);
+        let from = self.from.unwrap_or(0);
+        for (_, bins) in self.states.iter().filter(|s| matches!(s.0, LaneKind::Proc(_))) {
+            all.begin();
+            for (i, b) in bins.iter().enumerate() {
+                let at = from.saturating_add((i as i64) << self.shift);
+                let known: u64 = b.ns[1..].iter().fold(0, |n, b| n.saturating_add(*b));
+                let busy = known.saturating_sub(b.ns[Activity::Idle as usize]);
+                all.add(at, at.saturating_add(1 << self.shift), (busy, known));
+            }
+        }
+        all.overview()
+    }
+
     /// Lanes on a grid whose columns are not narrower than ours.
     pub fn lanes(&self, grid: Grid) -> Vec<Lane> {
         let mut lanes = Vec::new();
@@ -153,7 +170,7 @@ impl Pyramid {
             for (i, b) in bins.iter().enumerate() {
                 s.add_sums(span(i), &b.ns, b.leader, b.changes);
             }
-            lanes.push(Lane { kind: *kind, cells: s.cells(), note: String::new() });
+            lanes.push(Lane::new(*kind, s.cells(), String::new()));
         }
         for (kind, l) in LEVELS.iter().zip(&self.levels).filter(|l| !l.1.bins.is_empty()) {
             let mut out = Levels::new(grid);
@@ -165,7 +182,7 @@ impl Pyramid {
                     out.add_range(span(i), b);
                 }
             }
-            lanes.push(Lane { kind: *kind, cells: out.cells(), note: String::new() });
+            lanes.push(Lane::new(*kind, out.cells(), String::new()));
         }
         lanes
     }

@@ -297,6 +297,7 @@ impl Host {
             | Request::Spans { .. }
             | Request::TimelineSummary
             | Request::TimelineCode { .. }
+            | Request::FindMark(_)
             | Request::Record { .. }
             | Request::TraceReport(_)
             | Request::SetTrigger(_)

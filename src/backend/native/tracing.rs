@@ -7,7 +7,7 @@ use crate::backend::protocol::*;
 use crate::engine::Loaded;
 use crate::trace::Source;
 use crate::trace::exec::store::Spool;
-use crate::trace::file::TraceFile;
+use crate::trace::file::{Progress, TraceFile};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
@@ -20,17 +20,17 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// The trace that was taken last, or is being taken.
 pub(super) struct Tracing {
-    file: Arc<OnceLock<Mutex<TraceFile>>>,
+    file: Arc<OnceLock<(Progress, Mutex<TraceFile>)>>,
 }
 
 impl Tracing {
     /// Asks the program for it, on a thread of its own: the answer may take a second. Whatever goes wrong then is told in the log.
     pub(super) fn start(loaded: &Loaded, seconds: u32, out: Sender<FromHost>) -> Result<Tracing, Failure> {
-        let file: Arc<OnceLock<Mutex<TraceFile>>> = Arc::default();
+        let file: Arc<OnceLock<(Progress, Mutex<TraceFile>)>> = Arc::default();
         let seconds = seconds.clamp(1, LONGEST);
         let (pid, linked, to) = (loaded.pid, profiles::linked(loaded), file.clone());
         let work = move || match take(pid, linked, seconds) {
-            Ok(f) => drop(to.set(Mutex::new(f))),
+            Ok(f) => drop(to.set((f.progress(), Mutex::new(f)))),
             Err(f) => {
                 let fix = f.fix.map_or(String::new(), |f| format!(" ({f})"));
                 let text = format!("no trace: {}{fix}", f.message);
@@ -46,6 +46,11 @@ impl Tracing {
         self.file.get().is_some()
     }
 
+    /// First and last time in it, as far as it is read.
+    pub(super) fn extent(&self) -> (i64, i64) {
+        self.file.get().map_or((0, 0), |f| f.0.extent())
+    }
+
     /// Answers a question from it, on a thread of its own: a part of a trace may have to be read again, and the thread that asks has breakpoints to serve.
     pub(super) fn answer(
         &self,
@@ -55,7 +60,7 @@ impl Tracing {
     ) -> Result<(), Failure> {
         let file = self.file.clone();
         spawn(move || {
-            let asked = file.get().map(|f| question(&mut f.lock().unwrap_or_else(PoisonError::into_inner)));
+            let asked = file.get().map(|f| question(&mut f.1.lock().unwrap_or_else(PoisonError::into_inner)));
             let result = asked.ok_or_else(|| Failure::new(FailureKind::BadState, "the trace is not there yet"));
             let _client_is_gone = out.blocking_send(FromHost::Reply { id, result });
         })

@@ -131,6 +131,11 @@ impl Pane for SpansPane {
                 s.timeline.follow(g);
                 Handled::Yes
             }
+            (Ui::NextMark(forward), _) => {
+                self.chosen = None;
+                s.find_mark("", *forward);
+                Handled::Yes
+            }
             (Ui::TimeNow, _) => {
                 self.chosen = None;
                 s.timeline.to_now();
