@@ -380,6 +380,13 @@ pub enum Request {
     TimelineSummary,
     /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
     TraceReport(TraceReportKind),
+    /// The same of a part of it, for which the trace is read again. Reply: `TraceReport`.
+    TraceReportOf {
+        /// Which report.
+        kind: TraceReportKind,
+        /// Of what.
+        of: TraceFilter,
+    },
     /// Takes an execution trace of the process through its own handler, which its timeline then shows. Reply: `Done`, before it is there.
     Record {
         /// How long, seconds; ten minutes at most.

@@ -104,6 +104,11 @@ impl Offline for TraceTarget {
             Request::FindMark(q) => Ok(Reply::Found(self.file.find(&q))),
             Request::TimelineSummary => Ok(Reply::TimelineSummary(Box::new(self.file.summary()))),
             Request::TraceReport(kind) => Ok(Reply::TraceReport(Box::new(self.file.report(kind)))),
+            Request::TraceReportOf { kind, of } => {
+                let report = self.file.report_of(kind, of);
+                let refused = |why: String| Failure::new(FailureKind::BadRequest, why);
+                report.map(|r| Reply::TraceReport(Box::new(r))).map_err(refused)
+            }
             Request::Breakpoints => Ok(Reply::Breakpoints(Vec::new())),
             Request::CodeLines { file } => Ok(Reply::CodeLines { file, lines: Vec::new() }),
             Request::Refresh | Request::ResizePty { .. } => Ok(Reply::Done),

@@ -4,15 +4,15 @@ use super::{Style, exit, json, text, trace, unexpected, write_failure};
 use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, Reply, Request};
 use crate::model::{
-    Activity, Cells, Lane, LaneKind, TargetInfo, TargetKind, TimelineQuery, TimelineSummary, TimelineView, TraceReport,
-    TraceReportKind,
+    Activity, Cells, Lane, LaneKind, TargetInfo, TargetKind, TimelineQuery, TimelineSummary, TimelineView, TraceFilter,
+    TraceReport, TraceReportKind,
 };
 use crate::session::lanes;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// What to show, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimelineOf {
     /// How long to look at a process, milliseconds.
     pub millis: u64,
@@ -26,6 +26,8 @@ pub struct TimelineOf {
     pub ascii: bool,
     /// A report, besides (traces).
     pub by: Option<TraceReportKind>,
+    /// The part of the trace that the report is about.
+    pub of: Option<TraceFilter>,
     /// Text or JSON.
     pub style: Style,
 }
@@ -41,12 +43,13 @@ pub fn timeline(
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let (view, summary) = fetch(client, target, args)?;
-    let report = args.by.map(|kind| fetch_report(client, kind)).transpose()?;
+    let by = args.by.or(args.of.as_ref().map(TraceFilter::own));
+    let report = by.map(|kind| fetch_report(client, kind, args.of.clone())).transpose()?;
     let mut b = Vec::new();
-    match (&report, args.by) {
-        (_, _) if args.style.json => view_json(&mut b, target, &view, &summary, args.by.zip(report.as_ref())),
-        (Some(r), _) => trace::report_text(&mut b, r),
-        (None, _) => view_text(&mut b, &view, &summary, args),
+    match &report {
+        _ if args.style.json => view_json(&mut b, target, &view, &summary, by.zip(report.as_ref())),
+        Some(r) => trace::report_text(&mut b, r),
+        None => view_text(&mut b, &view, &summary, args),
     }
     out.write_all(&b).and_then(|()| out.flush()).map_err(write_failure)?;
     Ok(exit::DONE)
@@ -81,8 +84,12 @@ fn fetch(
     }
 }
 
-fn fetch_report(client: &mut Client, kind: TraceReportKind) -> Result<TraceReport, Failure> {
-    match client.call(Request::TraceReport(kind))? {
+fn fetch_report(client: &mut Client, kind: TraceReportKind, of: Option<TraceFilter>) -> Result<TraceReport, Failure> {
+    let request = match of {
+        Some(of) => Request::TraceReportOf { kind, of },
+        None => Request::TraceReport(kind),
+    };
+    match client.call(request)? {
         Reply::TraceReport(r) => Ok(*r),
         other => Err(unexpected(&other)),
     }

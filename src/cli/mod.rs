@@ -200,8 +200,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 code: t.code,
                 ascii: common.ascii,
                 by: t.by(),
+                of: t.of(),
                 style: style(common, t.json),
             };
+            if t.strict {
+                crate::backend::traced::check(&t.target)?;
+            }
             let (mut client, target) = target::open(&t.target, t.exe.clone(), false)?;
             batch::timeline(&mut client, &target, &args, &mut out())
         }

@@ -5,7 +5,7 @@ use super::probe;
 use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
 use crate::backend::protocol::{ResumeKind, SymbolKind};
 use crate::base::GoroutineId;
-use crate::model::{TraceReportKind, WaitScope};
+use crate::model::{TraceFilter, TraceReportKind, WaitScope};
 
 type Made = Result<Do, String>;
 
@@ -75,13 +75,25 @@ fn restart(rest: &str, rebuild: bool) -> Made {
 fn symbols(rest: &str, kind: SymbolKind) -> Made {
     act(Action::Symbols(kind, rest.to_string()))
 }
+/// `[KIND] [region NAME | task ID | task NAME]`.
 fn report(rest: &str) -> Made {
     let kinds = TraceReportKind::ALL;
-    match kinds.iter().find(|k| k.0 == rest) {
-        Some((_, kind)) => act(Action::Report(*kind)),
-        None if rest.is_empty() => act(Action::Report(TraceReportKind::default())),
-        None => Err(format!("{rest} is none of {}", kinds.map(|k| k.0).join(" "))),
-    }
+    let (first, more) = word(rest);
+    let named = kinds.iter().find(|k| k.0 == first).map(|k| k.1);
+    let part = if named.is_some() { more } else { rest };
+    let of = match word(part) {
+        ("", _) => None,
+        ("region", name) if !name.is_empty() => Some(TraceFilter::Region(name.to_string())),
+        ("task", name) if !name.is_empty() => Some(TraceFilter::task(name)),
+        _ => {
+            return Err(format!(
+                "{part} is none of {}, nor region NAME or task ID or NAME",
+                kinds.map(|k| k.0).join(" ")
+            ));
+        }
+    };
+    let own = of.as_ref().map_or(TraceReportKind::default(), TraceFilter::own);
+    act(Action::Report(named.unwrap_or(own), of))
 }
 fn config(rest: &str) -> Made {
     match word(rest) {
@@ -251,8 +263,8 @@ pub const COMMANDS: &[Command] = &[
         "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
     command!("record" [] "record" "[SECONDS]" Looking Number Target
         "Take an execution trace of the process through its own /debug/pprof/trace, and show it in the timeline (5 s)." |r| act(Action::Record(number(r, 5)?))),
-    command!("report" [] "report" "[KIND]" Looking Text Target
-        "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw." report),
+    command!("report" [] "report" "[KIND] [region NAME | task ID]" Looking Text Target
+        "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw; some of one region or task alone." report),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
         "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
         |r| act(Action::When(r.into()))),

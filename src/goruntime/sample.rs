@@ -351,7 +351,7 @@ impl Sampler {
         let mut m = mem.read_ptr(self.at.allm)?;
         while !m.is_nil() && self.machines.len() < MAX {
             let tid = mem.read_u64(m.add(rt.layout().m.procid)).unwrap_or(0);
-            self.machines.push((m, Tid(tid as i32)));
+            self.machines.push((m, Tid(tid as i32))); // 0 until its thread has begun
             m = mem.read_ptr(m.add(self.sched.m_alllink)).unwrap_or_default();
         }
         Ok(())

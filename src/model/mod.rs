@@ -45,8 +45,8 @@ pub use timeline::{
     TimelineSource, TimelineSummary, TimelineView, TriggerAction, TriggerSpec, TriggerState,
 };
 pub use trace::{
-    Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind,
-    Utilisation, WorldStop,
+    Durations, FunctionTimes, GoroutineTimes, LogLine, OneRegion, RegionRow, Task, TaskEvent, TaskRow, TaskTimeline,
+    Times, TraceFilter, TraceReport, TraceReportKind, Utilisation, WorldStop,
 };
 pub use tree::ValueTree;
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};

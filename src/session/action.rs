@@ -162,7 +162,7 @@ pub enum Action {
     /// Take an execution trace for so many seconds.
     Record(u32),
     /// Show what an execution trace comes to.
-    Report(crate::model::TraceReportKind),
+    Report(crate::model::TraceReportKind, Option<crate::model::TraceFilter>),
     /// Fill the timeline with the code that runs (perf events), or no more.
     TimelineCode,
     /// Fetch a profile of the process from an address.

@@ -22,7 +22,7 @@ pub fn name(kind: LaneKind) -> String {
         LaneKind::Goroutines => "goroutines".into(),
         LaneKind::RunQueue => "runnable".into(),
         LaneKind::Syscalls => "syscalls".into(),
-        LaneKind::Switches => "switches/s".into(),
+        LaneKind::Switches => "switches".into(),
         LaneKind::OurStops => "our stops".into(),
     }
 }

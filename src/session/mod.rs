@@ -179,7 +179,8 @@ enum Purpose {
     Record {
         seconds: u32,
     },
-    Report(crate::model::TraceReportKind),
+    /// Its title.
+    Report(String),
     TimelineCode {
         on: bool,
     },

@@ -236,8 +236,7 @@ impl Session {
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
             (Purpose::FindMark { serial }, Reply::Found(f)) => self.mark_found(serial, f),
             (Purpose::Record { seconds }, Reply::Done) => self.recording(seconds),
-            (Purpose::Report(kind), Reply::TraceReport(r)) => {
-                let title = format!("Trace: {}", kind.name());
+            (Purpose::Report(title), Reply::TraceReport(r)) => {
                 self.answer = Some(Answer { title, lines: super::traces::report(&r) });
             }
             (Purpose::TimelineCode { on }, Reply::Done) => self.code_known(on, Ok(())),

@@ -22,7 +22,7 @@ impl Session {
             return self.say(Tone::Note, "there is no timeline yet");
         };
         // From the mark that was found last on, if the user is still there; else everything in the cursor's column is ahead.
-        let here = t.found.as_ref().map(|m| m.at_ns).filter(|at| t.is_at(*at));
+        let here = t.exact();
         let from_ns = here.unwrap_or_else(|| {
             let at = t.moment().unwrap_or(v.extent.1);
             if forward { at.saturating_sub(1) } else { at.saturating_add(v.column_ns.cast_signed()) }

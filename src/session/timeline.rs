@@ -176,7 +176,11 @@ impl TimeView {
         let from_ns = self.moment()?;
         // What leads up to the moment, and what follows.
         let around = v.column_ns.saturating_mul(3).cast_signed();
-        let (from_ns, to_ns) = (from_ns.saturating_sub(around), from_ns.saturating_add(around));
+        let (from_ns, to_ns) = match self.exact() {
+            // A column can have thousands of spans: from a mark that was found on.
+            Some(at) => (at, at.saturating_add(around)),
+            None => (from_ns.saturating_sub(around), from_ns.saturating_add(around)),
+        };
         Some(SpansQuery { lane, from_ns, to_ns, source })
     }
 
@@ -189,6 +193,16 @@ impl TimeView {
     /// Is the cursor at this moment, and not somewhere in its column only?
     pub(super) fn is_at(&self, at_ns: i64) -> bool {
         self.cursor_ns == Some(at_ns)
+    }
+
+    /// The mark that was found, while the cursor is on it, ns.
+    pub fn exact(&self) -> Option<i64> {
+        self.found.as_ref().map(|m| m.at_ns).filter(|at| self.is_at(*at))
+    }
+
+    /// Were more spans to be had than were asked for?
+    pub fn spans_cut(&self) -> bool {
+        self.spans.data().is_some_and(|s| s.len() >= SPANS as usize)
     }
 
     /// The source that alone is shown.

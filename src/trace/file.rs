@@ -3,6 +3,7 @@
 
 use super::Source;
 use super::analysis::Analysis;
+use super::analysis::restricted::Restricted;
 use super::columns::Grid;
 use super::exec::reader::Begin;
 use super::exec::{Chunk, Fault, Mode, Reader, Store};
@@ -13,7 +14,7 @@ use super::zoom::{Again, Columns, Spans, read};
 use crate::base::GoroutineId;
 use crate::model::{
     Found, Goroutine, Lane, LaneKind, Location, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource,
-    TimelineSummary, TimelineView, TraceReport, TraceReportKind,
+    TimelineSummary, TimelineView, TraceFilter, TraceReport, TraceReportKind,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -135,6 +136,13 @@ impl TraceFile {
     /// One report, on what has been read.
     pub fn report(&self, kind: TraceReportKind) -> TraceReport {
         self.shared.look().analysis.report(kind)
+    }
+
+    /// One report on a part of the trace, which is read again for it. `Err` says why there is none.
+    pub fn report_of(&self, kind: TraceReportKind, of: TraceFilter) -> Result<TraceReport, String> {
+        let part = Restricted::new(kind, of)?;
+        let reader = Reader::open(self.store.clone(), Mode::Tolerant).map_err(|f| f.to_string())?;
+        part.run(reader).map_err(|f| f.to_string())
     }
 
     /// What is wrong with the file: the first faults, and how many there are.

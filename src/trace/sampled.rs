@@ -116,7 +116,7 @@ impl Sampled {
                 self.seen.insert(g.0);
             }
         }
-        for t in &sample.threads {
+        for t in sample.threads.iter().filter(|t| t.tid.0 > 0) {
             if self.threads.len() >= THREADS && !self.threads.contains_key(&t.tid.0) {
                 continue;
             }

@@ -300,6 +300,7 @@ impl Host {
             | Request::FindMark(_)
             | Request::Record { .. }
             | Request::TraceReport(_)
+            | Request::TraceReportOf { .. }
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
                 if let Some(result) = self.timeline(id, r) {

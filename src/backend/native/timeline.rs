@@ -163,11 +163,14 @@ impl Host {
                 }
             }
             Request::TraceReport(kind) => {
-                let t = trace.ok_or_else(|| {
-                    Failure::new(FailureKind::BadState, "no execution trace was taken of this process")
-                        .fix(":record takes one")
+                trace.ok_or_else(no_trace)?.answer(id, out(), move |f| Reply::TraceReport(Box::new(f.report(kind))))?;
+                return Ok(None);
+            }
+            Request::TraceReportOf { kind, of } => {
+                trace.ok_or_else(no_trace)?.try_answer(id, out(), move |f| {
+                    let report = f.report_of(kind, of).map_err(|why| Failure::new(FailureKind::BadRequest, why))?;
+                    Ok(Reply::TraceReport(Box::new(report)))
                 })?;
-                t.answer(id, out(), move |f| Reply::TraceReport(Box::new(f.report(kind))))?;
                 return Ok(None);
             }
             Request::Record { seconds } => {
@@ -213,6 +216,10 @@ impl Host {
             }
         }
     }
+}
+
+fn no_trace() -> Failure {
+    Failure::new(FailureKind::BadState, "no execution trace was taken of this process").fix(":record takes one")
 }
 
 /// Spans in one answer at most.

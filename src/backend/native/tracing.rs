@@ -58,10 +58,21 @@ impl Tracing {
         out: Sender<FromHost>,
         question: impl FnOnce(&mut TraceFile) -> Reply + Send + 'static,
     ) -> Result<(), Failure> {
+        self.try_answer(id, out, move |f| Ok(question(f)))
+    }
+
+    /// The same where there may be no answer.
+    pub(super) fn try_answer(
+        &self,
+        id: u64,
+        out: Sender<FromHost>,
+        question: impl FnOnce(&mut TraceFile) -> Result<Reply, Failure> + Send + 'static,
+    ) -> Result<(), Failure> {
         let file = self.file.clone();
         spawn(move || {
             let asked = file.get().map(|f| question(&mut f.1.lock().unwrap_or_else(PoisonError::into_inner)));
-            let result = asked.ok_or_else(|| Failure::new(FailureKind::BadState, "the trace is not there yet"));
+            let result =
+                asked.unwrap_or_else(|| Err(Failure::new(FailureKind::BadState, "the trace is not there yet")));
             let _client_is_gone = out.blocking_send(FromHost::Reply { id, result });
         })
     }

@@ -33,7 +33,7 @@ impl Open {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Spread {
+pub(super) struct Spread {
     count: u64,
     total: u64,
     min: u64,
@@ -42,7 +42,7 @@ struct Spread {
 }
 
 impl Spread {
-    fn add(&mut self, ns: u64) {
+    pub(super) fn add(&mut self, ns: u64) {
         self.min = if self.count == 0 { ns } else { self.min.min(ns) };
         self.max = self.max.max(ns);
         self.count += 1;
@@ -53,7 +53,7 @@ impl Spread {
         }
         self.histogram[bucket] += 1;
     }
-    fn row(&self) -> Durations {
+    pub(super) fn row(&self) -> Durations {
         Durations {
             count: self.count,
             total_ns: self.total,

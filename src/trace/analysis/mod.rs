@@ -4,6 +4,7 @@ mod annotations;
 mod collector;
 mod goroutines;
 pub mod names;
+pub(super) mod restricted;
 
 use super::exec::event::{Event, GoState, NONE, ProcState, Transition};
 use super::exec::format::ev;
