@@ -7,6 +7,7 @@ use super::analysis::restricted::Restricted;
 use super::columns::Grid;
 use super::exec::reader::Begin;
 use super::exec::{Chunk, Fault, Mode, Reader, Store};
+use super::followed::Followed;
 use super::pyramid::Pyramid;
 use super::search::{Search, Wanted, nearer};
 use super::track::{Amounts, Tracker};
@@ -44,6 +45,16 @@ struct Indexed {
     begin: Begin,
     from: i64,
     amounts: Amounts,
+}
+
+/// How much was read again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    All,
+    /// As much as may be.
+    Part,
+    /// Nothing: it would be too much.
+    TooMuch,
 }
 
 /// What has been read.
@@ -85,6 +96,12 @@ pub struct TraceFile {
     generations: bool,
     /// What was read again last: a screen asks for the same more than once.
     memo: Option<(Key, Vec<Lane>)>,
+    /// Bytes that are read again for one view.
+    again: u64,
+    /// Lanes of goroutines and threads over more than that.
+    followed: Option<Followed>,
+    /// They are still being read.
+    following: bool,
 }
 
 /// How far a trace is read, for those who must not wait for a view of it.
@@ -108,7 +125,16 @@ impl TraceFile {
         let shared = Arc::<Shared>::default();
         let (releases, generations) = (reader.format.releases, reader.format.generations);
         start(reader, shared.clone()).map_err(|e| super::exec::Trouble::from(e).at(0, None))?;
-        Ok(TraceFile { store, shared, releases, generations, memo: None })
+        Ok(TraceFile {
+            store,
+            shared,
+            releases,
+            generations,
+            memo: None,
+            again: AGAIN,
+            followed: None,
+            following: false,
+        })
     }
 
     /// Waits until all is read, or this long. Is it?
@@ -121,6 +147,11 @@ impl TraceFile {
             thread::sleep(Duration::from_millis(2));
         }
         true
+    }
+
+    /// How many bytes may be read again for one view or list of spans, instead of 128 MiB.
+    pub fn read_again_at_most(&mut self, bytes: u64) {
+        self.again = bytes;
     }
 
     /// How far it is read, now and later.
@@ -163,14 +194,19 @@ impl TraceFile {
         (from, to): (i64, i64),
         (follow, threads): (&[GoroutineId], bool),
         out: &mut S,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Read, Fault> {
         let first = index.partition_point(|i| i.from <= from).saturating_sub(1);
         let touched: Vec<&Indexed> = index[first.min(index.len())..].iter().take_while(|i| i.from < to).collect();
-        let bytes: u64 = touched.iter().map(|i| i.begin.end.saturating_sub(i.begin.at)).sum();
-        if bytes > AGAIN {
-            return Ok(false);
+        let size = |i: &Indexed| i.begin.end.saturating_sub(i.begin.at);
+        if !S::IN_PARTS && touched.iter().map(|i| size(i)).sum::<u64>() > self.again {
+            return Ok(Read::TooMuch);
         }
+        let mut bytes = 0;
         for (n, i) in touched.iter().enumerate() {
+            bytes += size(i);
+            if n > 0 && bytes > self.again {
+                return Ok(Read::Part);
+            }
             let reader = match self.generations {
                 true => Reader::of_generation(self.store.clone(), &i.begin)?,
                 false => Reader::open(self.store.clone(), Mode::Tolerant)?,
@@ -183,10 +219,14 @@ impl TraceFile {
                 break;
             }
         }
-        Ok(true)
+        Ok(Read::All)
     }
 
     fn lanes(&mut self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
+        self.following = false;
+        if q.goroutines.is_empty() && !q.threads {
+            self.followed = None;
+        }
         let shared = self.shared.clone();
         let mut inner = shared.look();
         let Inner { tracker, pyramid, analysis, index, done, .. } = &mut *inner;
@@ -207,7 +247,7 @@ impl TraceFile {
             _ => {
                 let mut columns = Columns::new(grid);
                 let read = self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut columns);
-                read.map(|whole| whole.then(|| columns.lanes(grid.to_ns().min(end))))
+                read.map(|read| (read == Read::All).then(|| columns.lanes(grid.to_ns().min(end))))
             }
         };
         match fine {
@@ -216,10 +256,18 @@ impl TraceFile {
                 lanes.extend(fine.into_iter().filter(|l| !coarse || is_asked_for(l)));
                 (lanes, None)
             }
-            Ok(None) if coarse => (lanes, Some("zoom in to see single goroutines and threads".into())),
             Ok(None) => {
-                let note = "too much to read again for this view: columns are coarser";
-                (shared.look().pyramid.lanes(grid), Some(note.into()))
+                let mut note = None;
+                if !coarse {
+                    lanes = shared.look().pyramid.lanes(grid);
+                    note = Some("too much to read again for this view: columns are coarser".to_string());
+                }
+                if !q.goroutines.is_empty() || q.threads {
+                    let (singles, said) = self.singles(q, grid);
+                    lanes.extend(singles);
+                    note = said.or(note);
+                }
+                (lanes, note)
             }
             Err(f) => (if coarse { lanes } else { shared.look().pyramid.lanes(grid) }, Some(f.to_string())),
         }
@@ -235,6 +283,27 @@ impl TraceFile {
         let s = if q.forward { begins.next() } else { begins.next_back() }?;
         let what = if s.what.is_empty() { format!("{:?}", s.activity).to_lowercase() } else { s.what.clone() };
         Some(Mark { lane: q.lane, at_ns: s.from_ns, what, goroutine: s.goroutine })
+    }
+}
+
+impl TraceFile {
+    /// Lanes of goroutines and threads from a reading of the whole, which begins when they are wanted first; what there is to say of it.
+    fn singles(&mut self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
+        if !self.followed.as_ref().is_some_and(|f| f.is_of(&q.goroutines, q.threads)) {
+            match Followed::start(self.store.clone(), &q.goroutines, q.threads) {
+                Ok(f) => self.followed = Some(f),
+                Err(e) => return (Vec::new(), Some(format!("no thread reads single goroutines: {e}"))),
+            }
+        }
+        let Some(f) = &self.followed else { return (Vec::new(), None) };
+        let (lanes, until, fault) = f.lanes(grid);
+        self.following = until.is_some();
+        let (first, last) = self.shared.look().analysis.extent();
+        let said = until.map(|at| {
+            let share = (at.max(first) - first) as f64 / (last - first).max(1) as f64;
+            format!("single goroutines and threads are read from the whole trace: {:.0}%", share * 100.0)
+        });
+        (lanes, said.or(fault.map(|f| f.to_string())))
     }
 }
 
@@ -278,7 +347,7 @@ impl Source for TraceFile {
             column_ns: grid.column_ns,
             extent: inner.analysis.extent(),
             lanes,
-            growing: !inner.done,
+            growing: !inner.done || self.following,
             lost: inner.fault_count,
             wall_ns: inner.wall_ns,
             problem: fault.or(note).map(|p| crate::base::text::printable_str(&p, 300)),

@@ -7,6 +7,7 @@ pub mod analysis;
 pub mod columns;
 pub mod exec;
 pub mod file;
+mod followed;
 mod heat;
 pub mod kernel;
 pub mod overlay;

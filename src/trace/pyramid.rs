@@ -4,6 +4,7 @@ use super::columns::{Grid, Levels, States};
 use super::heat::Shares;
 use super::track::{Sink, Stretch};
 use crate::model::{Activity, Lane, LaneKind, Level, Overview};
+use rustc_hash::FxHashMap;
 
 /// Columns at most.
 const COLUMNS: usize = 8192;
@@ -69,6 +70,10 @@ pub struct Pyramid {
     procs: Vec<Option<u32>>,
     collector: Option<u32>,
     world: Option<u32>,
+    /// Where lanes of goroutines and threads are.
+    singles: FxHashMap<LaneKind, u32>,
+    /// Those are kept, and nothing else.
+    only_singles: bool,
     levels: [LevelLane; LEVELS.len()],
     /// Lanes for which there was no room.
     pub left_out: bool,
@@ -77,6 +82,11 @@ pub struct Pyramid {
 }
 
 impl Pyramid {
+    /// One for lanes of single goroutines and threads alone.
+    pub fn of_single_lanes() -> Pyramid {
+        Pyramid { only_singles: true, ..Pyramid::default() }
+    }
+
     /// Width of a column, ns.
     pub fn column_ns(&self) -> u64 {
         1 << self.shift.max(SHIFT)
@@ -128,6 +138,7 @@ impl Pyramid {
                 &mut self.procs[p]
             }
             LaneKind::Collector => &mut self.collector,
+            LaneKind::Goroutine(_) | LaneKind::Thread(_) => &mut self.singles.get(&kind).copied(),
             _ => &mut self.world,
         };
         if place.is_none() {
@@ -135,7 +146,11 @@ impl Pyramid {
                 self.left_out = true;
                 return None;
             }
-            *place = Some(states.len() as u32);
+            let new = states.len() as u32;
+            *place = Some(new);
+            if matches!(kind, LaneKind::Goroutine(_) | LaneKind::Thread(_)) {
+                self.singles.insert(kind, new);
+            }
             states.push((kind, Vec::new()));
         }
         place.and_then(|i| states.get_mut(i as usize)).map(|s| &mut s.1)
@@ -194,7 +209,7 @@ fn join(a: Level, b: Level) -> Level {
 
 impl Sink for Pyramid {
     fn span(&mut self, s: &Stretch) {
-        if matches!(s.lane, LaneKind::Goroutine(_) | LaneKind::Thread(_)) {
+        if matches!(s.lane, LaneKind::Goroutine(_) | LaneKind::Thread(_)) != self.only_singles {
             return;
         }
         self.place(s.from);
@@ -222,6 +237,9 @@ impl Sink for Pyramid {
     }
 
     fn level(&mut self, kind: LaneKind, at: i64, amount: u64, late: bool) {
+        if self.only_singles {
+            return;
+        }
         let (i, gap) = (self.place(at), self.gap);
         let Some(l) = LEVELS.iter().position(|k| *k == kind).and_then(|n| self.levels.get_mut(n)) else { return };
         let begun = l.bins.len();

@@ -119,6 +119,8 @@ impl Sink for Spans {
 
 /// What has to be done between two generations.
 pub(super) trait Again: Sink {
+    /// What could be read is worth something even if it is not all.
+    const IN_PARTS: bool = false;
     /// Ids mean something else from here on.
     fn next_generation(&mut self) {}
     /// Enough.
@@ -128,6 +130,7 @@ pub(super) trait Again: Sink {
 }
 impl Again for Columns {}
 impl Again for Spans {
+    const IN_PARTS: bool = true;
     fn next_generation(&mut self) {
         self.names.next_generation();
     }
