@@ -418,6 +418,15 @@ fn keys_of_a_profile() {
     has(&mut s, "regression example.com/rules/engine.(*Set[go.shape.string]).Match +356%");
     s.keys("t");
     has(&mut s, "+3.20s  +356%");
+    // From where on a difference counts can be set, and is asked for with the next question.
+    s.line("thresholds");
+    has(&mut s, "a difference counts from 200 samples and 50% on");
+    s.line("thresholds 10 5%");
+    s.line("thresholds");
+    has(&mut s, "from 10 samples and 5% on");
+    assert!(s.asked(|r| matches!(r, Request::Profile(q) if q.thresholds == Some((10, 5)))) > 0);
+    s.line("thresholds many");
+    has(&mut s, "usage: thresholds SAMPLES [PERCENT]");
     s.keys("%");
     has(&mut s, "shares are compared");
     s.keys("d");

@@ -60,6 +60,9 @@ pub struct Common {
     /// Write a log to FILE (no values of the target are in it)
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
+    /// Who alone may sign the certificates of https addresses (PEM), instead of whom the system believes
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
     /// Keep nothing between sessions
     #[arg(long, global = true)]
     pub no_state: bool,

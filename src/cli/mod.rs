@@ -44,7 +44,8 @@ pub fn main() -> u8 {
         return fail(&f, false, &cli.common);
     }
     let json = wants_json(&cli);
-    match run(&cli) {
+    let trusted = cli.common.cacert.as_deref().map_or(Ok(()), fetch::trust);
+    match trusted.and_then(|()| run(&cli)) {
         Ok(code) => code,
         // The reader of our output went away, as `head` does: no error of the user's.
         Err(f) if f.kind == FailureKind::Cancelled => batch::exit::DONE,

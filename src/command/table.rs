@@ -251,7 +251,7 @@ pub const COMMANDS: &[Command] = &[
         "Show the timeline from one of its sources alone (looks, an execution trace, gctrace lines of a program launched here), or all over each other." |_| ui(Ui::NextSource)),
     command!("mark-next" [] "next mark" "" Looking None Nothing
         "Go to the timeline's next mark: what is searched for, else the next change in the lane." |_| ui(Ui::NextMark(true))),
-    command!("mark-prev" [] "previous mark" "" Looking None Nothing
+    command!("mark-prev" [] "prev mark" "" Looking None Nothing
         "Go to the timeline's mark before: what is searched for, else the change before in the lane." |_| ui(Ui::NextMark(false))),
     command!("thread-lanes" [] "threads" "" Looking None Nothing
         "Show a lane for each thread (M), with what the kernel lets it do below, or none." |_| ui(Ui::ThreadLanes)),
@@ -275,6 +275,8 @@ pub const COMMANDS: &[Command] = &[
         |r| if r.is_empty() { ui(Ui::RefsSelected) } else { act(Action::Refs(r.into())) }),
     command!("profiles" ["prof"] "profiles" "" Looking None Nothing
         "Go to the profile, or to the list of those that the process has." |_| ui(Ui::Focus("flame"))),
+    command!("thresholds" [] "thresholds" "[SAMPLES [PERCENT]]" Looking Text Nothing
+        "From how many samples and how large a change on a profile's difference counts (200 50), for the verdict; alone: say it." |r| act(Action::Thresholds(r.into()))),
     command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Nothing
         "Compare the profile with another one; without one, ask for it, or end the comparison that is shown."
         |r| if r.is_empty() { ui(Ui::CompareProfile) } else { act(Action::ProfileBase(r.into())) }),

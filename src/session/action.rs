@@ -169,6 +169,8 @@ pub enum Action {
     ProfileFetch(String),
     /// Compare the profile with a file or an address; empty ends it.
     ProfileBase(String),
+    /// From where on a profile's difference counts.
+    Thresholds(String),
     /// Only stacks of the profile that match; empty for all.
     ProfileFocus(String),
     /// A condition on the run: set it, clear it, list all.

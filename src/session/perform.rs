@@ -133,6 +133,7 @@ impl Session {
                 self.ask(Purpose::Report(title), request);
             }
             Action::ProfileFetch(url) => self.fetch_profile(url),
+            Action::Thresholds(text) => self.set_thresholds(&text),
             Action::ProfileBase(base) => self.compare_profile(base),
             Action::ProfileFocus(text) => self.focus_profile(text),
             Action::When(line) => self.when(&line),

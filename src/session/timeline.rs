@@ -282,20 +282,20 @@ impl TimeView {
         self.due = None;
     }
 
-    /// The next source alone, or after the last one all of them again. `Err` if there is one only.
-    pub fn next_source(&mut self) -> Result<Option<TimelineSource>, ()> {
-        let v = self.drawn().ok_or(())?;
+    /// The next source alone, or after the last one all of them again (none). None at all if there is one only.
+    pub fn next_source(&mut self) -> Option<Option<TimelineSource>> {
+        let v = self.drawn()?;
         let mut all: Vec<TimelineSource> = v.others.iter().chain(&v.over).chain([&v.source]).copied().collect();
         all.sort_by_key(|s| *s as u8);
         all.dedup();
         if all.len() < 2 {
-            return Err(());
+            return None;
         }
         let at = self.source.and_then(|s| all.iter().position(|a| *a == s));
         self.source = all.get(at.map_or(0, |i| i + 1)).copied();
         self.spans.clear();
         self.due = None;
-        Ok(self.source)
+        Some(self.source)
     }
 
     /// The first moment there is.

@@ -5,6 +5,8 @@ use crate::base::clock::human_ns;
 use crate::base::text::printable_str;
 use crate::model::{Durations, Profile, TaskTimeline, Times, TraceReport, WorldStop};
 
+/// Rows that a report has in all.
+const KEPT: usize = 10_000;
 /// Tasks shown with what happened in them, and events of all of them together.
 const TIMELINES: usize = 20;
 const EVENTS: usize = 400;
@@ -153,7 +155,7 @@ fn report_text(b: &mut Vec<String>, r: &TraceReport) {
         }
     }
     if more > 0 {
-        line(b, &format!("… and {more} more (--json has them)"));
+        line(b, &format!("… and {more} more (--json has up to {KEPT})"));
     }
 }
 

@@ -114,9 +114,13 @@ impl Annotations {
     pub(super) fn task_begin(&mut self, e: &Event, c: &Chunk, names: &mut Names) {
         let name = names.of_string(&c.tables, e.args[2]);
         let parent = Some(e.args[1]).filter(|p| *p != u64::MAX);
-        if let Some(t) = self.work(e.args[0], e.g) {
-            (t.name, t.from, t.to) = (name, Some(e.time), None);
-            t.parent = t.parent.or(parent);
+        match self.work(e.args[0], e.g) {
+            Some(t) => {
+                (t.name, t.from, t.to) = (name, Some(e.time), None);
+                t.parent = t.parent.or(parent);
+            }
+            // It is not told one by one, but there was one more.
+            None => self.seen += 1,
         }
         if let Some(p) = parent {
             self.task(p);

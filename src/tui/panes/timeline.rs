@@ -334,9 +334,9 @@ impl Pane for TimelinePane {
             Ui::NextMark(forward) => s.find_mark("", *forward),
             Ui::NextSource => {
                 let text = match t.next_source() {
-                    Ok(Some(to)) => format!("from {} alone", source(to)),
-                    Ok(None) => "from all sources".to_string(),
-                    Err(()) => {
+                    Some(Some(to)) => format!("from {} alone", source(to)),
+                    Some(None) => "from all sources".to_string(),
+                    None => {
                         "there is one source only: a program launched with GODEBUG=gctrace=1, or :record, gives another"
                             .into()
                     }
