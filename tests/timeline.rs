@@ -595,6 +595,37 @@ fn a_trace_is_taken_through_the_programs_own_handler() {
 }
 
 #[test]
+fn a_trace_that_the_program_wrote_lies_over_what_is_seen_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("trace");
+    let p = start(&build("traffic", "", DEFAULT), &["8", arg(&trace)], Stdio::null());
+    let mut d = Debuggee::open(TargetSpec::Attach { pid: p.0.id() as i32, exe: None, control: false }).unwrap();
+    let over = |d: &mut Debuggee, file: &Path| d.call(Request::TraceOver { file: file.into() });
+    // Looks begin; the trace begins a second after the program.
+    let q = TimelineQuery { columns: 80, ..TimelineQuery::default() };
+    d.call(Request::Timeline(q.clone())).unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    // Not yet whole: what is there is taken, up to now.
+    over(&mut d, &trace).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q.clone())) else { panic!("no timeline") };
+        let lane = v.lanes.iter().find(|l| l.kind == LaneKind::Proc(0)).unwrap();
+        let from: Vec<TimelineSource> = (0..80).filter_map(|i| lane.source(i)).collect();
+        let traced = from.iter().filter(|s| **s == TimelineSource::Trace).count();
+        if traced > 20 && from[79] == TimelineSource::Sampled {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{from:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What is no trace.
+    assert!(over(&mut d, &dir.path().join("none")).is_err_and(|f| f.message.contains("No such file")));
+    fs::write(dir.path().join("none"), b"go 1.21 trac").unwrap();
+    assert!(over(&mut d, &dir.path().join("none")).is_err_and(|f| f.fix.is_some_and(|f| f.contains("runtime/trace"))));
+}
+
+#[test]
 fn a_program_without_a_handler_says_how_to_get_a_trace() {
     let p = Paced::start(&build("paced", "", DEFAULT));
     let mut d = Debuggee::open(TargetSpec::Attach { pid: p.child.0.id() as i32, exe: None, control: false }).unwrap();

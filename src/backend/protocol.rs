@@ -392,6 +392,11 @@ pub enum Request {
         /// How long, seconds; ten minutes at most.
         seconds: u32,
     },
+    /// Lays an execution trace that the process wrote itself (a flight recorder's, say) over its timeline. Reply: `Done`.
+    TraceOver {
+        /// The file, as the host sees it.
+        file: PathBuf,
+    },
     /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
     TimelineCode {
         /// On, or off.

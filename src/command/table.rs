@@ -75,6 +75,13 @@ fn restart(rest: &str, rebuild: bool) -> Made {
 fn symbols(rest: &str, kind: SymbolKind) -> Made {
     act(Action::Symbols(kind, rest.to_string()))
 }
+/// A number is a time, anything else a file.
+fn record(rest: &str) -> Made {
+    match rest {
+        r if r.is_empty() || r.bytes().all(|b| b.is_ascii_digit()) => act(Action::Record(number(r, 5)?)),
+        file => act(Action::TraceOver(file.into())),
+    }
+}
 /// `[KIND] [region NAME | task ID | task NAME]`.
 fn report(rest: &str) -> Made {
     let kinds = TraceReportKind::ALL;
@@ -261,8 +268,8 @@ pub const COMMANDS: &[Command] = &[
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
     command!("code" [] "code" "" Looking None Target
         "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
-    command!("record" [] "record" "[SECONDS]" Looking Number Target
-        "Take an execution trace of the process through its own /debug/pprof/trace, and show it in the timeline (5 s)." |r| act(Action::Record(number(r, 5)?))),
+    command!("record" [] "record" "[SECONDS | FILE]" Looking Text Target
+        "Take an execution trace of the process through its own /debug/pprof/trace (5 s), or take one that it wrote to a file; it lies over the timeline." record),
     command!("report" [] "report" "[KIND] [region NAME | task ID]" Looking Text Target
         "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw; some of one region or task alone." report),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target

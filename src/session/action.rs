@@ -161,6 +161,8 @@ pub enum Action {
     Heap,
     /// Take an execution trace for so many seconds.
     Record(u32),
+    /// Lay a trace in a file over the timeline.
+    TraceOver(String),
     /// Show what an execution trace comes to.
     Report(crate::model::TraceReportKind, Option<crate::model::TraceFilter>),
     /// Fill the timeline with the code that runs (perf events), or no more.

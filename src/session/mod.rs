@@ -187,6 +187,7 @@ enum Purpose {
     FindMark {
         serial: u64,
     },
+    TraceOver,
     Snapshot {
         file: Option<String>,
     },
@@ -223,7 +224,7 @@ impl Purpose {
             Purpose::Profile { .. } | Purpose::ProfileBase | Purpose::ProfileFetch => "the profile",
             Purpose::ProfileSources { .. } => "the list of profiles",
             Purpose::Triggers => "conditions",
-            Purpose::Record { .. } => "the trace",
+            Purpose::Record { .. } | Purpose::TraceOver => "the trace",
             Purpose::Report(_) => "the trace's report",
             Purpose::TimelineCode { .. } => "perf events",
             Purpose::FindMark { .. } => "the search",

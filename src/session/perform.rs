@@ -123,6 +123,7 @@ impl Session {
             Action::Heap => self.walk_heap(),
             Action::TimelineCode => self.toggle_code(),
             Action::Record(seconds) => self.record(seconds),
+            Action::TraceOver(file) => self.trace_over(&file),
             Action::Report(kind, of) => {
                 let part = of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
                 let title = crate::base::text::printable_str(&format!("Trace: {}{part}", kind.name()), 200);

@@ -235,6 +235,7 @@ impl Session {
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
             (Purpose::FindMark { serial }, Reply::Found(f)) => self.mark_found(serial, f),
+            (Purpose::TraceOver, Reply::Done) => self.traced_over(),
             (Purpose::Record { seconds }, Reply::Done) => self.recording(seconds),
             (Purpose::Report(title), Reply::TraceReport(r)) => {
                 self.answer = Some(Answer { title, lines: super::traces::report(&r) });

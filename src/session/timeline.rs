@@ -500,6 +500,19 @@ impl Session {
         self.ask(Purpose::Record { seconds }, Request::Record { seconds });
     }
 
+    /// Lays a trace that the program wrote over its timeline.
+    pub(super) fn trace_over(&mut self, file: &str) {
+        let file = std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file));
+        self.ask(Purpose::TraceOver, Request::TraceOver { file });
+    }
+
+    /// It is there.
+    pub(super) fn traced_over(&mut self) {
+        self.timeline.source = None;
+        self.timeline.due = None;
+        self.say(Tone::Note, "the trace lies over the looks; g goes to its begin if it is the first there is");
+    }
+
     /// It is under way: the timeline shows it from now on.
     pub(super) fn recording(&mut self, seconds: u32) {
         let t = &mut self.timeline;

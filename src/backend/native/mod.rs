@@ -299,6 +299,7 @@ impl Host {
             | Request::TimelineCode { .. }
             | Request::FindMark(_)
             | Request::Record { .. }
+            | Request::TraceOver { .. }
             | Request::TraceReport(_)
             | Request::TraceReportOf { .. }
             | Request::SetTrigger(_)

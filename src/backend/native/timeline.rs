@@ -179,6 +179,12 @@ impl Host {
                 self.trace = Some(taken);
                 Reply::Done
             }
+            Request::TraceOver { file } => {
+                let taken = Tracing::open(&file, sampling.wall()?)?;
+                drop(lines);
+                self.trace = Some(taken);
+                Reply::Done
+            }
             Request::TimelineSummary => Reply::TimelineSummary(Box::new(sampling.summary()?)),
             Request::TimelineCode { on } => sampling.code(on).map(|()| Reply::Done)?,
             Request::SetTrigger(spec) => Reply::Triggers(sampling.set(spec)?),

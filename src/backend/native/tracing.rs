@@ -1,19 +1,27 @@
 //! An execution trace of the running process, through its own `/debug/pprof/trace`: what it sends is shown as it arrives, and counts in its timeline as the source
-//! that says most. While it is taken the program writes every event (some 0.15 µs each), and no other tool can take one.
+//! that says most. Or one that the program wrote to a file. While it is taken the program writes every event (some 0.15 µs each), and no other tool can take one.
 
 use super::profiles;
 use crate::backend::fetch;
 use crate::backend::protocol::*;
+use crate::base::clock::monotonic_ns;
 use crate::engine::Loaded;
+use crate::model::TimelineQuery;
 use crate::trace::Source;
 use crate::trace::exec::store::Spool;
 use crate::trace::file::{Progress, TraceFile};
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 
 /// Longest trace, seconds. What cannot be sent piles up in the program.
 const LONGEST: u32 = 600;
+
+/// So far apart two clocks of one machine may be, ns: between the two readings time of day may have been set.
+const SAME_CLOCK: u64 = 60_000_000_000;
+/// A trace may end so much later than now, ns: what is read meanwhile.
+const LEEWAY: i64 = 1_000_000_000;
 
 /// Between two looks whether the first events are here.
 const POLL: Duration = Duration::from_millis(10);
@@ -39,6 +47,31 @@ impl Tracing {
         };
         spawn(work)?;
         Ok(Tracing { file })
+    }
+
+    /// One that the program wrote itself. `wall_ns` is what this machine's clock says now: wall clock less the clock of all times, if it is known.
+    pub(super) fn open(path: &Path, wall_ns: Option<i64>) -> Result<Tracing, Failure> {
+        let fail = |kind, why: String| Failure::new(kind, format!("{}: {why}", path.display()));
+        let file = std::fs::File::open(path).map_err(|e| fail(FailureKind::BadRequest, e.to_string()))?;
+        let mut trace = TraceFile::open(Arc::new(file)).map_err(|f| {
+            fail(FailureKind::BadBinary, f.trouble.to_string())
+                .fix("it takes what runtime/trace or a flight recorder wrote")
+        })?;
+        while trace.summary().events == 0 && !trace.done() {
+            std::thread::sleep(POLL);
+        }
+        let (first, last) = trace.extent();
+        let now = monotonic_ns().cast_signed();
+        let theirs = trace.view(&TimelineQuery { columns: 1, ..TimelineQuery::default() }).wall_ns;
+        let apart = theirs.zip(wall_ns).map(|(a, b)| (a - b).unsigned_abs());
+        // Clocks that are set by the net drift, and jump when somebody sets them.
+        if apart.is_some_and(|ns| ns > SAME_CLOCK) || first < 0 || last > now.saturating_add(LEEWAY) {
+            let why = "it was taken on another machine, or before this one was started: its clock is another";
+            return Err(fail(FailureKind::BadRequest, why.into()).fix("adit FILE opens it by itself"));
+        }
+        let taken = Tracing { file: Arc::default() };
+        let _it_is_new = taken.file.set((trace.progress(), Mutex::new(trace)));
+        Ok(taken)
     }
 
     /// Is there something in it?
