@@ -709,13 +709,33 @@ fn cut_traces_show_what_they_have() {
     }
 }
 
+/// The events of each generation: a `Sync` begins one.
+fn sizes(bytes: &[u8]) -> Vec<u64> {
+    let mut sizes = Vec::new();
+    words::read(store(bytes), Mode::Strict, |w| {
+        if w.starts_with("Sync ") {
+            sizes.push(0);
+        }
+        if let Some(n) = sizes.last_mut() {
+            *n += 1;
+        }
+    });
+    sizes
+}
+
 #[test]
 fn damage_costs_no_more_than_a_generation() {
     for release in &RELEASES[1..] {
         let bytes = generations(release);
         let (all, faults, _) = ask_all(bytes.clone());
         assert_eq!(faults, 0, "{release}");
-        let (mut named, mut most) = (0, 0);
+        let mut sizes = sizes(&bytes);
+        assert_eq!(sizes.iter().sum::<u64>(), all, "{release}");
+        sizes.sort_unstable();
+        // Forty bytes can lie across the border of two. How large one is depends on who else works on the machine.
+        let two: u64 = sizes.iter().rev().take(2).sum();
+        assert!(sizes.len() >= 4, "{release}: {sizes:?}");
+        let mut named = 0;
         for at in [2, 3, 5, 7] {
             let mut b = bytes.clone();
             let from = b.len() * at / 10;
@@ -723,10 +743,9 @@ fn damage_costs_no_more_than_a_generation() {
             let (events, faults, problem) = ask_all(b);
             // In the middle of a text it is text.
             named += usize::from(faults > 0 && problem.is_some_and(|p| p.contains("byte ")));
-            assert!(events > 0 && events <= all, "{release}");
-            most += usize::from(events * 2 > all);
+            assert!(events >= all - two && events <= all, "{release}: {events} of {all}, generations {sizes:?}");
         }
-        assert!(named >= 2 && most >= 2, "{release}: {named} of 4 named, most of it read after {most}");
+        assert!(named >= 2, "{release}: {named} of 4 named");
     }
 }
 

@@ -4,9 +4,9 @@
 //! the same way: text put back, target running, detached.
 
 use super::client::{Client, HostEnd, pipe};
+use super::native::budget::Limits;
 use super::protocol::{Failure, FailureKind, FromHost, ToHost};
 use super::{native, wire};
-use crate::engine::hits::Guard;
 use crate::target::linux::{sys, wake::Wake};
 use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
@@ -68,9 +68,9 @@ fn connect(stream: UnixStream) -> io::Result<Client> {
     Ok(client)
 }
 
-/// The main function of the host process. Returns when the target has been let go. `guard` limits what breakpoints may cost a process
-/// that we attach to.
-pub fn main(guard: Option<Guard>) -> io::Result<()> {
+/// The main function of the host process. Returns when the target has been let go. `limits` are for a process that
+/// we attach to.
+pub fn main(limits: Limits) -> io::Result<()> {
     for sig in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN, libc::SIGQUIT] {
         sys::ignore_signal(sig);
     }
@@ -94,7 +94,7 @@ pub fn main(guard: Option<Guard>) -> io::Result<()> {
         bell.ring();
     })?;
     let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
-    native::serve_rung(end, &wake, guard);
+    native::serve_rung(end, &wake, limits);
     let _write_thread_ends_with_the_channel = writer.join();
     Ok(())
 }

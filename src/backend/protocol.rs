@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// What to open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -446,6 +446,19 @@ pub enum Request {
     },
     /// Stop the target. Reply: `Done`; `Notice::Stopped` follows (also if it stood already).
     Pause,
+    /// Stop the target and let stops last, for as long as the profile allows, or longer, with a reason; or no more: the program runs.
+    /// Reply: `Done`; `Notice::Budget` says how long.
+    Hold {
+        /// Hold, or let it run.
+        on: bool,
+        /// Why longer.
+        reason: String,
+    },
+    /// A sign of life. A client that sent one is missed when it sends no more. Reply: `Done`.
+    Alive {
+        /// The user pressed a key.
+        key: bool,
+    },
     /// Forget a step that another goroutine's breakpoint interrupted. Reply: `Done`.
     CancelStep,
     /// Start the program again; with `rebuild`, build it first. Reply: `Opened`.
@@ -636,6 +649,8 @@ pub enum Notice {
     Hits { hits: Vec<Hit>, lost: u64 },
     /// Long work: `done` of `total` (0 = unknown).
     Progress { what: String, done: u64, total: u64 },
+    /// How long the program stood, and may stand.
+    Budget(Box<BudgetState>),
     /// For the Log workspace.
     Log { level: LogLevel, text: String },
 }

@@ -3,11 +3,11 @@
 use super::args::Profile;
 use super::doctor;
 use crate::backend::client::{Client, pipe};
+use crate::backend::native::budget::Limits;
 use crate::backend::native::from_open;
 use crate::backend::protocol::{Failure, FailureKind};
 use crate::backend::{host, native};
 use crate::batch::exit;
-use crate::engine::hits::Guard;
 use crate::engine::rescue::{self, Rescued};
 use crate::engine::{Loaded, OpenError};
 use crate::target::linux::doctor as checks;
@@ -91,8 +91,8 @@ pub fn host_main(stdio: bool, profile: Profile) -> Result<u8, Failure> {
     if !stdio {
         return Err(Failure::new(FailureKind::BadRequest, "say how to reach the client").fix("adit host --stdio"));
     }
-    let guard = (profile == Profile::Prod).then_some(Guard::PRODUCTION);
-    host::main(guard).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    let limits = Limits::named(profile.word()).unwrap_or(Limits::PROD);
+    host::main(limits).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
     Ok(exit::DONE)
 }
 

@@ -149,6 +149,11 @@ pub const COMMANDS: &[Command] = &[
         "Run into the next pending deferred call of this goroutine." |_| act(Action::StepDeferred)),
     command!("pause" ["halt"] "pause" "" Running None Control
         "Stop the program where it is." |_| act(Action::Pause)),
+    command!("hold" [] "hold" "[REASON]" Running Text Control
+        "Stop the program and let stops last, for as long as the profile allows (prod: 30 s); again, with a reason, for longer."
+        |r| act(Action::Hold(r.into()))),
+    command!("release" [] "release" "" Running None Control
+        "Let the program run, and stops last no more; leave the copy of a stop." |_| act(Action::Release)),
     command!("interrupt" [] "pause" "" Running None Nothing
         "Pause the program if we control it and it runs; else cancel what is being waited for." |_| ui(Ui::Interrupt)),
     command!("cancel-step" ["cancelnext"] "drop step" "" Running None Stopped

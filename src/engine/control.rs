@@ -87,6 +87,9 @@ impl Engine {
                 "a step is under way that another goroutine's breakpoint interrupted: continue finishes it, cancelnext drops it".into(),
             ));
         }
+        if !matches!(go, Go::Next | Go::Into | Go::Out) {
+            self.crowd_scatters();
+        }
         match go {
             Go::Continue => {}
             Go::To(spec, here) => {
@@ -97,6 +100,11 @@ impl Engine {
             Go::Instruction | Go::NextInstruction => return self.step_instruction(go, goroutine),
             Go::Next | Go::Into | Go::Out => {
                 let (start, who) = self.start_of(goroutine)?;
+                let (tid, g) = match &start {
+                    Start::Thread(tid, regs) => (Some(*tid), self.go_context(regs).g),
+                    Start::Parked(_, g) => (None, *g),
+                };
+                self.crowd_steps(tid, g)?;
                 self.step = Some(match go {
                     Go::Out => self.plan_out(&start, who)?,
                     g => self.plan_next(&start, who, *g == Go::Into, false)?,

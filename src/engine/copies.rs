@@ -139,6 +139,7 @@ impl Loaded {
             at: user.map_or_else(|| self.sym.place(self.bias, LoadAddr(regs.pc())), |f| f.at.clone()),
             returned: Vec::new(),
             stop_us: 0,
+            copied: false,
         })
     }
 }

@@ -7,6 +7,7 @@ pub mod breakpoints;
 pub mod calls;
 pub mod control;
 pub mod copies;
+mod crowd;
 pub mod go;
 pub mod hits;
 pub mod inject;
@@ -15,6 +16,7 @@ pub mod journal;
 pub mod locspec;
 pub mod modules;
 pub mod open;
+mod pauses;
 pub mod points;
 pub mod report;
 pub mod rescue;
@@ -142,6 +144,11 @@ pub struct Engine {
     vforked: BTreeSet<Tid>,
     /// Events taken from the kernel and not dealt with yet.
     unhandled: VecDeque<crate::target::linux::tracer::Event>,
+    crowd: crowd::Crowd,
+    pauses: pauses::Pauses,
+    /// Until then the next hit is waited for asleep: others want the processors.
+    asleep_until: std::time::Instant,
+    asleep_for: std::time::Duration,
     launched: bool,
     kill_on_end: bool,
     happened: Vec<Happened>,

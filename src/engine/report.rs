@@ -45,6 +45,7 @@ impl Engine {
             at: self.location(LoadAddr(regs.pc())),
             returned: std::mem::take(&mut self.returned),
             stop_us,
+            copied: false,
         })));
     }
 

@@ -30,7 +30,7 @@ impl Engine {
         let mut v: Vec<LoadAddr> = self.own.keys().copied().collect();
         v.extend(self.entry);
         v.extend(&self.to);
-        if let Some(s) = &self.step {
+        if let Some(s) = self.step.as_ref().filter(|_| !self.crowd.away()) {
             v.extend(s.addresses());
         }
         v
@@ -90,10 +90,15 @@ impl Engine {
             return self.stop_for(tid, reason);
         }
         self.rearm()?;
+        self.go_ahead()?;
+        if self.gone || !self.running {
+            return Ok(());
+        }
         let tids: Vec<Tid> = self.tracer.threads().filter(|t| t.1.state.stands()).map(|t| t.0).collect();
         for tid in tids {
             self.tracer.resume(tid)?;
         }
+        self.pauses.end();
         Ok(())
     }
 
@@ -155,6 +160,7 @@ impl Engine {
             self.tracer.kill();
         } else {
             self.tracer.release_all();
+            self.pauses.end();
         }
         self.traps.finish();
         self.gone = true;

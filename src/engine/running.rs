@@ -12,15 +12,21 @@ use crate::model::StopReason;
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::sys;
 use crate::target::linux::tracer::{Event, State, Tracer};
+use std::time::{Duration, Instant};
 
 /// `si_code` of the trap that ends a single step (asm-generic/siginfo.h); an int3 has SI_KERNEL or TRAP_BRKPT.
 const TRAP_TRACE: i32 = 2;
 
 /// How long the next hit is waited for without sleeping. It takes some microseconds from a processor that has nothing better to do, and
 /// gives way to whoever wants to run.
-const SPIN: std::time::Duration = std::time::Duration::from_micros(80);
+const SPIN: Duration = Duration::from_micros(80);
+/// A processor that was given away comes back within so long if nobody else wants it.
+const CONTENDED: Duration = Duration::from_micros(40);
+/// So long nobody waits awake where others want the processors: who sleeps is woken sooner there than who has used up his share. Twice
+/// as long each time that it is found so again, up to the second.
+pub(super) const ASLEEP: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// After so long requests are looked at again, whatever the program does.
-const TURN: std::time::Duration = std::time::Duration::from_millis(5);
+const TURN: Duration = Duration::from_millis(5);
 
 /// What a hit asks for.
 pub(super) enum Verdict {
@@ -48,7 +54,7 @@ impl Engine {
             return Ok(());
         }
         self.drain_probes(false);
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let mut last = None;
         loop {
             // Never with events in hand that `stand` does not know of.
@@ -61,16 +67,22 @@ impl Engine {
             let events = self.tracer.poll();
             if events.is_empty() {
                 // Where one hit was, the next is near: sleeping and being woken would take longer.
-                match last {
-                    Some(t) if std::time::Instant::now() < t + SPIN && begun.elapsed() < TURN => {
-                        std::thread::yield_now()
-                    }
-                    _ => break,
+                let now = Instant::now();
+                if last.is_none_or(|t| now >= t + SPIN) || now < self.asleep_until || now - begun >= TURN {
+                    break;
+                }
+                std::thread::yield_now();
+                if now.elapsed() > CONTENDED {
+                    self.asleep_until = Instant::now() + self.asleep_for;
+                    self.asleep_for = ASLEEP.1.min(self.asleep_for * 2);
                 }
                 continue;
             }
             if events.iter().any(|e| matches!(e, Event::Trap(..))) {
-                last = Some(std::time::Instant::now());
+                if last.is_some() && Instant::now() >= self.asleep_until {
+                    self.asleep_for = ASLEEP.0; // waiting awake was of use
+                }
+                last = Some(Instant::now());
             }
             self.unhandled.extend(events);
             // What is left when one of them stops everything is for `stand`: a hit that nobody rewinds would kill the target.
@@ -84,7 +96,7 @@ impl Engine {
         self.pump_vforked()
     }
 
-    fn event(&mut self, e: Event) -> Result<(), EngineError> {
+    pub(super) fn event(&mut self, e: Event) -> Result<(), EngineError> {
         match e {
             Event::Trap(tid, code) => self.trap(tid, code)?,
             Event::Signal(tid, sig) => self.signal(tid, sig)?,
@@ -158,7 +170,7 @@ impl Engine {
             if self.call_trap(tid, &regs)? {
                 return Ok(());
             }
-            if self.is_hardcoded(at) {
+            if self.is_hardcoded(at) && self.stops_for("a breakpoint of the program's own was met") {
                 self.dealt_with.insert(tid);
                 return self.stop_for(tid, StopReason::HardcodedBreakpoint);
             }
@@ -170,7 +182,7 @@ impl Engine {
             self.tracer.set_registers(tid, &regs)?;
             return Ok(self.tracer.resume(tid)?);
         }
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         match self.verdict(tid, at, &regs)? {
             Verdict::Stop(reason) => {
                 self.tracer.set_registers(tid, &regs)?;
@@ -253,6 +265,7 @@ impl Engine {
         }
         let mut step_done = false;
         let mut step_same = false;
+        let mut moved = false;
         if let Some(step) = &self.step {
             step_same = step.who.is(tid, &cx);
             let hit: Vec<Point> = step
@@ -264,6 +277,9 @@ impl Engine {
                 .filter(|p| p.frame.is_none_or(|f| self.frame_offset(regs, &cx) == Some(f)))
                 .cloned()
                 .collect();
+            if !step_same && step.addresses().any(|a| a == at) {
+                moved = self.meets_step(cx.goid);
+            }
             for p in hit {
                 match p.kind {
                     Kind::Next => {
@@ -281,16 +297,21 @@ impl Engine {
             }
         }
         if let Some(&id) = self.own.get(&at) {
-            self.step = None;
-            return Ok(Verdict::Stop(self.death_reason(id, regs, &cx)));
+            let reason = self.death_reason(id, regs, &cx);
+            if self.stops_for(&format!("{reason:?}")) {
+                self.end_step();
+                return Ok(Verdict::Stop(reason));
+            }
         }
         let mut hit_user: Option<BreakpointId> = None;
-        let mut moved = false;
         let mem = self.mem.clone();
         for id in users {
             if self.table.get(id).is_some_and(super::breakpoints::Logical::is_support) {
                 match self.watch_support(id, at, regs, &cx) {
-                    Some(WatchNews::Over(reason)) => return Ok(Verdict::Stop(reason)),
+                    Some(WatchNews::Over(reason)) if self.stops_for(&format!("{reason:?}")) => {
+                        return Ok(Verdict::Stop(reason));
+                    }
+                    Some(WatchNews::Over(_)) => moved = true,
                     Some(WatchNews::Moved) => moved = true,
                     None => {}
                 }
@@ -300,10 +321,13 @@ impl Engine {
                 Ok(true) => hit_user = hit_user.or(Some(id)),
                 Ok(false) => {}
                 Err(why) => {
-                    return Ok(Verdict::Stop(StopReason::ConditionFailed(id, why)));
+                    if self.stops_are_permitted() {
+                        return Ok(Verdict::Stop(StopReason::ConditionFailed(id, why)));
+                    }
                 }
             }
         }
+        let hit_user = hit_user.filter(|_| self.stops_are_permitted());
         let reached = self.to.contains(&at);
         Ok(match (hit_user, step_done || reached) {
             (None, false) if moved => Verdict::Moved,
@@ -332,6 +356,7 @@ impl Engine {
 
     pub(super) fn end_step(&mut self) {
         self.step = None;
+        self.crowd_waits();
         self.to.clear();
     }
 
@@ -441,7 +466,7 @@ impl Engine {
 
     /// Stops everything on behalf of `tid`, at which something happened.
     pub(super) fn stop_for(&mut self, tid: Tid, reason: StopReason) -> Result<(), EngineError> {
-        let t0 = std::time::Instant::now();
+        let t0 = Instant::now();
         self.stand()?;
         if self.gone {
             return Ok(());
@@ -455,8 +480,9 @@ impl Engine {
 
     /// All threads stand, kill-safely, and the text is clean. Hits that came in behind the first are rewound and will be met again.
     pub(super) fn stand(&mut self) -> Result<(), EngineError> {
+        self.pauses.begin();
         let mut events: Vec<Event> = self.unhandled.drain(..).collect();
-        events.extend(self.tracer.stop_all(std::time::Duration::from_millis(300)));
+        events.extend(self.tracer.stop_all(Duration::from_millis(300)));
         self.settle(events)?;
         if self.gone {
             return Ok(());

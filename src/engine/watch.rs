@@ -4,6 +4,7 @@
 //! kill-safe. A variable on a stack is followed when the stack is copied (`runtime.copystack`), and is over when its function returns.
 
 use super::breakpoints::Logical;
+use super::crowd::STATUS;
 use super::go::GoContext;
 use super::hits::Moment;
 use super::{Engine, EngineError, Happened};
@@ -149,6 +150,9 @@ impl Engine {
                 }
             }
         }
+        // A step can do without.
+        let status = self.crowd.to_watch().zip(free.next()).map(|(w, r)| *r = Some((STATUS, w)));
+        self.crowd.is_watched(status.is_some());
         if registers == self.plan.registers {
             return Ok(());
         }
@@ -156,6 +160,7 @@ impl Engine {
         self.plan.number += 1;
         if self.running && !self.gone {
             self.stand()?;
+            self.look_at_status();
             self.run_again()?;
         }
         Ok(())
@@ -195,6 +200,9 @@ impl Engine {
         let mut ids: Vec<BreakpointId> =
             (0..REGISTERS).filter(|i| bits & 1 << i != 0).filter_map(|i| Some(self.plan.registers[i]?.0)).collect();
         ids.dedup();
+        if ids.pop_if(|id| *id == STATUS).is_some() {
+            self.status_written();
+        }
         let mut stop = None;
         let mem = self.mem.clone();
         for id in ids {
@@ -207,7 +215,7 @@ impl Engine {
             };
             stop = stop.or(reason);
         }
-        stop
+        stop.filter(|_| self.stops_are_permitted())
     }
 
     /// Reads the new value: texts of the old one and it.

@@ -5,7 +5,7 @@ use crate::base::{LoadAddr, Memory, MemoryError};
 use crate::model::GoroutineState;
 
 /// Bit that says a goroutine's stack is being scanned.
-const SCAN_BIT: u32 = 0x1000;
+pub const SCAN_BIT: u32 = 0x1000;
 
 /// Status numbers of `runtime.g`, the same since 1.2; 10 and 11 are new in 1.26.
 pub mod status {

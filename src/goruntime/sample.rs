@@ -4,7 +4,7 @@
 //! A look is not a moment: its words are read within some microseconds, so a goroutine that is just switched can show up on two Ps or none.
 
 use super::GoRuntime;
-use super::g::status;
+use super::g::{SCAN_BIT, status};
 use super::layout::{GcLayout, SchedLayout};
 use crate::base::{GoroutineId, LoadAddr, Memory, MemoryError, ReadOp, Tid};
 
@@ -14,8 +14,6 @@ const MAX: usize = 1 << 16;
 const WALK_EVERY: u32 = 64;
 /// Pauses that the runtime keeps (`mstats.pause_ns`).
 const PAUSES: u32 = 256;
-/// Bit of a status that says that the stack is being scanned.
-const SCAN_BIT: u32 = 0x1000;
 
 /// What a P was seen to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Public fields, serde, no behaviour beyond naming; it knows nothing of how the data was read.
 
 pub mod breakpoint;
+pub mod budget;
 pub mod caps;
 pub mod defer;
 pub mod finding;
@@ -25,6 +26,7 @@ pub use breakpoint::{
     Access, Actions, Breakpoint, BreakpointPlace, BreakpointSpec, CallTotals, Hit, HitCondition, HitKind, HitOp,
     Mechanism,
 };
+pub use budget::BudgetState;
 pub use caps::Caps;
 pub use defer::{Defer, PanicRecord};
 pub use finding::{CycleStep, DetectorRun, Diagnosis, Finding, FindingClass, FindingKind, Severity};

@@ -63,4 +63,7 @@ pub struct Stop {
     pub returned: Vec<super::Variable>,
     /// From the first thread asked to stop to the last one standing, microseconds.
     pub stop_us: u64,
+    /// The program runs on: what is seen is a copy of that moment.
+    #[serde(default)]
+    pub copied: bool,
 }

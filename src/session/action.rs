@@ -91,6 +91,10 @@ pub enum Action {
     Resume(ResumeKind),
     /// Stop it.
     Pause,
+    /// Stop it, and let stops last; longer, with a reason.
+    Hold(String),
+    /// Let it run, and stops last no more.
+    Release,
     /// Forget an interrupted step.
     CancelStep,
     /// Read anew (observe mode), nothing is stopped.

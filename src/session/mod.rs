@@ -9,6 +9,7 @@ pub mod asked;
 pub mod goroutines;
 pub mod heap;
 pub mod hits;
+mod hold;
 mod interest;
 pub mod lanes;
 pub mod locate;
@@ -297,6 +298,7 @@ pub struct Session {
     pub vars_problem: Option<String>,
     /// Findings.
     pub triage: triage::Triage,
+    account: hold::Account,
     /// The wait graph.
     pub waits: waits::WaitView,
     /// The heap.
@@ -374,6 +376,7 @@ impl Session {
             vars: vars::VarTree::default(),
             vars_problem: None,
             triage: triage::Triage::new(start.mutes.clone()),
+            account: hold::Account::default(),
             waits: waits::WaitView::default(),
             heap: heap::HeapView::default(),
             timeline: timeline::TimeView::default(),
@@ -578,6 +581,7 @@ impl Session {
             .chain(self.old_since.map(|t| t + PATIENCE))
             .chain(self.next_look())
             .chain(self.next_view())
+            .chain(self.next_second())
             .filter(|t| *t > self.now)
             .min()
     }

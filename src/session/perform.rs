@@ -42,6 +42,8 @@ impl Session {
                     self.say(Tone::Note, "pausing");
                 }
             }
+            Action::Hold(reason) => self.hold(true, reason),
+            Action::Release => self.hold(false, String::new()),
             Action::CancelStep => self.ask(Purpose::Other("cancel step"), Request::CancelStep),
             Action::Refresh => self.refresh(),
             Action::Break(spec) => {
@@ -354,6 +356,8 @@ pub fn needs(a: &Action) -> Needs {
     match a {
         Action::Resume(_) | Action::CancelStep | Action::Registers | Action::StepDeferred => Needs::Stopped,
         Action::Pause
+        | Action::Hold(_)
+        | Action::Release
         | Action::Break(_)
         | Action::ToggleAt { .. }
         | Action::EditBreakpoint(..)

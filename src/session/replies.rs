@@ -71,6 +71,7 @@ impl Session {
                     self.message = Some(super::Message { tone: Tone::Note, text: printable_str(&text, 200) });
                 }
             }
+            Notice::Budget(b) => self.put_budget(*b),
             Notice::Log { level, text } => {
                 let time = (self.clock)();
                 self.log.push(&time, level, &text);

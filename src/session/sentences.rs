@@ -34,10 +34,11 @@ pub fn stop_sentence(s: &Stop) -> String {
         Some(g) => format!("g{g}, thread {}", s.thread),
         None => format!("thread {}", s.thread),
     };
+    let on = if s.copied { "; the program runs on, this is a copy" } else { "" };
     match s.reason {
         // It stops inside the runtime: the place would say nothing.
-        StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_) => format!("{why} ({who})"),
-        _ => format!("{why}: {at} ({who})"),
+        StopReason::UnrecoveredPanic(_) | StopReason::FatalError(_) => format!("{why} ({who}{on})"),
+        _ => format!("{why}: {at} ({who}{on})"),
     }
 }
 

@@ -14,6 +14,7 @@ fn stop(epoch: u64) -> Stop {
         at: Arc::default(),
         returned: Vec::new(),
         stop_us: 1,
+        copied: false,
     }
 }
 

@@ -265,6 +265,7 @@ impl App {
             return;
         }
         self.dirty = true;
+        self.session.attention();
         let before = self.spot();
         self.handle_key(event);
         self.after();

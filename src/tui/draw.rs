@@ -163,7 +163,8 @@ impl App {
                 };
                 // The place is in the line above the hints; a narrow header has no room for it.
                 let at = if short { String::new() } else { format!(" ({at})") };
-                printable_str(&format!("{}: {why}{at}{g}", self.file_word().unwrap_or("stopped")), 120)
+                let stopped = if stop.copied { "copy" } else { "stopped" };
+                printable_str(&format!("{}: {why}{at}{g}", self.file_word().unwrap_or(stopped)), 120)
             }
         }
     }
@@ -233,7 +234,16 @@ impl App {
             _ => look.style("header.error"),
         };
         pen.put(&self.state_text(!wide), style);
-        if let (n @ 1.., total, _) = s.triage.pauses {
+        if let Some(left) = s.hold_left() {
+            pen.put(&sep, look.style("border"));
+            let s = left.as_secs();
+            pen.put(&format!("HOLD {}:{:02}", s / 60, s % 60), look.style("warn"));
+        }
+        if let Some(b) = s.budget().filter(|b| s.control() && b.stops > 0 && b.minute_ms.is_some()) {
+            pen.put(&sep, look.style("border"));
+            let text = format!("{} {}x {}", b.profile, b.stops, human_ns(b.total_us.saturating_mul(1_000)));
+            pen.put(&printable_str(&text, 40), look.style("dim"));
+        } else if let (n @ 1.., total, _) = s.triage.pauses {
             pen.put(&sep, look.style("border"));
             pen.put(&format!("paused {n}x {}", human_ns(total * 1_000)), look.style("dim"));
         }

@@ -52,6 +52,10 @@ impl Heart {
     pub fn longest_gap(&self) -> Duration {
         Duration::from_nanos(self.word(8))
     }
+    /// All gaps of more than 10 ms together, since it began.
+    pub fn late(&self) -> Duration {
+        Duration::from_nanos(self.word(24))
+    }
     /// Forgets the longest gap.
     pub fn reset(&self) {
         self.file.write_all_at(&[1], 16).expect("written");

@@ -81,6 +81,8 @@ pub struct Debuggee {
     pub logs: Vec<String>,
     /// Longest wait for anything.
     pub patience: Duration,
+    /// How long the target stood, as last heard.
+    pub budget: Option<BudgetState>,
 }
 
 /// Longest wait for anything in a test.
@@ -105,6 +107,7 @@ impl Debuggee {
                 breakpoints: Default::default(),
                 logs: Vec::new(),
                 patience: PATIENCE,
+                budget: None,
             }),
             other => panic!("unexpected {other:?}"),
         }
@@ -144,6 +147,7 @@ impl Debuggee {
             Notice::Detached { .. } => return true,
             Notice::Log { text, .. } => self.logs.push(text),
             Notice::Breakpoint(b) => drop(self.breakpoints.insert(b.id, *b)),
+            Notice::Budget(b) => self.budget = Some(*b),
             Notice::BreakpointGone(id) => drop(self.breakpoints.remove(&id)),
             Notice::Hits { hits, lost } => {
                 self.hits.extend(hits);
@@ -166,6 +170,21 @@ impl Debuggee {
         let what = format!("{kind:?}");
         self.call(Request::Resume { kind, goroutine: None }).unwrap_or_else(|e| panic!("{what}: {e}"));
         self.wait_stop()
+    }
+    /// Takes the next notice in, if one comes in time.
+    pub fn notice_within(&mut self, time: Duration) -> bool {
+        let deadline = Instant::now() + time;
+        loop {
+            match self.client.try_recv() {
+                Some(adit::backend::protocol::FromHost::Notice(n)) => {
+                    self.note(n);
+                    return true;
+                }
+                Some(_) => {}
+                None if Instant::now() > deadline => return false,
+                None => std::thread::sleep(Duration::from_millis(1)),
+            }
+        }
     }
     /// Waits for a stop (some) or the end (none).
     pub fn wait_stop(&mut self) -> Option<Stop> {

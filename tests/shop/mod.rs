@@ -113,6 +113,7 @@ impl Shop {
             at: loc("main.(*Cart).Total", FILE, self.line()),
             returned: Vec::new(),
             stop_us: 180,
+            copied: false,
         }
     }
 

@@ -40,7 +40,7 @@ impl Host {
                     // Parse before attaching, so that nothing has to be parsed while the target stands.
                     index(&loaded.sym);
                     let mut engine = Engine::attach(&loaded).map_err(|e| from_open(&e))?;
-                    engine.set_guard(self.guard);
+                    engine.set_guard(self.guard());
                     self.engine = Some(engine);
                 }
                 Ok(self.opened(loaded, Vec::new(), None))

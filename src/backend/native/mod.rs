@@ -3,8 +3,10 @@
 //! The engine thread owns ptrace and answers control requests; everything that only reads goes to the inspector thread with the
 //! state of the threads at that moment, so that a long list never delays a breakpoint.
 
+pub mod budget;
 mod failure;
 mod inspect;
+mod keep;
 mod launch;
 mod profiles;
 mod sampling;
@@ -19,16 +21,17 @@ use super::offline::Offline;
 use super::protocol::*;
 use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::control::Go;
-use crate::engine::hits::Guard;
 use crate::engine::locspec::Here;
 use crate::engine::{Engine, EngineError, Happened, Loaded, StopState};
 use crate::model::*;
 use crate::target::linux::wake::{Doorbell, Wake};
+use budget::{Budget, Limits};
 use inspect::{Inspector, Job};
 use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 use timeline::Lines;
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
@@ -51,12 +54,12 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake, None);
+        serve_rung(HostEnd { requests: rx, out }, &wake, Limits::DEV);
     }
 }
 
-/// As [`serve`], for a sender that rings the doorbell after each request and after its end.
-pub fn serve_rung(end: HostEnd, wake: &Wake, guard: Option<Guard>) {
+/// As [`serve`], for a sender that rings the doorbell after each request and after its end. `limits` are for processes that we attach to.
+pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits) {
     let HostEnd { requests, out } = end;
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
@@ -74,7 +77,10 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, guard: Option<Guard>) {
         lines: None,
         trace: None,
         calling: None,
-        guard,
+        budget: Budget::new(limits, Instant::now()),
+        told: BudgetState::default(),
+        kept: false,
+        last_stop: None,
         bell: wake.doorbell(),
         finished: false,
     };
@@ -148,8 +154,14 @@ struct Host {
     trace: Option<tracing::Tracing>,
     /// The request whose call of a function is under way.
     calling: Option<u64>,
-    /// What breakpoints may cost a process that we attached to.
-    guard: Option<Guard>,
+    /// How long the target may stand.
+    budget: Budget,
+    /// As the client was told.
+    told: BudgetState,
+    /// The client looks at a copy of a stop; the program runs.
+    kept: bool,
+    /// The last stop that the client was told of.
+    last_stop: Option<Stop>,
     bell: Doorbell,
     finished: bool,
 }
@@ -158,7 +170,9 @@ impl Host {
     fn run(&mut self, mut incoming: UnboundedReceiver<ToHost>, wake: &Wake) {
         while !self.finished {
             let waiting = !self.outbox.backlog.is_empty();
-            let news = self.engine.as_ref().and_then(Engine::news_due).map(|d| d.as_millis() as i32 + 1);
+            let news = self.engine.as_ref().and_then(Engine::news_due);
+            let due = self.budget.next(Instant::now());
+            let news = news.into_iter().chain(due).min().map(|d| d.as_millis().min(60_000) as i32 + 1);
             let woken = wake.wait(match (waiting, news) {
                 (true, n) => n.unwrap_or(20).min(20),
                 (false, n) => n.unwrap_or(-1),
@@ -174,7 +188,10 @@ impl Host {
             self.triggered();
             while !self.finished {
                 match incoming.try_recv() {
-                    Ok(ToHost { id, request }) => self.request(id, request),
+                    Ok(ToHost { id, request }) => {
+                        self.heard(&request);
+                        self.request(id, request);
+                    }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
                         self.end("the client went away");
@@ -182,6 +199,7 @@ impl Host {
                     }
                 }
             }
+            self.account();
         }
     }
 
@@ -217,6 +235,7 @@ impl Host {
         }
         if happened.iter().any(|h| matches!(h, Happened::Stopped(_) | Happened::Resumed(_) | Happened::Exited(..))) {
             self.forget_copy();
+            self.kept = false;
         }
         if happened.iter().any(|h| matches!(h, Happened::Stopped(_))) {
             self.find_modules();
@@ -226,7 +245,14 @@ impl Host {
         let exited = happened.iter().any(|h| matches!(h, Happened::Exited(..) | Happened::Released(_)));
         for h in happened {
             let n = match h {
-                Happened::Stopped(stop) => Notice::Stopped(stop),
+                Happened::Stopped(stop) if self.may_not_last() => {
+                    self.keep(*stop);
+                    continue;
+                }
+                Happened::Stopped(stop) => {
+                    self.last_stop = Some((*stop).clone());
+                    Notice::Stopped(stop)
+                }
                 Happened::Resumed(epoch) => Notice::Resumed { epoch },
                 Happened::Exited(status, signal) => Notice::Exited { status, signal: signal.map(signal_name) },
                 Happened::Released(reason) => Notice::Detached { reason },
@@ -288,7 +314,14 @@ impl Host {
                 self.tell();
                 self.outbox.reply(id, result);
             }
-            Request::Snapshot { file } if self.offline.is_none() => self.snapshot(id, file),
+            Request::Snapshot { file } if self.offline.is_none() => match self.may_stop() {
+                Ok(()) => self.snapshot(id, file),
+                Err(f) => self.outbox.reply(id, Err(f)),
+            },
+            Request::Alive { .. } => self.outbox.reply(id, Ok(Reply::Done)),
+            Request::Set { .. } | Request::Call { .. } if !self.may_write() => {
+                self.outbox.reply(id, Err(self.may_not_write()));
+            }
             r if self.offline.is_some() && !matches!(r, Request::Detach { .. }) => {
                 let result = self.offline.as_mut().map_or_else(|| Err(no_target()), |d| d.answer(r));
                 self.outbox.reply(id, result);
@@ -414,7 +447,14 @@ impl Host {
 
     fn control(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
+            Request::Refresh if self.kept => {}
             Request::Refresh => self.refresh(),
+            Request::Hold { on, reason } => self.hold(on, &reason)?,
+            Request::Resume { kind: ResumeKind::Continue, .. } if self.kept => self.leave_copy(),
+            Request::Resume { .. } if self.kept => return Err(runs_on()),
+            Request::SetMemory { .. } | Request::SetRegister { .. } | Request::Jump { .. } if !self.may_write() => {
+                return Err(self.may_not_write());
+            }
             Request::SetBreakpoint { spec, frame } => {
                 if let BreakpointPlace::Watch { expression, .. } = &spec.place {
                     let state = self.state();
@@ -455,7 +495,10 @@ impl Host {
                 };
                 self.engine()?.proceed(&go, goroutine).map_err(|e| from_engine(&e))?;
             }
-            Request::Pause => self.engine()?.pause().map_err(|e| from_engine(&e))?,
+            Request::Pause => {
+                self.may_stop()?;
+                self.engine()?.pause().map_err(|e| from_engine(&e))?;
+            }
             Request::CancelStep => self.engine()?.cancel_step(),
             Request::SetMemory { addr, bytes } => {
                 self.engine()?.write_memory(addr, &bytes).map_err(|e| from_engine(&e))?;
@@ -521,6 +564,14 @@ fn call_reply(outcome: crate::engine::inject::Outcome) -> Result<Reply, Failure>
             panicked: outcome.panicked.map(Box::new),
         }),
     }
+}
+
+fn runs_on() -> Failure {
+    Failure::new(
+        FailureKind::BadState,
+        "the program runs on; this is a copy of where it stopped (its profile is not dev)",
+    )
+    .fix("`hold` (H) stops it for steps; `continue` leaves the copy")
 }
 
 /// A copy can only be looked at.

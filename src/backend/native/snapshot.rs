@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a file is made of.
 enum Source {
@@ -61,6 +61,12 @@ impl Host {
         write_later(reply, source, path, done)
     }
 
+    /// Copies the process and answers from the copy from now on; the copy's epoch.
+    pub(super) fn copy_stop(&mut self) -> Result<StopEpoch, Failure> {
+        self.take_copy(None)?;
+        Ok(self.state().epoch)
+    }
+
     fn take_copy(&mut self, file: Option<&Path>) -> Result<(Reply, Source), Failure> {
         let loaded = self.loaded.clone().ok_or_else(no_target)?;
         if let Some(path) = file.filter(|p| p.symlink_metadata().is_ok()) {
@@ -77,10 +83,11 @@ impl Host {
             Some(_) => {
                 let pid = loaded.pid;
                 let plan = self.beside(move || Plan::prepare(pid))?.map_err(|e| failed(e.into()))?;
+                let deadline = self.copy_deadline();
                 let e = self.engine()?;
                 let at = e.state();
                 before = Some(at.epoch);
-                let taken = e.copy(plan).map_err(failed)?;
+                let taken = e.copy(plan.until(deadline)).map_err(failed)?;
                 let copied = self.beside(move || taken.finish())?;
                 (copied.map_err(|e| failed(e.into()))?, at.stopped.then_some(at.thread))
             }
@@ -91,6 +98,10 @@ impl Host {
         let copy = loaded.of_copy(copied, epoch, at);
         let (epoch, pause_us) = (copy.state.epoch, copy.state.pause_us);
         let reply = Reply::Snapshot { epoch, pause_us, bytes: copy.bytes, file_bytes: 0 };
+        if self.engine.is_none() {
+            let pause = Duration::from_micros(pause_us);
+            self.budget.stood(Instant::now() - pause, pause);
+        }
         if !overtaken {
             self.copy = Some(Arc::new(copy.state.clone()));
             self.inspector = Some(Inspector::start(copy.loaded.clone()));
@@ -119,7 +130,7 @@ impl Host {
         }
     }
 
-    fn new_epoch(&mut self) -> StopEpoch {
+    pub(super) fn new_epoch(&mut self) -> StopEpoch {
         match &mut self.engine {
             Some(e) => e.new_moment(),
             None => {

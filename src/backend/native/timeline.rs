@@ -199,9 +199,12 @@ impl Host {
         for (spec, said) in fired {
             let done = match spec.action {
                 TriggerAction::Stop => {
-                    let stop = self.engine.as_mut().map(|e| e.pause_because(StopReason::Condition(said.clone())));
+                    let stop = self.may_stop().and_then(|()| match &mut self.engine {
+                        Some(e) => e.pause_because(StopReason::Condition(said.clone())).map_err(|e| from_engine(&e)),
+                        None => Ok(()),
+                    });
                     self.tell();
-                    stop.unwrap_or(Ok(())).map_err(|e| from_engine(&e))
+                    stop
                 }
                 TriggerAction::Snapshot(path) => self.copy_because(&said, path),
             };

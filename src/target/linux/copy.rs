@@ -16,6 +16,7 @@ use crate::target::pieces::Builder;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,6 +49,9 @@ pub enum CopyError {
     /// No room after all.
     #[error("no memory for the copy: {0}")]
     NoRoom(std::io::Error),
+    /// It would have taken longer than the process may stand.
+    #[error("copying {} MiB takes longer than the process may stand", .0 >> 20)]
+    TooSlow(u64),
     /// The process.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -85,6 +89,8 @@ pub struct Plan {
     pagemap: File,
     limit: u64,
     room: Buffer,
+    /// The copying must be over then.
+    deadline: Option<Instant>,
 }
 
 /// The bytes, before they are put in order.
@@ -117,7 +123,12 @@ impl Plan {
             return Err(CopyError::TooLarge { resident, limit });
         }
         let room = Buffer::reserve((resident + resident / 16 + SLACK) as usize).map_err(CopyError::NoRoom)?;
-        Ok(Plan { pid, pagemap, limit, room })
+        Ok(Plan { pid, pagemap, limit, room, deadline: None })
+    }
+
+    /// Gives the copy up when it is not done then.
+    pub fn until(self, deadline: Option<Instant>) -> Plan {
+        Plan { deadline, ..self }
     }
 
     /// Copies. The process stands.
@@ -134,7 +145,7 @@ impl Plan {
             buffers.push(Buffer::reserve(more as usize).map_err(CopyError::NoRoom)?);
         }
         let runs = split_at(runs, buffers[0].len() as u64);
-        let failed = copy_runs(mem, &runs, &mut buffers);
+        let failed = copy_runs(mem, &runs, &mut buffers, self.deadline).ok_or(CopyError::TooSlow(size))?;
         Ok(Raw { runs, maps, buffers, failed, clock_ns })
     }
 }
@@ -281,8 +292,8 @@ fn split_at(runs: Vec<Run>, limit: u64) -> Vec<Run> {
     out
 }
 
-/// Copies all runs into the buffers, in order, with two threads. Pages that could not be read are returned.
-fn copy_runs(mem: &ProcessMemory, runs: &[Run], buffers: &mut [Buffer]) -> Vec<u64> {
+/// Copies all runs into the buffers, in order, with two threads. Pages that could not be read are returned; nothing if it was not done in time.
+fn copy_runs(mem: &ProcessMemory, runs: &[Run], buffers: &mut [Buffer], deadline: Option<Instant>) -> Option<Vec<u64>> {
     let mut rest = buffers.iter_mut().map(|b| &mut b[..]);
     let mut room = rest.next().unwrap_or_default();
     let mut batches: Vec<Vec<ReadOp<'_>>> = vec![Vec::new()];
@@ -308,10 +319,15 @@ fn copy_runs(mem: &ProcessMemory, runs: &[Run], buffers: &mut [Buffer]) -> Vec<u
     }
     let queue = Mutex::new(batches.into_iter());
     let failed = Mutex::new(Vec::new());
+    let late = AtomicBool::new(false);
     let work = || {
         loop {
             let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
             let Some(mut ops) = next else { return };
+            if deadline.is_some_and(|d| Instant::now() >= d) {
+                late.store(true, Relaxed);
+                return;
+            }
             let all_failed = mem.read_scatter(&mut ops).is_err();
             for op in ops.iter_mut().filter(|o| all_failed || !o.ok) {
                 for (i, page) in op.buf.chunks_mut(PAGE as usize).enumerate() {
@@ -330,7 +346,7 @@ fn copy_runs(mem: &ProcessMemory, runs: &[Run], buffers: &mut [Buffer]) -> Vec<u
     });
     let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.sort_unstable();
-    failed
+    (!late.into_inner()).then_some(failed)
 }
 
 #[cfg(test)]

@@ -62,13 +62,18 @@ func main() {
 	fmt.Println("ready", os.Getpid())
 	end := time.Now().Add(time.Duration(seconds) * time.Second)
 	last := time.Now()
-	var longest time.Duration
+	var longest, late time.Duration
 	for n := uint64(1); time.Now().Before(end); n++ {
 		binary.LittleEndian.PutUint64(mem[0:], n)
 		now := time.Now()
-		if d := now.Sub(last); d > longest {
+		d := now.Sub(last)
+		if d > longest {
 			longest = d
 			binary.LittleEndian.PutUint64(mem[8:], uint64(longest))
+		}
+		if d > 10*time.Millisecond {
+			late += d
+			binary.LittleEndian.PutUint64(mem[24:], uint64(late))
 		}
 		last = now
 		if mem[16] == 1 {

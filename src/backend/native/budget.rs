@@ -1,0 +1,395 @@
+//! How long the target may stand: for one stop, in a minute, while it is held; and how long a session may last. Counting only: what
+//! has to be done is said, and done by the host. Launched programs have no budget, they are there to be debugged.
+
+use crate::model::BudgetState;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// A stop is expected to take at least so long.
+const LEAST: Duration = Duration::from_millis(10);
+/// A session's end is announced so long before.
+const ANNOUNCED: Duration = Duration::from_secs(60);
+
+/// What a profile allows; none: as much as one likes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The profile's name.
+    pub profile: &'static str,
+    /// A stop that nobody holds may last so long before it is copied and the program goes on.
+    pub look: Option<Duration>,
+    /// Longest stop that nobody holds.
+    pub stop: Option<Duration>,
+    /// All stops of a minute together, held ones not counted.
+    pub minute: Option<Duration>,
+    /// Longest hold.
+    pub hold: Option<Duration>,
+    /// A hold ends when no key was pressed for so long.
+    pub idle: Option<Duration>,
+    /// Longest session.
+    pub session: Option<Duration>,
+    /// A client that says nothing for so long: the program goes on.
+    pub silent: Duration,
+    /// And for so long: it is let go.
+    pub lost: Duration,
+    /// Values, registers and memory may be written, functions called.
+    pub writes: bool,
+}
+
+const fn ms(n: u64) -> Option<Duration> {
+    Some(Duration::from_millis(n))
+}
+
+impl Limits {
+    /// Processes that serve somebody.
+    pub const PROD: Limits = Limits {
+        profile: "prod",
+        look: ms(0),
+        stop: ms(500),
+        minute: ms(250),
+        hold: ms(30_000),
+        idle: ms(10_000),
+        session: ms(30 * 60_000),
+        silent: Duration::from_secs(5),
+        lost: Duration::from_secs(30),
+        writes: false,
+    };
+    /// Processes that look like those.
+    pub const STAGING: Limits = Limits {
+        profile: "staging",
+        look: ms(1_500),
+        stop: ms(2_000),
+        minute: ms(10_000),
+        hold: ms(10 * 60_000),
+        idle: ms(2 * 60_000),
+        session: ms(4 * 3_600_000),
+        silent: Duration::from_secs(5),
+        lost: Duration::from_secs(30),
+        writes: true,
+    };
+    /// Processes that nobody else needs.
+    pub const DEV: Limits = Limits {
+        profile: "dev",
+        look: None,
+        stop: None,
+        minute: None,
+        hold: None,
+        idle: None,
+        session: None,
+        silent: Duration::from_secs(60),
+        lost: Duration::from_secs(120),
+        writes: true,
+    };
+
+    /// By name.
+    pub fn named(profile: &str) -> Option<Limits> {
+        [Limits::PROD, Limits::STAGING, Limits::DEV].into_iter().find(|l| l.profile == profile)
+    }
+}
+
+/// What has to be done now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// The stop has lasted long enough: copy it, and let the program run.
+    Keep,
+    /// The program has to run; why.
+    Resume(String),
+    /// The session is over; why.
+    Detach(String),
+    /// Something to be said.
+    Say(String),
+}
+
+struct Hold {
+    since: Instant,
+    until: Option<Instant>,
+    key: Instant,
+}
+
+/// The account of one session.
+pub struct Budget {
+    limits: Limits,
+    begun: Instant,
+    announced: bool,
+    /// Stops of the last minute that nobody held: when they ended, how long they were.
+    recent: VecDeque<(Instant, Duration)>,
+    stops: u64,
+    total: Duration,
+    longest: Duration,
+    /// The stop under way began then.
+    standing: Option<Instant>,
+    hold: Option<Hold>,
+    /// The hold that ended last: from when, until when.
+    held: Option<(Instant, Instant)>,
+    /// The last message of a client that sends signs of life; none until it did.
+    heard: Option<Instant>,
+}
+
+impl Budget {
+    /// A session that begins now.
+    pub fn new(limits: Limits, now: Instant) -> Budget {
+        Budget {
+            limits,
+            begun: now,
+            announced: false,
+            recent: VecDeque::new(),
+            stops: 0,
+            total: Duration::ZERO,
+            longest: Duration::ZERO,
+            standing: None,
+            hold: None,
+            held: None,
+            heard: None,
+        }
+    }
+
+    /// What is allowed.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The user asked for the program to be held (or held longer): until when?
+    pub fn hold(&mut self, now: Instant, reason: &str) -> Result<(), String> {
+        let Some(most) = self.limits.hold else { return Ok(()) };
+        if self.hold.is_some() && reason.trim().is_empty() {
+            return Err("a hold is extended with a reason: `hold REASON`".into());
+        }
+        let since = self.hold.as_ref().map_or(now, |h| h.since);
+        self.hold = Some(Hold { since, until: Some(now + most), key: now });
+        Ok(())
+    }
+
+    /// The hold is over.
+    pub fn release(&mut self, now: Instant) {
+        if let Some(h) = self.hold.take() {
+            self.held = Some((h.since, now));
+        }
+    }
+
+    /// Stops stay until the user goes on.
+    pub fn is_held(&self) -> bool {
+        self.hold.is_some() || self.limits.stop.is_none()
+    }
+
+    /// Something came from the client; a sign of life only, or with a key.
+    pub fn heard(&mut self, now: Instant, alive: bool, key: bool) {
+        if alive || self.heard.is_some() {
+            self.heard = Some(now);
+        }
+        if key && let Some(h) = &mut self.hold {
+            h.key = now;
+        }
+    }
+
+    /// The program stands since then, or runs.
+    pub fn standing(&mut self, since: Option<Instant>) {
+        self.standing = since;
+    }
+
+    /// The program stood, and runs again.
+    pub fn stood(&mut self, began: Instant, long: Duration) {
+        self.stops += 1;
+        self.total += long;
+        self.longest = self.longest.max(long);
+        let during = self.hold.as_ref().map(|h| (h.since, began)).into_iter().chain(self.held);
+        let held = during.into_iter().any(|(since, until)| began + long >= since && began <= until);
+        if !held && self.limits.minute.is_some() {
+            self.recent.push_back((began + long, long));
+        }
+    }
+
+    /// What is left of this minute's time; none: there is no limit.
+    pub fn minute_left(&self, now: Instant) -> Option<Duration> {
+        let all = self.limits.minute?;
+        let spent: Duration =
+            self.recent.iter().filter(|(end, _)| now.saturating_duration_since(*end) < MINUTE).map(|r| r.1).sum();
+        Some(all.saturating_sub(spent))
+    }
+
+    /// How long a stop that begins now may last; none: for ever.
+    pub fn stop_may_last(&self, now: Instant) -> Option<Duration> {
+        if self.is_held() {
+            return None;
+        }
+        let most = self.limits.stop?;
+        Some(self.minute_left(now).map_or(most, |left| left.min(most)))
+    }
+
+    /// May the program be stopped now? If not, in how long it may be.
+    pub fn may_stop(&mut self, now: Instant) -> Result<(), Duration> {
+        while self.recent.front().is_some_and(|(end, _)| now.saturating_duration_since(*end) >= MINUTE) {
+            self.recent.pop_front();
+        }
+        let Some(left) = self.minute_left(now).filter(|_| !self.is_held()) else { return Ok(()) };
+        let expected = self.recent.iter().rev().take(5).map(|r| r.1 * 3 / 2).max().unwrap_or(LEAST).max(LEAST);
+        if left >= expected.min(self.limits.minute.unwrap_or(expected)) {
+            return Ok(());
+        }
+        let first =
+            self.recent.front().map_or(MINUTE, |(end, _)| MINUTE.saturating_sub(now.saturating_duration_since(*end)));
+        Err(first)
+    }
+
+    /// What has to be done now.
+    pub fn due(&mut self, now: Instant) -> Option<Due> {
+        let l = self.limits;
+        let after = |since: Instant, most: Duration| now.saturating_duration_since(since) >= most;
+        if l.session.is_some_and(|most| after(self.begun, most)) {
+            return Some(Due::Detach(format!(
+                "the session's time is over ({}, profile {})",
+                text(l.session),
+                l.profile
+            )));
+        }
+        if let Some(heard) = self.heard {
+            if after(heard, l.lost) {
+                return Some(Due::Detach(format!("nothing was heard of the client for {}", text(Some(l.lost)))));
+            }
+            if self.standing.is_some() && after(heard, l.silent) {
+                self.release(now);
+                return Some(Due::Resume(format!("nothing was heard of the client for {}", text(Some(l.silent)))));
+            }
+        }
+        let over = self.hold.as_ref().and_then(|h| match (h.until, l.idle) {
+            (Some(until), _) if now >= until => Some(format!("it was held for {}", text(l.hold))),
+            (_, Some(idle)) if after(h.key, idle) => Some(format!("no key was pressed for {}", text(l.idle))),
+            _ => None,
+        });
+        if let Some(why) = over {
+            self.release(now);
+            return Some(Due::Resume(why));
+        }
+        if let Some(since) = self.standing.filter(|_| !self.is_held())
+            && self.look().is_some_and(|look| after(since, look))
+        {
+            return Some(Due::Keep);
+        }
+        if !self.announced && l.session.is_some_and(|most| after(self.begun, most.saturating_sub(ANNOUNCED))) {
+            self.announced = true;
+            return Some(Due::Say(format!("this session ends in {} (profile {})", text(Some(ANNOUNCED)), l.profile)));
+        }
+        None
+    }
+
+    fn look(&self) -> Option<Duration> {
+        self.limits.look
+    }
+
+    /// When to ask [`Budget::due`] again.
+    pub fn next(&self, now: Instant) -> Option<Duration> {
+        let l = &self.limits;
+        let stop = self.standing.filter(|_| !self.is_held()).zip(self.look()).map(|(t, d)| t + d);
+        let silent = self.standing.and(self.heard).map(|t| t + l.silent);
+        let lost = self.heard.map(|t| t + l.lost);
+        let hold = self.hold.as_ref().and_then(|h| h.until);
+        let idle = self.hold.as_ref().zip(l.idle).map(|(h, d)| h.key + d);
+        let session = l.session.map(|d| self.begun + d);
+        let said = l.session.filter(|_| !self.announced).map(|d| self.begun + d.saturating_sub(ANNOUNCED));
+        let all = [stop, silent, lost, hold, idle, session, said];
+        all.into_iter().flatten().min().map(|t| t.saturating_duration_since(now))
+    }
+
+    /// As shown.
+    pub fn state(&self, now: Instant) -> BudgetState {
+        let ms = |d: Duration| d.as_millis() as u64;
+        BudgetState {
+            profile: self.limits.profile.into(),
+            stops: self.stops,
+            total_us: self.total.as_micros() as u64,
+            longest_us: self.longest.as_micros() as u64,
+            stop_ms: self.limits.stop.map(ms),
+            minute_ms: self.limits.minute.map(ms),
+            minute_left_ms: self.minute_left(now).map(ms),
+            hold_left_ms: self.hold.as_ref().and_then(|h| h.until).map(|t| ms(t.saturating_duration_since(now))),
+            session_left_ms: self.limits.session.map(|d| ms((self.begun + d).saturating_duration_since(now))),
+        }
+    }
+}
+
+fn text(d: Option<Duration>) -> String {
+    let s = d.unwrap_or_default().as_secs();
+    match s {
+        0..120 => format!("{s} s"),
+        120..7200 => format!("{} min", s / 60),
+        _ => format!("{} h", s / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn s(n: f64) -> Duration {
+        Duration::from_secs_f64(n)
+    }
+
+    #[test]
+    fn a_minute_has_so_much_and_it_comes_back() {
+        let t = Instant::now();
+        let mut b = Budget::new(Limits::PROD, t);
+        assert_eq!(b.may_stop(t), Ok(()));
+        for i in 0..3 {
+            b.stood(t + s(f64::from(i)), s(0.06));
+        }
+        // 70 ms are left; the next is expected to take 90.
+        let wait = b.may_stop(t + s(3.0)).expect_err("spent");
+        assert!(wait > s(56.0) && wait < s(58.0), "{wait:?}");
+        assert_eq!(b.may_stop(t + s(60.1)), Ok(()));
+        assert_eq!(b.state(t + s(60.1)).stops, 3);
+        // What is held does not count.
+        b.hold(t + s(61.0), "").expect("held");
+        b.stood(t + s(62.0), s(1.0));
+        b.release(t + s(67.0));
+        b.stood(t + s(63.5), s(5.0)); // told of when it was over
+        assert_eq!(b.may_stop(t + s(68.0)), Ok(()));
+        assert_eq!(b.state(t + s(68.0)).longest_us, 5_000_000);
+    }
+
+    #[test]
+    fn stops_are_kept_unless_held_and_holds_end() {
+        let t = Instant::now();
+        let mut b = Budget::new(Limits::PROD, t);
+        b.standing(Some(t));
+        assert_eq!(b.due(t), Some(Due::Keep));
+        assert_eq!(b.stop_may_last(t), Some(s(0.25)), "never more than the minute has");
+        b.hold(t, "").expect("held");
+        assert_eq!((b.due(t), b.stop_may_last(t)), (None, None));
+        assert!(b.hold(t, " ").is_err(), "a reason is asked for");
+        assert!(matches!(b.due(t + s(10.0)), Some(Due::Resume(_))), "no key");
+        b.hold(t + s(11.0), "").expect("held");
+        for i in 12..41 {
+            b.heard(t + s(f64::from(i)), false, true);
+            assert_eq!(b.due(t + s(f64::from(i))), None);
+        }
+        b.heard(t + s(40.9), false, true);
+        assert!(matches!(b.due(t + s(41.0)), Some(Due::Resume(why)) if why.contains("30 s")));
+        assert_eq!(b.due(t + s(41.0)), Some(Due::Keep), "it still stands");
+        let mut b = Budget::new(Limits::STAGING, t);
+        b.standing(Some(t));
+        assert_eq!((b.due(t + s(1.4)), b.due(t + s(1.5))), (None, Some(Due::Keep)));
+        let mut b = Budget::new(Limits::DEV, t);
+        b.standing(Some(t));
+        assert_eq!((b.due(t + s(9e5)), b.next(t)), (None, None));
+    }
+
+    #[test]
+    fn silence_and_the_session() {
+        let t = Instant::now();
+        let mut b = Budget::new(Limits::PROD, t);
+        b.hold(t, "").expect("held");
+        b.standing(Some(t));
+        b.heard(t, true, true);
+        assert_eq!(b.next(t), Some(s(5.0)));
+        assert!(matches!(b.due(t + s(5.0)), Some(Due::Resume(_))));
+        b.standing(None);
+        assert_eq!(b.due(t + s(6.0)), None);
+        assert!(matches!(b.due(t + s(30.0)), Some(Due::Detach(_))));
+        // Who never sent one is a client on the same machine.
+        let mut b = Budget::new(Limits::PROD, t);
+        b.heard(t, false, true);
+        assert_eq!(b.due(t + s(1700.0)), None);
+        assert!(matches!(b.due(t + s(1745.0)), Some(Due::Say(_))));
+        assert_eq!(b.due(t + s(1746.0)), None);
+        assert!(matches!(b.due(t + s(1800.0)), Some(Due::Detach(_))));
+    }
+}

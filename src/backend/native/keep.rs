@@ -1,0 +1,207 @@
+//! The budget at work: stops that may not last are copied and the program goes on; holds; what is due is done.
+
+use super::budget::{Due, Limits};
+use super::{Host, from_engine};
+use crate::backend::protocol::*;
+use crate::engine::control::Go;
+use crate::engine::hits::Guard;
+use crate::engine::{Engine, Happened};
+use crate::model::*;
+use std::time::{Duration, Instant};
+
+/// Of the time that a stop may last, this is for what comes after the copying.
+const RESERVE: Duration = Duration::from_millis(15);
+
+impl Host {
+    /// Launched programs are for debugging; a budget is for those that we came to.
+    fn is_limited(&self) -> bool {
+        self.launched.is_none() && self.budget.limits().stop.is_some()
+    }
+
+    /// What breakpoints may cost.
+    pub(super) fn guard(&self) -> Option<Guard> {
+        (self.budget.limits().profile == Limits::PROD.profile).then_some(Guard::PRODUCTION)
+    }
+
+    pub(super) fn may_write(&self) -> bool {
+        self.launched.is_some() || self.budget.limits().writes
+    }
+
+    pub(super) fn may_not_write(&self) -> Failure {
+        let profile = self.budget.limits().profile;
+        Failure::new(FailureKind::BadState, format!("profile {profile}: nothing of the process may be changed"))
+            .fix("start adit with --profile staging or dev")
+    }
+
+    /// Is there time for a stop?
+    pub(super) fn may_stop(&mut self) -> Result<(), Failure> {
+        if !self.is_limited() {
+            return Ok(());
+        }
+        self.budget.may_stop(Instant::now()).map_err(|wait| {
+            let l = self.budget.limits();
+            let all = l.minute.unwrap_or_default().as_millis();
+            let message =
+                format!("the {all} ms that the program may stand in a minute are spent (profile {})", l.profile);
+            Failure::new(FailureKind::Limit, message).fix(format!("in {} s there is time again", wait.as_secs() + 1))
+        })
+    }
+
+    /// A stop now is copied at once.
+    pub(super) fn may_not_last(&self) -> bool {
+        self.is_limited() && !self.budget.is_held() && self.budget.limits().look.is_some_and(|d| d.is_zero())
+    }
+
+    /// Copies the process where it stands and lets it go on; the client looks at the copy.
+    pub(super) fn keep(&mut self, mut stop: Stop) {
+        // Not what is planned, but as it is, should anything go wrong.
+        let copied = self.copy_stop();
+        if let Some(e) = &mut self.engine {
+            e.permit_stops(false);
+        }
+        let went = self.go_on();
+        match (copied, went) {
+            (_, Err(f)) => self.end(&f.to_string()),
+            (Ok(epoch), _) => {
+                stop.epoch = epoch;
+                stop.copied = true;
+                self.kept = true;
+                self.outbox.notice(Notice::Stopped(Box::new(stop)));
+            }
+            (Err(f), _) => {
+                let epoch = self.state().epoch;
+                self.outbox.notice(Notice::Stopped(Box::new(stop)));
+                self.outbox.notice(Notice::Resumed { epoch });
+                let text = format!("no copy of this stop could be taken: {f}; a log point or `hold` may do");
+                self.outbox.notice(Notice::Log { level: LogLevel::Warn, text });
+            }
+        }
+    }
+
+    /// From a stop, without a word to the client; what else happened is told.
+    fn go_on(&mut self) -> Result<(), Failure> {
+        let Some(e) = &mut self.engine else { return Ok(()) };
+        if e.is_gone() || e.is_running() {
+            return Ok(());
+        }
+        e.cancel_step();
+        e.proceed(&Go::Continue, None).map_err(|e| from_engine(&e))?;
+        let happened = e.take_happened();
+        self.note_stops(&happened);
+        let rest: Vec<Happened> = happened.into_iter().filter(|h| !matches!(h, Happened::Resumed(_))).collect();
+        if let Some(e) = &mut self.engine {
+            e.put_back(rest);
+        }
+        Ok(())
+    }
+
+    /// How long the copying may take.
+    pub(super) fn copy_deadline(&self) -> Option<Instant> {
+        let since = self.engine.as_ref().and_then(Engine::standing_since).unwrap_or_else(Instant::now);
+        let most = self.budget.stop_may_last(since).filter(|_| self.is_limited())?;
+        Some(since + most.saturating_sub(RESERVE))
+    }
+
+    /// The client is done with the copy of a stop.
+    pub(super) fn leave_copy(&mut self) {
+        self.kept = false;
+        let epoch = self.new_epoch();
+        self.forget_copy();
+        self.outbox.notice(Notice::Resumed { epoch });
+    }
+
+    /// Stops last from now on, or no more.
+    pub(super) fn hold(&mut self, on: bool, reason: &str) -> Result<(), Failure> {
+        self.engine()?;
+        if !on {
+            self.budget.release(Instant::now());
+            if self.kept {
+                self.leave_copy();
+            }
+            let e = self.engine()?;
+            return if e.is_running() { Ok(()) } else { e.proceed(&Go::Continue, None).map_err(|e| from_engine(&e)) };
+        }
+        if self.is_limited() {
+            self.budget.hold(Instant::now(), reason).map_err(|m| Failure::new(FailureKind::BadRequest, m))?;
+        }
+        if self.kept {
+            self.leave_copy();
+        }
+        let e = self.engine()?;
+        e.permit_stops(true);
+        e.pause().map_err(|e| from_engine(&e))
+    }
+
+    /// A message came.
+    pub(super) fn heard(&mut self, r: &Request) {
+        let (alive, key) = match r {
+            Request::Alive { key } => (true, *key),
+            Request::Resume { .. } | Request::Pause | Request::Hold { .. } => (false, true),
+            _ => (false, false),
+        };
+        self.budget.heard(Instant::now(), alive, key);
+    }
+
+    /// Keeps the books, and does what is due.
+    pub(super) fn account(&mut self) {
+        let now = Instant::now();
+        let limited = self.is_limited();
+        let mut passed = 0;
+        if let Some(e) = &mut self.engine {
+            for (began, long) in e.take_pauses() {
+                self.budget.stood(began, long);
+            }
+            self.budget.standing(e.standing_since().filter(|_| !e.is_gone()));
+            let time = !limited || self.budget.may_stop(now).is_ok();
+            if !self.kept && !time {
+                passed = e.take_passed();
+            }
+            e.permit_stops(!self.kept && time);
+        }
+        if passed > 0 {
+            let text =
+                format!("breakpoints were passed {passed} times: the program may not be stopped again this minute");
+            self.outbox.notice(Notice::Log { level: LogLevel::Warn, text });
+        }
+        if limited && let Some(due) = self.budget.due(now) {
+            self.do_what_is_due(due);
+        }
+        let state = self.budget.state(now);
+        let holds = state.hold_left_ms.is_some() != self.told.hold_left_ms.is_some()
+            || state.hold_left_ms.unwrap_or(0) > self.told.hold_left_ms.unwrap_or(0);
+        if state.stops != self.told.stops || holds || state.profile != self.told.profile {
+            self.told = state.clone();
+            self.outbox.notice(Notice::Budget(Box::new(state)));
+        }
+    }
+
+    fn do_what_is_due(&mut self, due: Due) {
+        let warn = |text: String| Notice::Log { level: LogLevel::Warn, text };
+        match due {
+            Due::Keep => {
+                let Some(stop) = self.last_stop.clone() else { return };
+                self.keep(stop);
+            }
+            Due::Resume(why) => {
+                if self.kept {
+                    return;
+                }
+                // First it runs, then it is said why.
+                let done = match &mut self.engine {
+                    Some(e) if !e.is_running() && !e.is_gone() => {
+                        e.cancel_step();
+                        e.proceed(&Go::Continue, None).map_err(|e| from_engine(&e))
+                    }
+                    _ => return,
+                };
+                self.tell();
+                match done {
+                    Ok(()) => self.outbox.notice(warn(format!("the program goes on: {why}"))),
+                    Err(f) => self.end(&f.to_string()),
+                }
+            }
+            Due::Detach(why) => self.end(&why),
+            Due::Say(text) => self.outbox.notice(warn(text)),
+        }
+    }
+}
