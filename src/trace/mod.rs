@@ -4,6 +4,7 @@
 //! It draws nothing and attaches to nothing: samples come in as plain data, files as bytes.
 
 pub mod analysis;
+mod code;
 pub mod columns;
 pub mod exec;
 pub mod file;

@@ -3,17 +3,18 @@
 //! Between two looks nothing is known but counters; what they say (schedulings, collector cycles, pauses) is counted as unseen or drawn exactly.
 
 use super::Source;
+pub use super::code::Frames;
+use super::code::{Code, Functions};
 use super::columns::{Grid, Levels, States};
 use super::heat::Heat;
 use super::kernel::{Kernel, Sums, Switch};
 use super::search::{Wanted, nearer};
 use super::stretches::{Stretch, Track};
 use crate::base::{GoroutineId, Tid};
-use crate::goruntime::pcinfo::is_internal;
 use crate::goruntime::sample::{Pause, ProcState, Sample};
 use crate::model::{
-    Activity, Found, Lane, LaneKind, Location, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource,
-    TimelineSummary, TimelineView,
+    Activity, Found, Lane, LaneKind, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource, TimelineSummary,
+    TimelineView,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, VecDeque};
@@ -21,19 +22,12 @@ use std::sync::Arc;
 
 /// Spans and amounts that are kept in all; the oldest go first. About 50 MB.
 const KEPT: usize = 1 << 20;
-/// Stacks that are kept, of all Ps.
-const STACKS: usize = 1 << 16;
-/// Functions in one view.
-const FUNCTIONS: u16 = 2_000;
 /// Ends of cycles that are remembered.
 const ENDS: usize = 64;
 /// Threads with a lane.
 const THREADS: usize = 1024;
 /// Ids remembered to count goroutines seen.
 const IDS: usize = 1 << 20;
-
-/// A stack, leaf first.
-pub type Frames = Arc<[Location]>;
 
 /// Everything that was seen.
 #[derive(Default)]
@@ -59,8 +53,7 @@ pub struct Sampled {
     reasons: Vec<Arc<str>>,
     threads: BTreeMap<i32, Track>,
     /// What was executed: by Ps, and by threads.
-    code: BTreeMap<LaneKind, VecDeque<(i64, Frames)>>,
-    coded: usize,
+    code: Code,
     kernel: Kernel,
     heat: Heat,
     wall: Option<i64>,
@@ -186,25 +179,10 @@ impl Sampled {
         let Some(t) = self.threads.get(&tid.0) else { return };
         // The look behind a sample may not have been made yet.
         let had = t.at(at).or(t.now.as_ref()).and_then(|s| s.other.checked_sub(1));
+        let (first, last) = self.extent();
         for lane in had.map(LaneKind::Proc).into_iter().chain([LaneKind::Thread(i64::from(tid.0))]) {
-            self.code.entry(lane).or_default().push_back((at, stack.clone()));
-            self.coded += 1;
+            self.code.add(lane, at, stack.clone(), last - (last - first) / 2);
         }
-        if self.coded > STACKS {
-            let cut = self.last.unwrap_or(at) - (self.last.unwrap_or(at) - self.first.unwrap_or(at)) / 2;
-            for c in self.code.values_mut() {
-                let n = c.partition_point(|s| s.0 < cut).max(1).min(c.len());
-                c.drain(..n);
-                self.coded -= n;
-            }
-        }
-    }
-
-    /// What a P or thread was seen to execute between two times: the first stack there is.
-    fn code_in(&self, lane: LaneKind, from: i64, to: i64) -> Vec<Location> {
-        let Some(c) = self.code.get(&lane) else { return Vec::new() };
-        let i = c.partition_point(|s| s.0 < from);
-        c.get(i).filter(|s| s.0 <= to).map(|s| s.1.to_vec()).unwrap_or_default()
     }
 
     /// A thread was switched by the kernel, in the order of its time.
@@ -300,14 +278,7 @@ impl Sampled {
         for s in self.track(kind).into_iter().flat_map(|t| t.within(grid.from_ns, grid.to_ns())) {
             states.add(s.from, s.to, s.activity, who(s));
         }
-        if let Some(c) = self.code.get(&kind) {
-            let first = c.partition_point(|s| s.0 < grid.from_ns);
-            for (at, stack) in c.range(first..).take_while(|s| s.0 < grid.to_ns()) {
-                if let Some(f) = functions.of(stack) {
-                    states.function(*at, f);
-                }
-            }
-        }
+        self.code.fill(kind, grid, &mut states, functions);
         Lane::new(kind, states.cells(), note)
     }
 
@@ -335,27 +306,6 @@ impl Sampled {
     /// The last look's amounts.
     pub fn now(&self, kind: LaneKind) -> Option<u64> {
         Some(self.levels.get(&kind)?.back()?.1)
-    }
-}
-
-/// Names of functions that cells are about.
-#[derive(Default)]
-struct Functions {
-    names: Vec<String>,
-    places: FxHashMap<String, u16>,
-}
-
-impl Functions {
-    /// The place of the function that a stack is shown as: the first that is not the runtime's own.
-    fn of(&mut self, stack: &[Location]) -> Option<u16> {
-        let shown = stack.iter().find(|l| !is_internal(&l.function)).or(stack.first())?;
-        if let Some(n) = self.places.get(&shown.function) {
-            return Some(*n);
-        }
-        let n = u16::try_from(self.names.len()).ok().filter(|n| *n < FUNCTIONS)?;
-        self.names.push(shown.function.clone());
-        self.places.insert(shown.function.clone(), n);
-        Some(n)
     }
 }
 
@@ -469,7 +419,7 @@ impl Source for Sampled {
                     _ => None,
                 },
                 what,
-                stack: self.code_in(lane, s.from, s.to),
+                stack: self.code.first_in(lane, s.from, s.to),
                 by: None,
             }
         };
@@ -534,17 +484,10 @@ impl Source for Sampled {
                 });
             }
         }
-        for (lane, c) in self.code.iter().filter(|c| matches!(c.0, LaneKind::Proc(_))) {
-            for (at, stack) in c {
-                let Some(f) = stack.iter().find(|l| wanted.in_name(&l.function)) else { continue };
-                let g = || self.track(*lane).and_then(|t| t.at(*at)).and_then(|s| id(s.goroutine));
-                note(*at, &|| Mark {
-                    lane: *lane,
-                    at_ns: *at,
-                    what: format!("sample in {}", f.function),
-                    goroutine: g(),
-                });
-            }
+        for (lane, (at, stack)) in self.code.of_procs() {
+            let Some(f) = stack.iter().find(|l| wanted.in_name(&l.function)) else { continue };
+            let g = || self.track(lane).and_then(|t| t.at(*at)).and_then(|s| id(s.goroutine));
+            note(*at, &|| Mark { lane, at_ns: *at, what: format!("sample in {}", f.function), goroutine: g() });
         }
         let cycles = self.collector.iter().filter(|s| s.activity == Activity::Marking);
         for (lane, name, s) in cycles
