@@ -24,6 +24,9 @@ use std::sync::Arc;
 const KEPT: usize = 1 << 20;
 /// Ends of cycles that are remembered.
 const ENDS: usize = 64;
+/// So long after a look a thread is taken to have the P that it had, ns, and stretches that are looked back over for it.
+const SAME_PROC: i64 = 200_000_000;
+const LOOKED_BACK: usize = 8;
 /// Threads with a lane.
 const THREADS: usize = 1024;
 /// Ids remembered to count goroutines seen.
@@ -177,8 +180,10 @@ impl Sampled {
     /// A thread was on a processor here, leaf first: it fills its lane, and that of the P that it had.
     pub fn add_code(&mut self, at: i64, tid: Tid, stack: Frames) {
         let Some(t) = self.threads.get(&tid.0) else { return };
-        // The look behind a sample may not have been made yet.
-        let had = t.at(at).or(t.now.as_ref()).and_then(|s| s.other.checked_sub(1));
+        // A run between two looks is on the P that the thread had last: most likely, where that is not long ago.
+        let near = |s: &&Stretch| s.other != 0 && s.from <= at && at - s.to < SAME_PROC;
+        let had = t.at(at).filter(|s| s.other != 0).or_else(|| t.iter().rev().take(LOOKED_BACK).find(near));
+        let had = had.and_then(|s| s.other.checked_sub(1));
         let (first, last) = self.extent();
         for lane in had.map(LaneKind::Proc).into_iter().chain([LaneKind::Thread(i64::from(tid.0))]) {
             self.code.add(lane, at, stack.clone(), last - (last - first) / 2);
