@@ -4,6 +4,7 @@
 //! the same way: text put back, target running, detached.
 
 use super::client::{Client, HostEnd, pipe};
+use super::native::Terms;
 use super::native::budget::Limits;
 use super::protocol::{Failure, FailureKind, FromHost, ToHost};
 use super::{native, wire};
@@ -71,9 +72,18 @@ fn connect(stream: UnixStream) -> io::Result<Client> {
 /// The main function of the host process. Returns when the target has been let go. `limits` are for a process that
 /// we attach to.
 pub fn main(limits: Limits) -> io::Result<()> {
+    be_deaf();
+    serve_stdio(limits)
+}
+
+/// Ignores what terminals send.
+pub fn be_deaf() {
     for sig in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN, libc::SIGQUIT] {
         sys::ignore_signal(sig);
     }
+}
+
+fn serve_stdio(limits: Limits) -> io::Result<()> {
     // Before any thread exists, so that all inherit the signal mask.
     let wake = Wake::new().map_err(io::Error::other)?;
     // Less likely to be chosen when memory runs out: our death costs more than our pages. Needs a privilege; best effort.
@@ -94,7 +104,7 @@ pub fn main(limits: Limits) -> io::Result<()> {
         bell.ring();
     })?;
     let writer = std::thread::Builder::new().name("write".into()).spawn(move || write_all(inbox))?;
-    native::serve_rung(end, &wake, limits);
+    native::serve_rung(end, &wake, Terms { limits, adit: Some("/proc/self/exe".into()), target: None });
     let _write_thread_ends_with_the_channel = writer.join();
     Ok(())
 }

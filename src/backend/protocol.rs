@@ -36,6 +36,8 @@ pub enum TargetSpec {
         /// The executable of a core, when the core does not lead to it.
         exe: Option<PathBuf>,
     },
+    /// What the host was started for.
+    Here,
     /// Profiles: files or addresses, several added up, compared with others or not.
     Profile {
         /// What to look at.
@@ -459,6 +461,8 @@ pub enum Request {
         /// The user pressed a key.
         key: bool,
     },
+    /// The host says to itself that its client's line broke; another may come. No reply.
+    ClientGone,
     /// Forget a step that another goroutine's breakpoint interrupted. Reply: `Done`.
     CancelStep,
     /// Start the program again; with `rebuild`, build it first. Reply: `Opened`.

@@ -133,8 +133,9 @@ impl Profile {
 pub enum Sub {
     /// Open a process in control mode (nothing is stopped until asked)
     Attach {
-        /// Process id
-        pid: i32,
+        /// Process id, or ssh://[USER@]HOST/PID
+        #[arg(value_name = "PID")]
+        target: String,
         /// Executable to take symbols from
         #[arg(long, value_name = "BIN")]
         exe: Option<PathBuf>,
@@ -289,6 +290,26 @@ pub enum Sub {
         /// Speak over standard input and output
         #[arg(long)]
         stdio: bool,
+        /// Listen at a socket, `unix:PATH`, for clients of this user
+        #[arg(long, value_name = "ADDR", conflicts_with = "stdio")]
+        listen: Option<String>,
+        /// Connect standard input and output to the host of this name, started if there is none (what `adit ssh://…` does)
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["stdio", "listen"])]
+        relay: Option<String>,
+        /// Say which version and protocol this is
+        #[arg(long, hide = true)]
+        protocol: bool,
+        /// The process that clients get to see
+        #[arg(requires = "listen")]
+        pid: Option<i32>,
+    },
+    /// Puts the text of a program back when the host that journals here is killed
+    #[command(hide = true)]
+    Guard {
+        /// The journal.
+        journal: PathBuf,
+        /// Where a hook may go.
+        hook: String,
     },
     /// Print completions for a shell
     Completions {

@@ -9,14 +9,16 @@ mod doctor;
 mod documents;
 mod launch_json;
 mod log;
+mod remote;
 pub mod target;
 pub mod wire;
 
 pub use build::test_flags;
 pub use documents::{completions, manual};
 
-use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, TargetSpec};
+use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, PROTOCOL_VERSION, TargetSpec};
 use crate::backend::{fetch, oncpu};
+use crate::base::text::printable_str;
 use crate::model::HeapBy;
 use crate::profile::diff::Thresholds;
 use crate::{batch, config, tui};
@@ -103,12 +105,22 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let _closed = help.print_help();
             return Ok(batch::exit::USAGE);
         };
+        if let Some((place, spec)) = remote::parse(target, false)? {
+            return full_screen_at(common, Some(&place), spec, None, false);
+        }
         return open_screen(common, target::spec_of(target, None)?);
     };
     match sub {
-        Sub::Attach { pid, exe } => {
-            let spec = TargetSpec::Attach { pid: *pid, exe: exe.clone(), control: true };
-            full_screen(common, spec, None, false)
+        Sub::Attach { target, exe } => {
+            if let Some((place, spec)) = remote::parse(target, true)? {
+                return full_screen_at(common, Some(&place), spec, None, false);
+            }
+            let bad = |_| {
+                let text = format!("{}: no process id", printable_str(target, 100));
+                Failure::new(FailureKind::BadRequest, text).fix("adit attach PID, or ssh://[USER@]HOST/PID")
+            };
+            let pid = target.parse().map_err(bad)?;
+            full_screen(common, TargetSpec::Attach { pid, exe: exe.clone(), control: true }, None, false)
         }
         Sub::Core { bin, core } => open_screen(common, target::file(core, Some(bin.clone()))?),
         Sub::Open { file, exe } => open_screen(common, target::file(file, exe.clone())?),
@@ -223,7 +235,13 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 ["adit", "dap"].into_iter().map(Into::into).chain(args.iter().map(Into::into)).collect();
             Ok(adapter(&words))
         }
-        Sub::Host { stdio } => wire::host_main(*stdio, common.profile),
+        Sub::Host { protocol: true, .. } => {
+            print(format!("{} {PROTOCOL_VERSION}\n", env!("CARGO_PKG_VERSION")).as_bytes())
+        }
+        Sub::Host { stdio, listen, relay, pid, .. } => {
+            wire::host_main(*stdio, listen.as_deref(), relay.as_deref(), *pid, common.profile)
+        }
+        Sub::Guard { journal, hook } => wire::guard_main(journal, hook),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
     }
@@ -322,13 +340,24 @@ fn launch(common: &Common, mut spec: LaunchSpec, demo: bool) -> Result<u8, Failu
 }
 
 fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: bool) -> Result<u8, Failure> {
+    full_screen_at(common, None, spec, workspace, demo)
+}
+
+fn full_screen_at(
+    common: &Common,
+    place: Option<&remote::Place>,
+    spec: TargetSpec,
+    workspace: Option<u8>,
+    demo: bool,
+) -> Result<u8, Failure> {
     needs_terminal()?;
     let config = config::load(config::config_dir().as_deref());
     let keep = !common.no_state && config.settings.state.unwrap_or(true);
     let name = match &spec {
         TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
         // Files come and go: nothing is kept for them.
-        TargetSpec::File { .. } | TargetSpec::Profile { .. } => String::new(),
+        TargetSpec::File { .. } | TargetSpec::Profile { .. } | TargetSpec::Here => String::new(),
+        _ if place.is_some() => String::new(),
         TargetSpec::Attach { pid, exe, .. } => match exe {
             Some(e) => e.to_string_lossy().into_owned(),
             None => std::fs::read_link(format!("/proc/{pid}/exe"))
@@ -336,7 +365,10 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
         },
     };
     let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
-    let client = wire::connect_host(common.profile)?;
+    let client = match place {
+        Some(p) => remote::connect(p, common.profile)?.0,
+        None => wire::connect_host(common.profile)?,
+    };
     let options = tui::Options {
         target: Some(spec),
         theme: common.theme.clone(),

@@ -1,6 +1,7 @@
 //! TARGET: what a word on the command line names, by its form and, for a file, its content; and opening it for a one-shot.
 
-use super::wire;
+use super::args::Profile;
+use super::{remote, wire};
 use crate::backend::client::Client;
 use crate::backend::fetch;
 use crate::backend::files::recognise;
@@ -64,8 +65,13 @@ fn elsewhere(target: &str) -> Option<&'static str> {
 
 /// Opens TARGET for a one-shot. With `consistent`, a process is copied in a short stop and everything is answered from the copy.
 pub fn open(target: &str, exe: Option<PathBuf>, consistent: bool) -> Result<(Client, Arc<TargetInfo>), Failure> {
-    let spec = spec_of(target, exe)?;
-    let mut client = wire::read_in_process()?;
+    let (mut client, spec) = match remote::parse(target, false)? {
+        Some((place, spec)) => (remote::connect(&place, Profile::Prod)?.0, spec),
+        None => {
+            let spec = spec_of(target, exe)?;
+            (wire::read_in_process()?, spec)
+        }
+    };
     let info = batch::open(&mut client, spec)?;
     // What a file lacks is worth a word beside every answer from it.
     if info.kind != TargetKind::Process {

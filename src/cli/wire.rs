@@ -5,7 +5,7 @@ use super::doctor;
 use crate::backend::client::{Client, pipe};
 use crate::backend::native::budget::Limits;
 use crate::backend::native::from_open;
-use crate::backend::protocol::{Failure, FailureKind};
+use crate::backend::protocol::{Failure, FailureKind, TargetSpec};
 use crate::backend::{host, native};
 use crate::batch::exit;
 use crate::engine::rescue::{self, Rescued};
@@ -86,13 +86,46 @@ pub fn rescue(pid: Option<i32>, all: bool, json: bool) -> Result<u8, Failure> {
     Ok(code)
 }
 
-/// `adit host`: serves a client until it goes away, returns the exit code.
-pub fn host_main(stdio: bool, profile: Profile) -> Result<u8, Failure> {
-    if !stdio {
-        return Err(Failure::new(FailureKind::BadRequest, "say how to reach the client").fix("adit host --stdio"));
-    }
+/// `adit host`: serves clients, returns the exit code.
+pub fn host_main(
+    stdio: bool,
+    listen: Option<&str>,
+    relay: Option<&str>,
+    pid: Option<i32>,
+    profile: Profile,
+) -> Result<u8, Failure> {
     let limits = Limits::named(profile.word()).unwrap_or(Limits::PROD);
+    let fail = |e: std::io::Error| Failure::new(FailureKind::Host, format!("the host: {e}"));
+    if let Some(name) = relay {
+        crate::backend::listen::relay(name, profile.word()).map_err(fail)?;
+        return Ok(exit::DONE);
+    }
+    if let Some(at) = listen {
+        let path = at.strip_prefix("unix:").filter(|p| !p.is_empty()).ok_or_else(|| {
+            Failure::new(FailureKind::BadRequest, format!("{at}: not an address to listen at"))
+                .fix("--listen unix:PATH")
+        })?;
+        let target = pid.map(|pid| TargetSpec::Attach { pid, exe: None, control: true });
+        host::be_deaf();
+        let path = std::path::Path::new(path);
+        let cannot = |e: std::io::Error| {
+            Failure::new(FailureKind::Host, format!("cannot listen at {}: {e}", path.display()))
+                .fix("name a socket in a folder that is there; one that answers is in use")
+        };
+        crate::backend::listen::serve(path, limits, target, || ()).map_err(cannot)?;
+        return Ok(exit::DONE);
+    }
+    if !stdio {
+        return Err(Failure::new(FailureKind::BadRequest, "say how to reach the client")
+            .fix("adit host --stdio, or --listen unix:PATH PID"));
+    }
     host::main(limits).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
+    Ok(exit::DONE)
+}
+
+/// `adit guard`: waits beside a host for its death, returns the exit code.
+pub fn guard_main(journal: &std::path::Path, hook: &str) -> Result<u8, Failure> {
+    crate::engine::guardian::main(journal, hook).map_err(|e| Failure::new(FailureKind::Internal, e.to_string()))?;
     Ok(exit::DONE)
 }
 

@@ -1,5 +1,6 @@
 //! Breakpoints as int3 bytes in the target's text, behind the trait that every mechanism has.
 
+use super::guardian::Guardian;
 use super::journal::Journal;
 use crate::base::{LoadAddr, MemoryError};
 use std::collections::BTreeMap;
@@ -45,12 +46,25 @@ pub struct Int3 {
     /// Also true of addresses taken out since the last stop: a late trap there is ours.
     recent: BTreeMap<LoadAddr, u8>,
     journal: Option<Journal>,
+    guardian: Option<Guardian>,
 }
 
 impl Int3 {
     /// With a journal.
     pub fn new(journal: Option<Journal>) -> Int3 {
         Int3 { journal, ..Int3::default() }
+    }
+    /// Where the journal is.
+    pub fn journal_path(&self) -> Option<&std::path::Path> {
+        self.journal.as_ref().map(Journal::path)
+    }
+    /// Another process is to know what is planted.
+    pub fn be_guarded(&mut self, guardian: Guardian) {
+        self.guardian = Some(guardian);
+    }
+    /// That process.
+    pub fn guardian(&mut self) -> Option<&mut Guardian> {
+        self.guardian.as_mut()
     }
     /// Records bytes that are about to be overwritten by somebody else (the displaced-step area).
     pub fn record(&mut self, at: LoadAddr, original: &[u8]) -> Result<(), ArmError> {
@@ -99,6 +113,9 @@ impl Mechanism for Int3 {
             j.record(list).map_err(ArmError::Journal)?;
         }
         for (a, b) in new {
+            if let Some(g) = &mut self.guardian {
+                g.trap(a, b);
+            }
             if b != INT3 {
                 text.write(a, &[INT3])?;
             }

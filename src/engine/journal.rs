@@ -61,6 +61,18 @@ fn private_folder(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// The first of the folders that can be made ours alone.
+pub fn private_place() -> io::Result<PathBuf> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for dir in folders() {
+        match private_folder(&dir) {
+            Ok(()) => return Ok(dir),
+            Err(e) => last = e,
+        }
+    }
+    Err(last)
+}
+
 impl Journal {
     /// Starts a journal in the first folder that can be written.
     pub fn create(header: &Header) -> io::Result<Journal> {

@@ -40,6 +40,9 @@ impl Engine {
     pub(super) fn rearm(&mut self) -> Result<(), EngineError> {
         if self.running && !self.gone {
             let wanted = self.wanted();
+            if !wanted.is_empty() {
+                self.say_armed(true);
+            }
             let text = super::EngineText { sym: &self.sym, bias: self.bias, mem: &self.mem };
             self.traps.arm(&wanted, &text)?;
         }
@@ -55,6 +58,8 @@ impl Engine {
             self.plan_watches()?;
         }
         let wanted = self.wanted();
+        let something = !wanted.is_empty() || !self.plan.is_empty();
+        self.say_armed(something);
         let mut hit = None;
         let mut events = Vec::new();
         let standing: Vec<Tid> = self.tracer.threads().filter(|t| t.1.state.stands()).map(|t| t.0).collect();

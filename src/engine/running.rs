@@ -511,6 +511,7 @@ impl Engine {
         let all_stand = self.tracer.threads().all(|(_, t)| t.state != State::Running);
         if all_stand && self.vforked.is_empty() {
             self.traps.forget_recent();
+            self.say_armed(false);
         }
         self.running = false;
         Ok(())

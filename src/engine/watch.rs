@@ -158,6 +158,9 @@ impl Engine {
         }
         self.plan.registers = registers;
         self.plan.number += 1;
+        if let Some(g) = self.traps.guardian() {
+            g.watch(!self.plan.is_empty());
+        }
         if self.running && !self.gone {
             self.stand()?;
             self.look_at_status();

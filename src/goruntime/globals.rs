@@ -34,6 +34,8 @@ pub struct Globals {
     pub gcphase: Option<LoadAddr>,
     /// First of the blocks of finalizers that are due (`*finblock`).
     pub allfin: Option<LoadAddr>,
+    /// Asked by the handler of SIGTRAP, nil but in the runtime's own tests.
+    pub test_sigtrap: Option<LoadAddr>,
     /// Cleanups that are due (`cleanupQueue`, since 1.25).
     pub cleanups: Option<LoadAddr>,
 }
@@ -64,6 +66,7 @@ impl Globals {
             "runtime.gcphase",
             "runtime.allfin",
             "runtime.gcCleanups",
+            "runtime.testSigtrap",
         ];
         let found = symbols.elf_symbols(&names);
         // `less` is the offset of the field that the instruction refers to.
@@ -87,6 +90,7 @@ impl Globals {
             gc_controller: pick(10, "runtime.gcTrigger.test", Ref::Any, 3, gc.map(|g| g.gc_percent)),
             gcphase: pick(11, "runtime.gcTrigger.test", Ref::Any, 2, Some(0)),
             allfin: pick(12, "runtime.markroot", Ref::Load, 2, Some(0)),
+            test_sigtrap: pick(14, "runtime.sighandler", Ref::Load, 0, Some(0)),
             cleanups: pick(13, "runtime.markroot", Ref::Load, 3, heap.and_then(|h| h.cleanup_blocks)),
         })
     }

@@ -88,6 +88,17 @@ impl Heart {
         }
         n
     }
+    /// Waits until its text is as in the file.
+    pub fn is_put_back(&self) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while Instant::now() < deadline {
+            if self.changed_bytes() == 0 {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    }
     /// Waits until nobody traces it.
     pub fn released(&self) -> bool {
         let deadline = Instant::now() + Duration::from_secs(5);

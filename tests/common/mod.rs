@@ -93,7 +93,10 @@ impl Debuggee {
         Debuggee::open_in(spec, "dev")
     }
     pub fn open_in(spec: TargetSpec, profile: &str) -> Result<Debuggee, Failure> {
-        let mut client = host::start_from(Path::new(env!("CARGO_BIN_EXE_adit")), profile)?;
+        let client = host::start_from(Path::new(env!("CARGO_BIN_EXE_adit")), profile)?;
+        Debuggee::over(client, spec)
+    }
+    pub fn over(mut client: Client, spec: TargetSpec) -> Result<Debuggee, Failure> {
         client.call(Request::Hello { version: PROTOCOL_VERSION })?;
         match client.call(Request::Open(spec))? {
             Reply::Opened { target, stop, .. } => Ok(Debuggee {

@@ -181,6 +181,13 @@ impl Budget {
         }
     }
 
+    /// Its line broke: where there is a budget, it counts as silent from now on.
+    pub fn client_gone(&mut self, now: Instant) {
+        let silent = if self.limits.stop.is_some() { self.limits.silent } else { Duration::ZERO };
+        self.heard = now.checked_sub(silent).or(Some(now));
+        self.release(now);
+    }
+
     /// The program stands since then, or runs.
     pub fn standing(&mut self, since: Option<Instant>) {
         self.standing = since;

@@ -13,9 +13,14 @@ use std::time::{Duration, Instant};
 const RESERVE: Duration = Duration::from_millis(15);
 
 impl Host {
-    /// Launched programs are for debugging; a budget is for those that we came to.
+    /// Is there a budget? (What was launched has none.)
     fn is_limited(&self) -> bool {
-        self.launched.is_none() && self.budget.limits().stop.is_some()
+        self.budget.limits().stop.is_some()
+    }
+
+    /// The line to the client broke. Nothing may stand for somebody who is not there.
+    pub(super) fn client_gone(&mut self) {
+        self.budget.client_gone(Instant::now());
     }
 
     /// What breakpoints may cost.
@@ -24,7 +29,7 @@ impl Host {
     }
 
     pub(super) fn may_write(&self) -> bool {
-        self.launched.is_some() || self.budget.limits().writes
+        self.budget.limits().writes
     }
 
     pub(super) fn may_not_write(&self) -> Failure {
@@ -66,6 +71,7 @@ impl Host {
                 stop.epoch = epoch;
                 stop.copied = true;
                 self.kept = true;
+                self.last_stop = Some(stop.clone());
                 self.outbox.notice(Notice::Stopped(Box::new(stop)));
             }
             (Err(f), _) => {
@@ -135,7 +141,7 @@ impl Host {
     /// A message came.
     pub(super) fn heard(&mut self, r: &Request) {
         let (alive, key) = match r {
-            Request::Alive { key } => (true, *key),
+            Request::Alive { key } => (!key, *key),
             Request::Resume { .. } | Request::Pause | Request::Hold { .. } => (false, true),
             _ => (false, false),
         };
@@ -163,7 +169,7 @@ impl Host {
                 format!("breakpoints were passed {passed} times: the program may not be stopped again this minute");
             self.outbox.notice(Notice::Log { level: LogLevel::Warn, text });
         }
-        if limited && let Some(due) = self.budget.due(now) {
+        if let Some(due) = self.budget.due(now) {
             self.do_what_is_due(due);
         }
         let state = self.budget.state(now);

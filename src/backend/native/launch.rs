@@ -1,5 +1,6 @@
 //! Opening targets, building, restarting, and the program's terminal.
 
+use super::budget::{Budget, Limits};
 use super::inspect::Inspector;
 use super::timeline::Lines;
 use super::{Host, caps, from_engine, from_open};
@@ -25,7 +26,29 @@ use std::time::{Duration, Instant};
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
 impl Host {
-    pub(super) fn open(&mut self, spec: TargetSpec) -> Result<Reply, Failure> {
+    /// Opens a target; for a client whose line broke, the one that is open already.
+    pub(super) fn open_or_again(&mut self, spec: TargetSpec) -> Result<Reply, Failure> {
+        let spec = match (spec, &self.started_for) {
+            (TargetSpec::Here, Some(s)) => s.clone(),
+            (TargetSpec::Here, None) => {
+                return Err(Failure::new(FailureKind::BadRequest, "this host was started for no process")
+                    .fix("adit host --listen unix:PATH PID"));
+            }
+            (other, _) => other,
+        };
+        if let Some((opened, Reply::Opened { target, caps, .. })) = &self.opened
+            && *opened == spec
+        {
+            let stands = self.kept || self.engine.as_ref().is_some_and(|e| !e.is_running() && !e.is_gone());
+            let stop = self.last_stop.clone().filter(|_| stands);
+            return Ok(Reply::Opened { target: target.clone(), caps: *caps, stop });
+        }
+        let reply = self.open(spec.clone())?;
+        self.opened = Some((spec, reply.clone()));
+        Ok(reply)
+    }
+
+    fn open(&mut self, spec: TargetSpec) -> Result<Reply, Failure> {
         if self.loaded.is_some() || self.offline.is_some() {
             return Err(Failure::new(FailureKind::BadState, "a target is open already"));
         }
@@ -41,10 +64,17 @@ impl Host {
                     index(&loaded.sym);
                     let mut engine = Engine::attach(&loaded).map_err(|e| from_open(&e))?;
                     engine.set_guard(self.guard());
+                    if let Some(adit) = &self.adit
+                        && let Err(e) = engine.be_guarded(adit)
+                    {
+                        let text = format!("{e}; if this host is killed, `adit rescue {pid}` puts the text back");
+                        self.outbox.notice(Notice::Log { level: LogLevel::Warn, text });
+                    }
                     self.engine = Some(engine);
                 }
                 Ok(self.opened(loaded, Vec::new(), None))
             }
+            TargetSpec::Here => Err(Failure::new(FailureKind::Internal, "nothing is here")),
             TargetSpec::Profile { sources, base } => {
                 Ok(self.offline.insert(Box::new(ProfileDesk::open(&sources, &base)?)).opened())
             }
@@ -118,6 +148,8 @@ impl Host {
         let stop = if spec.early { engine.stay().map(Some) } else { Ok(None) }.map_err(|e| from_engine(&e))?;
         let stop = if spec.early { stop } else { run_to_main(&mut engine)? };
         self.launched = Some(spec);
+        // It is there to be debugged.
+        self.budget = Budget::new(Limits::DEV, Instant::now());
         self.engine = Some(engine);
         Ok(self.opened(loaded, args, stop))
     }

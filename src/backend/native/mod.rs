@@ -30,6 +30,7 @@ use inspect::{Inspector, Job};
 use sampling::Sampling;
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use timeline::Lines;
@@ -54,12 +55,23 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake, Limits::DEV);
+        serve_rung(HostEnd { requests: rx, out }, &wake, Terms { limits: Limits::DEV, adit: None, target: None });
     }
 }
 
-/// As [`serve`], for a sender that rings the doorbell after each request and after its end. `limits` are for processes that we attach to.
-pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits) {
+/// On what terms a host serves.
+pub struct Terms {
+    /// For processes that we attach to.
+    pub limits: Limits,
+    /// The binary that a guardian is started from, where this is a process of its own.
+    pub adit: Option<PathBuf>,
+    /// What it was started for.
+    pub target: Option<TargetSpec>,
+}
+
+/// As [`serve`], for a sender that rings the doorbell after each request and after its end.
+pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
+    let Terms { limits, adit, target } = terms;
     let HostEnd { requests, out } = end;
     let mut host = Host {
         outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
@@ -80,6 +92,9 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, limits: Limits) {
         budget: Budget::new(limits, Instant::now()),
         told: BudgetState::default(),
         kept: false,
+        adit,
+        started_for: target,
+        opened: None,
         last_stop: None,
         bell: wake.doorbell(),
         finished: false,
@@ -160,6 +175,12 @@ struct Host {
     told: BudgetState,
     /// The client looks at a copy of a stop; the program runs.
     kept: bool,
+    /// What we were started for.
+    started_for: Option<TargetSpec>,
+    /// What the client opened, and was told of it.
+    opened: Option<(TargetSpec, Reply)>,
+    /// Where guardians come from.
+    adit: Option<PathBuf>,
     /// The last stop that the client was told of.
     last_stop: Option<Stop>,
     bell: Doorbell,
@@ -310,7 +331,7 @@ impl Host {
                 self.outbox.reply(id, result);
             }
             Request::Open(spec) => {
-                let result = self.open(spec);
+                let result = self.open_or_again(spec);
                 self.tell();
                 self.outbox.reply(id, result);
             }
@@ -318,6 +339,7 @@ impl Host {
                 Ok(()) => self.snapshot(id, file),
                 Err(f) => self.outbox.reply(id, Err(f)),
             },
+            Request::ClientGone => self.client_gone(),
             Request::Alive { .. } => self.outbox.reply(id, Ok(Reply::Done)),
             Request::Set { .. } | Request::Call { .. } if !self.may_write() => {
                 self.outbox.reply(id, Err(self.may_not_write()));

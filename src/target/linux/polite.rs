@@ -36,6 +36,14 @@ pub fn promptly() {
     }
 }
 
+/// For the thread that has to be there before the kernel lets go of what a dead tracer traced.
+pub fn at_once() {
+    if let Err(e) = sys::set_real_time() {
+        tracing::debug!("no real-time priority: {e}");
+        promptly();
+    }
+}
+
 /// Has rayon's threads, which share long reads, run at that priority.
 pub fn readers() {
     static ONCE: Once = Once::new();

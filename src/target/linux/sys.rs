@@ -365,3 +365,79 @@ pub fn open_pty() -> io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
     // SAFETY: both descriptors were just opened and nobody else owns them.
     Ok(unsafe { (std::os::fd::OwnedFd::from_raw_fd(master), std::os::fd::OwnedFd::from_raw_fd(slave)) })
 }
+
+/// Real time for the calling thread: it goes before all others, where that is permitted (CAP_SYS_NICE). For a few microseconds of work.
+pub fn set_real_time() -> io::Result<()> {
+    let p = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the parameters live as long as the call. (The call, and not libc's function: musl's refuses.)
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_FIFO, &raw const p) }).map(drop)
+}
+
+/// Locks in memory that processes share, whose owner's death the kernel notices: before a thread that dies by whatever signal lets go
+/// of what it traces, it marks the robust locks that the thread holds and wakes who waits for one (Documentation/locking/robust-futexes.rst).
+/// Lock 0 is the one that is waited for. The others, each on a page that must be faulted in first, come after it in the dying thread's
+/// list, and give the one who was woken a few milliseconds.
+pub struct RobustLocks {
+    map: memmap2::MmapRaw,
+}
+
+/// Locks in [`RobustLocks`]; the kernel looks at 2,048 at most (ROBUST_LIST_LIMIT).
+const LOCKS: usize = 2000;
+const LOCK_PAGE: usize = 4096;
+
+impl RobustLocks {
+    /// Size of the file that they are in, bytes.
+    pub const SIZE: u64 = (LOCKS * LOCK_PAGE) as u64;
+
+    /// Maps them from a file of that size.
+    pub fn map(file: &std::fs::File) -> io::Result<RobustLocks> {
+        if file.metadata()?.len() < RobustLocks::SIZE {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(RobustLocks { map: memmap2::MmapOptions::new().len(RobustLocks::SIZE as usize).map_raw(file)? })
+    }
+
+    fn at(&self, lock: usize) -> *mut libc::pthread_mutex_t {
+        assert!(lock < LOCKS);
+        self.map.as_mut_ptr().wrapping_add(lock * LOCK_PAGE).cast()
+    }
+
+    /// Makes all of them and takes them, for the calling thread.
+    pub fn take_all(&self) -> io::Result<()> {
+        let ok = |r: libc::c_int| if r == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(r)) };
+        // SAFETY: the attributes are initialised before use; each lock lies within the mapping, page-aligned, and nobody uses it yet. The
+        // mapping outlives them: it is unmapped only by `drop`, after `give_back`.
+        unsafe {
+            let mut attr: libc::pthread_mutexattr_t = mem::zeroed();
+            ok(libc::pthread_mutexattr_init(&mut attr))?;
+            ok(libc::pthread_mutexattr_setpshared(&mut attr, libc::PTHREAD_PROCESS_SHARED))?;
+            ok(libc::pthread_mutexattr_setrobust(&mut attr, libc::PTHREAD_MUTEX_ROBUST))?;
+            for i in (0..LOCKS).rev() {
+                ok(libc::pthread_mutex_init(self.at(i), &attr))?;
+                ok(libc::pthread_mutex_lock(self.at(i)))?;
+            }
+            ok(libc::pthread_mutexattr_destroy(&mut attr))?;
+            // From here on each page but the first is a fault for whoever looks at it; what is in it stays.
+            let rest = self.map.as_mut_ptr().wrapping_add(2 * LOCK_PAGE);
+            check(libc::madvise(rest.cast(), (LOCKS - 2) * LOCK_PAGE, libc::MADV_DONTNEED).into()).map(drop)
+        }
+    }
+
+    /// Gives all back, by the thread that took them.
+    pub fn give_back(&self) {
+        for i in 0..LOCKS {
+            // SAFETY: a lock of ours; another thread's unlock of it is refused by the library.
+            unsafe { libc::pthread_mutex_unlock(self.at(i)) };
+        }
+    }
+
+    /// Waits for lock 0; true when its owner died.
+    pub fn wait(&self) -> io::Result<bool> {
+        // SAFETY: the owner initialised it before it let anybody know of the file.
+        match unsafe { libc::pthread_mutex_lock(self.at(0)) } {
+            0 => Ok(false),
+            libc::EOWNERDEAD => Ok(true),
+            e => Err(io::Error::from_raw_os_error(e)),
+        }
+    }
+}

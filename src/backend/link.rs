@@ -1,0 +1,298 @@
+//! A line to a host that may break: signs of life both ways, and taken up again with the state kept.
+//!
+//! The session above sees one conversation. When the line is lost, what was asked is answered with a failure, and the line is made anew
+//! for as long as a host keeps a target for a client that it does not hear; then the target is as it was, or is told to be gone.
+
+use super::client::{Client, HostEnd, pipe};
+use super::protocol::*;
+use super::wire;
+use crate::model::Stop;
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a host says first on a line that is not its own standard input and output.
+pub const GREETING: &str = "adit-host";
+/// A sign of life is given so often.
+pub const BEAT: Duration = Duration::from_secs(2);
+/// Without any for so long the line counts as broken.
+const SILENT: Duration = Duration::from_secs(10);
+/// It is tried again for so long; the host lets the target go after 30 s (profiles `prod` and `staging`).
+const AGAIN: Duration = Duration::from_secs(35);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Ids of what the link asks for itself.
+const OWN: u64 = u64::MAX - 16;
+const BEAT_ID: u64 = OWN;
+const HELLO_ID: u64 = OWN + 1;
+const OPEN_ID: u64 = OWN + 2;
+
+/// One connected line.
+pub struct Line {
+    /// From the host.
+    pub reader: Box<dyn Read + Send>,
+    /// To the host.
+    pub writer: Box<dyn Write + Send>,
+    /// Breaks it, from any thread.
+    pub cut: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// Makes a line. The first one may talk to the user; later ones must not.
+pub type Connect = Box<dyn FnMut(bool) -> Result<Line, Failure> + Send>;
+
+/// Bytes that went over the lines of a link.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// From the host.
+    pub received: Arc<AtomicU64>,
+    /// To the host.
+    pub sent: Arc<AtomicU64>,
+}
+
+struct Counted<T>(T, Arc<AtomicU64>);
+
+impl<T: Read> Read for Counted<T> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.0.read(buf)?;
+        self.1.fetch_add(n as u64, Relaxed);
+        Ok(n)
+    }
+}
+
+impl<T: Write> Write for Counted<T> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.0.write(buf)?;
+        self.1.fetch_add(n as u64, Relaxed);
+        Ok(n)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// What both directions know.
+#[derive(Default)]
+struct Shared {
+    writer: Option<Box<dyn Write + Send>>,
+    cut: Option<Arc<dyn Fn() + Send + Sync>>,
+    /// Asked and not answered.
+    open: BTreeMap<u64, ()>,
+    /// What was opened, to open it again.
+    target: Option<TargetSpec>,
+    heard: Option<Instant>,
+    over: bool,
+}
+
+type Common = Arc<Mutex<Shared>>;
+
+fn lock(c: &Common) -> std::sync::MutexGuard<'_, Shared> {
+    c.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A client over a line that is made again when it breaks.
+///
+/// # Errors
+/// The first line cannot be made, or what answers there is no host of this protocol.
+pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
+    let traffic = Traffic::default();
+    let first = greeted(connect(true)?, &traffic)?;
+    let (client, HostEnd { mut requests, out }) = pipe();
+    let common: Common = Arc::default();
+    let reader = take_up(&common, first);
+    let fail = |e: io::Error| Failure::new(FailureKind::Internal, format!("no thread for the line: {e}"));
+    let c = common.clone();
+    let to_host = move || {
+        while let Some(m) = requests.blocking_recv() {
+            let mut s = lock(&c);
+            if let Request::Open(spec) = &m.request {
+                s.target = Some(spec.clone());
+            }
+            s.open.insert(m.id, ());
+            // A line that is broken shows on the other side.
+            let _broken = s.writer.as_mut().map(|w| wire::write_deflated(w, &m));
+        }
+        // The session is over: so is the line, which is how the host hears of it.
+        let mut s = lock(&c);
+        s.over = true;
+        s.writer = None;
+        if let Some(cut) = s.cut.take() {
+            cut();
+        }
+    };
+    std::thread::Builder::new().name("to-host".into()).spawn(to_host).map_err(fail)?;
+    let c = Arc::downgrade(&common);
+    let beat = move || {
+        while let Some(c) = c.upgrade() {
+            beat(&c);
+            drop(c);
+            std::thread::sleep(BEAT);
+        }
+    };
+    std::thread::Builder::new().name("beat".into()).spawn(beat).map_err(fail)?;
+    let t = traffic.clone();
+    let from_host = move || {
+        let mut reader = reader;
+        loop {
+            while let Ok(Some(m)) = wire::read::<FromHost>(&mut reader) {
+                let mut s = lock(&common);
+                s.heard = Some(Instant::now());
+                if let FromHost::Reply { id, .. } = &m {
+                    s.open.remove(id);
+                    if *id >= OWN {
+                        continue;
+                    }
+                }
+                drop(s);
+                if out.blocking_send(m).is_err() {
+                    return;
+                }
+            }
+            match again(&common, &mut connect, &t, &out) {
+                Some(r) => reader = r,
+                None => return,
+            }
+        }
+    };
+    std::thread::Builder::new().name("from-host".into()).spawn(from_host).map_err(fail)?;
+    Ok((client, traffic))
+}
+
+/// Gives a sign of life; breaks a line on which none came.
+fn beat(c: &Common) {
+    let mut s = lock(c);
+    let alive = ToHost { id: BEAT_ID, request: Request::Alive { key: false } };
+    let broken = match &mut s.writer {
+        Some(w) => wire::write(w, &alive).is_err(),
+        None => return,
+    };
+    let silent = s.heard.is_some_and(|t| t.elapsed() > SILENT);
+    if (broken || silent)
+        && let Some(cut) = s.cut.clone()
+    {
+        s.writer = None;
+        drop(s);
+        cut();
+    }
+}
+
+fn take_up(c: &Common, line: Line) -> BufReader<Box<dyn Read + Send>> {
+    let mut s = lock(c);
+    s.writer = Some(line.writer);
+    s.cut = Some(line.cut);
+    s.heard = Some(Instant::now());
+    BufReader::new(line.reader)
+}
+
+/// Reads the greeting of a line that was just made.
+fn greeted(line: Line, t: &Traffic) -> Result<Line, Failure> {
+    let mut reader = Counted(line.reader, t.received.clone());
+    let mut text = Vec::new();
+    // Byte by byte: what follows is not ours to take. It is short, or it is no host.
+    let mut byte = [0];
+    let complete = loop {
+        match reader.read(&mut byte) {
+            Ok(1) if byte[0] == b'\n' => break true,
+            Ok(1) if text.len() < 400 => text.push(byte[0]),
+            _ => break false,
+        }
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let version = text.strip_prefix(GREETING).map(str::trim);
+    if complete && version == Some(&PROTOCOL_VERSION.to_string()) {
+        let (reader, writer) = (Box::new(reader), Box::new(Counted(line.writer, t.sent.clone())));
+        return Ok(Line { reader, writer, cut: line.cut });
+    }
+    (line.cut)();
+    let said = crate::base::text::printable_str(&text, 200);
+    Err(match version {
+        Some(v) => Failure::new(
+            FailureKind::Host,
+            format!(
+                "the host there speaks protocol {}, this adit {PROTOCOL_VERSION}",
+                crate::base::text::printable_str(v, 20)
+            ),
+        )
+        .fix("use the same adit on both sides"),
+        None if said.is_empty() => Failure::new(FailureKind::Host, "the other side closed the line without a word")
+            .fix("is adit installed and permitted to run there?"),
+        None => Failure::new(FailureKind::Host, format!("the other side says: {said}")),
+    })
+}
+
+/// The line is lost: answers what was asked, makes a new one, opens the target again.
+fn again(
+    c: &Common,
+    connect: &mut Connect,
+    t: &Traffic,
+    out: &tokio::sync::mpsc::Sender<FromHost>,
+) -> Option<BufReader<Box<dyn Read + Send>>> {
+    let (open, target) = {
+        let mut s = lock(c);
+        s.writer = None;
+        if s.over {
+            return None;
+        }
+        (std::mem::take(&mut s.open), s.target.clone()?)
+    };
+    let log = |level, text: String| FromHost::Notice(Notice::Log { level, text });
+    for id in open.into_keys().filter(|id| *id < OWN) {
+        let lost = Failure::new(FailureKind::Host, "the line to the host was lost before it answered").fix("ask again");
+        out.blocking_send(FromHost::Reply { id, result: Err(lost) }).ok()?;
+    }
+    out.blocking_send(log(LogLevel::Error, "the line to the host was lost; trying again".into())).ok()?;
+    let begun = Instant::now();
+    let mut why = String::new();
+    while begun.elapsed() < AGAIN && !lock(c).over {
+        let line = connect(false).and_then(|l| greeted(l, t)).and_then(|mut l| {
+            let at = reopen(&mut l, &target)?;
+            Ok((l, at))
+        });
+        match line {
+            Ok((line, stop)) => {
+                let reader = take_up(c, line);
+                let s = begun.elapsed().as_millis();
+                out.blocking_send(log(LogLevel::Warn, format!("the line is there again, after {s} ms"))).ok()?;
+                if let Some(stop) = stop {
+                    out.blocking_send(FromHost::Notice(Notice::Stopped(Box::new(stop)))).ok()?;
+                }
+                return Some(reader);
+            }
+            Err(f) => why = f.to_string(),
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let reason = format!("the line to the host was lost and could not be made again: {why}");
+    out.blocking_send(FromHost::Notice(Notice::Detached { reason })).ok()?;
+    None
+}
+
+/// Says what was open; where it stands, if it does.
+fn reopen(line: &mut Line, target: &TargetSpec) -> Result<Option<Stop>, Failure> {
+    let lost = |e: io::Error| Failure::new(FailureKind::Host, format!("the line was lost again: {e}"));
+    for (id, request) in
+        [(HELLO_ID, Request::Hello { version: PROTOCOL_VERSION }), (OPEN_ID, Request::Open(target.clone()))]
+    {
+        wire::write(&mut line.writer, &ToHost { id, request }).map_err(lost)?;
+    }
+    loop {
+        match wire::read::<FromHost>(&mut line.reader).map_err(lost)? {
+            Some(FromHost::Reply { id: OPEN_ID, result: Ok(Reply::Opened { stop, .. }) }) => return Ok(stop),
+            Some(FromHost::Reply { result: Err(f), .. }) => return Err(f),
+            Some(_) => {}
+            None => return Err(lost(io::ErrorKind::UnexpectedEof.into())),
+        }
+    }
+}
+
+/// The greeting that a host writes.
+pub fn greet(w: &mut impl Write) -> io::Result<()> {
+    writeln!(w, "{GREETING} {PROTOCOL_VERSION}")?;
+    w.flush()
+}
+
+/// Is this the begin of a host's greeting?
+pub fn is_greeting(first: &mut impl BufRead) -> bool {
+    first.fill_buf().is_ok_and(|b| GREETING.as_bytes().starts_with(&b[..b.len().min(GREETING.len())]) && !b.is_empty())
+}

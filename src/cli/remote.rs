@@ -1,0 +1,233 @@
+//! Hosts elsewhere: at a socket of this machine, or started over ssh with the user's own ssh program.
+
+use super::args::Profile;
+use crate::backend::client::Client;
+use crate::backend::link::{self, Connect, GREETING, Line, Traffic};
+use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, TargetSpec};
+use crate::base::text::printable_str;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a shell there says when it finds no adit like this one.
+const MISSING: &str = "adit-missing";
+
+/// Where a host is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A socket in the file system.
+    Socket(String),
+    /// Behind ssh.
+    Ssh {
+        /// `[user@]host`.
+        to: String,
+        /// Port, where it is not the usual one.
+        port: Option<u16>,
+    },
+}
+
+/// What a word names, if it is something elsewhere: where, and the target there.
+///
+/// # Errors
+/// It is one, but not well-formed.
+pub fn parse(word: &str, control: bool) -> Result<Option<(Place, TargetSpec)>, Failure> {
+    if let Some(path) = word.strip_prefix("unix:") {
+        return Ok(Some((Place::Socket(path.to_string()), TargetSpec::Here)));
+    }
+    let Some(rest) = word.strip_prefix("ssh://") else { return Ok(None) };
+    let bad = |why: &str| {
+        Failure::new(FailureKind::BadRequest, format!("{}: {why}", printable_str(word, 100)))
+            .fix("ssh://[USER@]HOST[:PORT]/PID")
+    };
+    let (at, pid) = rest.split_once('/').ok_or_else(|| bad("no process is named"))?;
+    let pid: i32 =
+        pid.parse().ok().filter(|p| *p > 0).ok_or_else(|| bad("what is behind the host is no process id"))?;
+    let (to, port) = match at.rsplit_once(':') {
+        Some((to, p)) => (to, Some(p.parse().map_err(|_| bad("the port is no number"))?)),
+        None => (at, None),
+    };
+    // It goes to ssh as an argument: never as an option.
+    let host = to.rsplit('@').next().unwrap_or(to);
+    if host.is_empty() || to.starts_with('-') || host.starts_with('-') || to.contains(char::is_whitespace) {
+        return Err(bad("this is no name of a host"));
+    }
+    Ok(Some((Place::Ssh { to: to.to_string(), port }, TargetSpec::Attach { pid, exe: None, control })))
+}
+
+/// Connects to it.
+pub fn connect(place: &Place, profile: Profile) -> Result<(Client, Traffic), Failure> {
+    match place {
+        Place::Socket(path) => link::client(socket(path.clone())),
+        Place::Ssh { to, port } => link::client(ssh(to.clone(), *port, profile)?),
+    }
+}
+
+fn host(text: String) -> Failure {
+    Failure::new(FailureKind::Host, text)
+}
+
+fn socket(path: String) -> Connect {
+    Box::new(move |_| {
+        let fail = |e: io::Error| {
+            let fix = match e.kind() {
+                io::ErrorKind::PermissionDenied => "it belongs to another user: log in as that one",
+                _ => "is `adit host --listen unix:PATH PID` running there?",
+            };
+            host(format!("cannot connect to {}: {e}", printable_str(&path, 200))).fix(fix)
+        };
+        let s = UnixStream::connect(&path).map_err(fail)?;
+        let (reader, writer) = (s.try_clone().map_err(fail)?, s.try_clone().map_err(fail)?);
+        let cut = move || drop(s.shutdown(std::net::Shutdown::Both));
+        Ok(Line { reader: Box::new(reader), writer: Box::new(writer), cut: Arc::new(cut) })
+    })
+}
+
+/// Its name there: of this version and these bytes.
+fn name_there() -> io::Result<String> {
+    let mut crc = flate2::Crc::new();
+    let mut file = File::open("/proc/self/exe")?;
+    let mut buf = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut buf)? {
+            0 => break,
+            n => crc.update(&buf[..n]),
+        }
+    }
+    Ok(format!("adit-{}-{PROTOCOL_VERSION}-{:08x}", env!("CARGO_PKG_VERSION"), crc.sum()))
+}
+
+fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failure> {
+    let ours = name_there().map_err(|e| host(format!("cannot read this adit: {e}")))?;
+    let mut name = [0; 12];
+    getrandom::fill(&mut name).map_err(|e| host(format!("no random numbers: {e}")))?;
+    let name = name.iter().fold("s".to_string(), |s, b| s + &format!("{b:02x}"));
+    let version = env!("CARGO_PKG_VERSION");
+    let profile = profile.word();
+    // For any POSIX shell; nothing of it comes from the user.
+    let run = format!("host --relay {name} --profile {profile}");
+    let go = format!(
+        "a=\"$HOME/.cache/adit/{ours}\"; [ -x \"$a\" ] && exec \"$a\" {run}; \
+         [ \"$(adit host --protocol 2>/dev/null)\" = \"{version} {PROTOCOL_VERSION}\" ] && exec adit {run}; \
+         echo {MISSING} $(uname -sm)"
+    );
+    let push = format!(
+        "umask 077; d=\"$HOME/.cache/adit\"; mkdir -p \"$d\" && cat > \"$d/{ours}.$$\" && chmod 700 \"$d/{ours}.$$\" && \
+         mv \"$d/{ours}.$$\" \"$d/{ours}\""
+    );
+    let command = move |asks: bool, script: &str| {
+        let mut c = Command::new(std::env::var_os("ADIT_SSH").unwrap_or_else(|| "ssh".into()));
+        if !asks {
+            c.args(["-o", "BatchMode=yes"]);
+        }
+        c.args(["-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]);
+        if let Some(p) = port {
+            c.args(["-p", &p.to_string()]);
+        }
+        c.arg("--").arg(&to).arg(script);
+        c
+    };
+    Ok(Box::new(move |asks| {
+        for pushed in [false, true] {
+            let (first, line) = start(&mut command(asks, &go), asks)?;
+            let Some(what) = first.strip_prefix(MISSING) else { return Ok(line) };
+            (line.cut)();
+            if pushed {
+                return Err(host("adit was copied there, but does not run there".into())
+                    .fix("copy a static build of adit to the machine and put it on PATH"));
+            }
+            if what.trim() != "Linux x86_64" {
+                return Err(host(format!(
+                    "there is no adit on that machine, and it is {}",
+                    printable_str(what.trim(), 40)
+                ))
+                .fix("adit runs on linux/amd64"));
+            }
+            send(&mut command(asks, &push))?;
+        }
+        Err(host("adit cannot be started there".into()))
+    }))
+}
+
+/// Starts it and reads its first line.
+fn start(c: &mut Command, asks: bool) -> Result<(String, Line), Failure> {
+    let program = c.get_program().to_string_lossy().into_owned();
+    let fail = |e: io::Error| host(format!("cannot run {program}: {e}")).fix("install ssh, or name it in ADIT_SSH");
+    c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(if asks { Stdio::inherit() } else { Stdio::null() });
+    let mut child = c.spawn().map_err(fail)?;
+    let (Some(writer), Some(mut reader)) = (child.stdin.take(), child.stdout.take()) else {
+        return Err(host(format!("{program} has no pipes")));
+    };
+    let child = Arc::new(Mutex::new(child));
+    let cut = Arc::new(move || end(&child));
+    let mut first = Vec::new();
+    let mut byte = [0];
+    while first.len() < 200 && reader.read(&mut byte).is_ok_and(|n| n == 1) {
+        first.push(byte[0]);
+        if byte[0] == b'\n' {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&first).into_owned();
+    if !text.starts_with(GREETING) && !text.starts_with(MISSING) {
+        cut();
+        let said = printable_str(text.trim(), 100);
+        let said = if said.is_empty() { "nothing came".to_string() } else { format!("`{said}` came") };
+        return Err(host(format!("no host answers over {program}: {said}"))
+            .fix("can you log in there with it, and does the shell there print nothing of its own?"));
+    }
+    let reader = Box::new(Cursor::new(first).chain(reader));
+    Ok((text, Line { reader, writer: Box::new(writer), cut }))
+}
+
+/// Our own child; its end is waited for.
+fn end(child: &Mutex<Child>) {
+    let mut c = child.lock().unwrap_or_else(PoisonError::into_inner);
+    let _it_has_ended = c.kill();
+    let _status = c.wait();
+}
+
+fn send(c: &mut Command) -> Result<(), Failure> {
+    let exe = File::open("/proc/self/exe").map_err(|e| host(format!("cannot read this adit: {e}")))?;
+    let status = c.stdin(Stdio::from(exe)).stdout(Stdio::null()).status();
+    match status {
+        Ok(s) if s.success() => Ok(()),
+        Ok(s) => {
+            Err(host(format!("adit could not be copied there ({s})")).fix("is there room in ~/.cache of that machine?"))
+        }
+        Err(e) => Err(host(format!("cannot run ssh: {e}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        let attach = |pid| TargetSpec::Attach { pid, exe: None, control: true };
+        let ssh = |to: &str, port| Place::Ssh { to: to.into(), port };
+        for (word, is) in [
+            ("ssh://box/12", Some((ssh("box", None), attach(12)))),
+            ("ssh://me@box:2222/1", Some((ssh("me@box", Some(2222)), attach(1)))),
+            ("unix:/tmp/s", Some((Place::Socket("/tmp/s".into()), TargetSpec::Here))),
+            ("12", None),
+            ("host:4040", None),
+        ] {
+            assert_eq!(parse(word, true).ok(), Some(is), "{word}");
+        }
+        for word in [
+            "ssh://box",
+            "ssh://box/x",
+            "ssh://box/-1",
+            "ssh://-oProxyCommand=x/1",
+            "ssh://a b/1",
+            "ssh:///1",
+            "ssh://b:x/1",
+            "ssh://u@-o/1",
+        ] {
+            assert!(parse(word, true).is_err_and(|f| !f.message.contains('\n')), "{word}");
+        }
+    }
+}
