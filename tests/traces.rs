@@ -675,9 +675,7 @@ fn ask_all(bytes: Vec<u8>) -> (u64, u64, Option<String>) {
     for (_, kind) in TraceReportKind::ALL {
         f.report(kind);
     }
-    for kind in [TraceReportKind::Regions, TraceReportKind::Sync] {
-        let _nothing_is_left = f.report_of(kind, TraceFilter::Region("ship".into()));
-    }
+    let _nothing_is_left = f.report_of(TraceReportKind::Sync, TraceFilter::Region("ship".into()));
     let _nothing_is_left = f.report_of(TraceReportKind::Tasks, TraceFilter::task("order"));
     f.find(&MarkQuery { text: "ship".into(), from_ns: middle, ..MarkQuery::default() });
     f.find(&MarkQuery { text: "order".into(), from_ns: middle, forward: false, ..MarkQuery::default() });
@@ -757,7 +755,8 @@ fn mutated_traces_do_no_harm() {
     let all: Vec<Vec<u8>> = fresh().iter().map(|f| fs::read(&f.1).unwrap()).collect();
     let begin = std::time::Instant::now();
     let mut runs = 0;
-    while begin.elapsed() < Duration::from_secs(seconds) {
+    // On a machine with much else to do a run takes long.
+    while begin.elapsed() < Duration::from_secs(seconds) || runs <= 10 {
         let mut b = all[lot.below(all.len())].clone();
         // A part of it: its begin is where the tables of v1 are not, and small is fast.
         if lot.below(3) > 0 {
