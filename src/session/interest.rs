@@ -128,14 +128,25 @@ impl Session {
             return;
         }
         // The stack decides which frame it is about; without it a frame would be shown and then replaced.
-        let Some((Ok(s), true)) = self.stack_of(at.0) else { return };
-        let Some(function) = s.frames.get(at.1 as usize).map(|f| f.at.function.clone()) else { return };
+        let function = match self.stack_of(at.0) {
+            Some((Ok(s), true)) => s.frames.get(at.1 as usize).map(|f| f.at.function.clone()),
+            Some((Err(_), true)) => None,
+            // A stop in a program's own function is about its first frame: on a slow line that saves a round trip.
+            _ => self.function_stopped_in(at),
+        };
+        let Some(function) = function else { return };
         let purpose = Purpose::Scope { function, frame: at };
         if self.asked(|p| *p == purpose) {
             return;
         }
         let quiet = self.scope.as_ref().is_some_and(|s| s.data == at) && self.ticking();
         self.ask_quietly(purpose, Request::Scope { frame: self.scope_ref(), limits: LoadLimits::default() }, quiet);
+    }
+
+    fn function_stopped_in(&self, at: (Option<GoroutineId>, u32)) -> Option<String> {
+        let stop = self.stop.as_ref().filter(|s| self.new_stop && s.goroutine.is_some() && s.goroutine == at.0)?;
+        let f = &stop.at.function;
+        (at.1 == 0 && !f.is_empty() && !f.starts_with("runtime.")).then(|| f.clone())
     }
 
     /// The frame whose variables are looked at, as requests name it.
