@@ -6,10 +6,11 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test build go check safety agreement goker bench layouts dumps clean
 
-# One static file: musl where that target is installed, else glibc linked statically.
+# One static file: musl where that target is installed, else glibc linked statically. TLS has some C and assembly in it (ring), which needs no libc.
 build:
 	@if rustc --print target-libdir --target $(MUSL) 2>/dev/null | xargs -I{} test -d {}; then t=$(MUSL); else t=$(TARGET); fi; \
 	echo "build: static release for $$t"; \
+	export CC_x86_64_unknown_linux_musl="$${CC_x86_64_unknown_linux_musl:-$$(command -v musl-gcc || echo cc)}"; \
 	RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static" cargo build --release --target $$t && \
 	mkdir -p $(TARGET_DIR)/static && cp -f $(TARGET_DIR)/$$t/release/adit $(TARGET_DIR)/static/adit && \
 	ls -l $(TARGET_DIR)/static/adit | awk '{print "build: " $$NF ", " $$5 " bytes"}'

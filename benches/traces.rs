@@ -1,7 +1,8 @@
 //! How fast execution traces are read: `cargo bench --bench traces -- FILE`. Without a file there is nothing to measure.
 //! Prints events, bytes and peak memory for: order alone, order and analysis, time to a first view, a view at full resolution.
 
-use adit::model::{TimelineQuery, TraceReportKind};
+use adit::base::GoroutineId;
+use adit::model::{MarkQuery, TimelineQuery, TraceFilter, TraceReportKind};
 use adit::trace::Source;
 use adit::trace::exec::{Chunk, Mode, Reader};
 use adit::trace::file::TraceFile;
@@ -72,6 +73,24 @@ fn main() {
     let t = Instant::now();
     let spans = trace.spans(near.lanes[0].kind, middle, middle + 1_000_000, 1000);
     println!("{} spans of 1 ms in {:?}", spans.len(), t.elapsed());
+    let (t, c) = (Instant::now(), cpu());
+    let single = TimelineQuery { goroutines: vec![GoroutineId(1)], threads: true, ..query };
+    while trace.view(&single).growing {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    say("one goroutine over all", t.elapsed(), cpu() - c, "");
+    for of in [TraceFilter::Region("ship".into()), TraceFilter::task("order")] {
+        let (t, c) = (Instant::now(), cpu());
+        let r = trace.report_of(of.own(), of.clone()).expect("a report");
+        std::hint::black_box(&r);
+        say(&of.to_string(), t.elapsed(), cpu() - c, "");
+    }
+    let (t, c) = (Instant::now(), cpu());
+    let mut q = MarkQuery { text: "no such name".into(), from_ns: view.extent.0 - 1, ..MarkQuery::default() };
+    while let Some(on) = trace.find(&q).go_on_ns {
+        q.from_ns = on;
+    }
+    say("search for nothing", t.elapsed(), cpu() - c, "");
     let t = Instant::now();
     for (name, kind) in TraceReportKind::ALL {
         let r = trace.report(kind);

@@ -165,11 +165,13 @@ fn the_sample_configuration_is_what_is_read() {
     let bare: Vec<String> = text
         .lines()
         .filter_map(|l| l.strip_prefix("# "))
-        .filter(|l| l.starts_with("[[") || l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+        .filter(|l| l.starts_with('[') || l.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .map(String::from)
         .collect();
     let settings: adit::config::settings::Settings =
         adit::config::parse("config.toml", &bare.join("\n")).unwrap_or_else(|p| panic!("{}", p.text));
     assert_eq!(settings.substitute_path.len(), 1);
     assert_eq!(settings.theme.as_deref(), Some("dark"));
+    let (samples, percent) = adit::session::profile::DEFAULT_THRESHOLDS;
+    assert_eq!((settings.diff.min_samples, settings.diff.min_change), (Some(samples), Some(percent)));
 }

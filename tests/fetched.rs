@@ -37,6 +37,53 @@ fn serve(answers: Vec<Vec<u8>>) -> (String, std::thread::JoinHandle<Vec<String>>
     (at, served)
 }
 
+/// A child that ends with its owner.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn profiles_come_over_tls_from_whom_somebody_stands_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let authority = dir.path().join("ca.pem");
+    let mut c = Command::new(build("tlsprof", DEFAULT));
+    let mut child =
+        Ends(c.args(["60", arg(&authority)]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it runs"));
+    let mut port = String::new();
+    BufReader::new(child.0.stdout.take().expect("a pipe")).read_line(&mut port).expect("a port");
+    let port = port.trim();
+    let heap = format!("https://localhost:{port}/debug/pprof/heap");
+    let v = json(&["prof", &heap, "--cacert", arg(&authority)]);
+    assert!(v["kinds"].to_string().contains("inuse_space"), "{v}");
+    assert!(v["functions"].to_string().contains("main.main"), "{v}");
+    // Nobody stands for it here, or for another name; and there is no way to look away.
+    let (code, text) = error(&["prof", &heap]);
+    assert!(code == 5 && text.contains("certificate") && text.contains("--cacert"), "{code}: {text}");
+    let (code, text) = error(&["prof", &heap.replace("localhost", "127.0.0.1"), "--cacert", arg(&authority)]);
+    assert!(code == 5 && text.contains("certificate"), "{code}: {text}");
+    let out = common::oneshot::adit(&["prof", &heap, "--insecure"]);
+    assert!(out.status.code() == Some(2) && String::from_utf8_lossy(&out.stderr).contains("--insecure"), "{out:?}");
+    // What is no certificate.
+    std::fs::write(&authority, "-----BEGIN CERTIFICATE-----\nnonsense").expect("written");
+    for (file, said) in [(arg(&authority), "cert"), ("/nowhere/ca.pem", "No such file"), (arg(dir.path()), "directory")]
+    {
+        let (code, text) = error(&["prof", &heap, "--cacert", file]);
+        assert!(code == 2 && text.contains(said) && text.contains("BEGIN CERTIFICATE"), "{file}: {code}: {text}");
+    }
+    // Plain HTTP where TLS is spoken, and the other way.
+    let (code, text) = error(&["prof", &heap.replace("https", "http")]);
+    assert!(code == 5 && text.contains("400"), "{code}: {text}");
+    let (at, served) = serve(vec![b"HTTP/1.1 200 OK\r\n\r\n".to_vec()]);
+    let (code, _) = error(&["prof", &at.replace("http", "https")]);
+    assert_eq!(code, 5);
+    drop(served);
+}
+
 #[test]
 fn profiles_come_over_http() {
     let exe = build("regress", DEFAULT);

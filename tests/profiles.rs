@@ -2,6 +2,8 @@
 
 mod common;
 
+use adit::backend::profile::load_into;
+use adit::model::{Profile, ProfileFrame, ProfileFunction, ValueKind};
 use adit::profile::calls::Builder;
 use adit::profile::load;
 use common::oneshot::{adit, arg, error, json};
@@ -239,6 +241,32 @@ fn several_files_are_added_up_and_merging_agrees_with_pprof() {
     let heap = dir.path().join("heap.pb.gz");
     let (code, text) = error(&["prof", arg(&file), arg(&heap)]);
     assert!(code == 5 && text.contains("of another kind") && text.contains("contentions"), "{code}: {text}");
+    // Of an allocation and a heap profile what both have is added up, and what that leaves out is said.
+    let alloc = Profile {
+        kinds: ["alloc_objects", "alloc_space"].map(kind_of).to_vec(),
+        functions: vec![ProfileFunction { name: "main.added".into(), ..ProfileFunction::default() }],
+        frames: vec![ProfileFrame::default()],
+        stacks: vec![0],
+        ends: vec![1],
+        values: vec![1_000, 1 << 40],
+        ..Profile::default()
+    };
+    let mut b = Builder::new();
+    load_into(arg(&heap), &mut b).expect("a heap profile");
+    b.add(&alloc).expect("they have something in common");
+    let c = b.finish();
+    assert_eq!(c.kinds, alloc.kinds);
+    assert!(
+        c.facts[0].notes.iter().any(|n| n.starts_with("inuse_objects, inuse_space is not in all")),
+        "{:?}",
+        c.facts
+    );
+    assert_eq!(c.values_of(c.samples.len() - 1), [1_000, 1 << 40]);
+}
+
+fn kind_of(name: &str) -> ValueKind {
+    let unit = if name.ends_with("space") { "bytes" } else { "count" };
+    ValueKind { name: name.into(), unit: unit.into() }
 }
 
 #[test]

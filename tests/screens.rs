@@ -300,6 +300,28 @@ fn timeline() {
 }
 
 #[test]
+fn timeline_of_several_sources() {
+    for (w, h) in SIZES {
+        let mut s = Stage::new(false, (w, h));
+        // Lanes of threads, a map of utilisation.
+        s.keys("6 M u");
+        insta::assert_snapshot!(format!("timeline-sources-{w}x{h}"), s.text());
+    }
+}
+
+#[test]
+fn a_timeline_is_searched_where_its_data_is() {
+    let mut s = Stage::new(false, (120, 40));
+    s.keys("6 / parse Enter");
+    assert!(s.text().contains("region parse"), "{}", s.text());
+    // The next one is asked for from the mark on.
+    s.keys("n");
+    assert!(s.text().contains("task parse of 2"), "{}", s.text());
+    s.keys("Esc / nothing Enter");
+    assert!(s.text().contains("no match for nothing"), "{}", s.text());
+}
+
+#[test]
 fn waits() {
     for (w, h) in SIZES {
         let mut s = Stage::new(false, (w, h));
@@ -396,6 +418,15 @@ fn keys_of_a_profile() {
     has(&mut s, "regression example.com/rules/engine.(*Set[go.shape.string]).Match +356%");
     s.keys("t");
     has(&mut s, "+3.20s  +356%");
+    // From where on a difference counts can be set, and is asked for with the next question.
+    s.line("thresholds");
+    has(&mut s, "a difference counts from 200 samples and 50% on");
+    s.line("thresholds 10 5%");
+    s.line("thresholds");
+    has(&mut s, "from 10 samples and 5% on");
+    assert!(s.asked(|r| matches!(r, Request::Profile(q) if q.thresholds == Some((10, 5)))) > 0);
+    s.line("thresholds many");
+    has(&mut s, "usage: thresholds SAMPLES [PERCENT]");
     s.keys("%");
     has(&mut s, "shares are compared");
     s.keys("d");

@@ -7,7 +7,8 @@ mod goprog;
 use adit::backend::oncpu;
 use adit::backend::protocol::*;
 use adit::model::{
-    LaneKind, StopReason, TimelineQuery, TimelineSource, TraceReport, TraceReportKind, TriggerAction, TriggerSpec,
+    Activity, Cells, LaneKind, MarkQuery, StopReason, TimelineQuery, TimelineSource, TraceReport, TraceReportKind,
+    TriggerAction, TriggerSpec,
 };
 use common::oneshot::{arg, error, json};
 use common::{DEFAULT, Debuggee, PATIENCE};
@@ -262,7 +263,7 @@ fn lines_of_a_program_launched_here_are_a_second_source() {
     let (text, looks) = loop {
         let (Ok(Reply::Timeline(text)), Ok(Reply::Timeline(looks))) = (
             d.call(Request::Timeline(q.clone())),
-            d.call(Request::Timeline(TimelineQuery { source: None, ..q.clone() })),
+            d.call(Request::Timeline(TimelineQuery { source: Some(TimelineSource::Sampled), ..q.clone() })),
         ) else {
             panic!("no timeline")
         };
@@ -277,7 +278,22 @@ fn lines_of_a_program_launched_here_are_a_second_source() {
         (looks.source, &looks.others, &text.others),
         (TimelineSource::Sampled, &vec![TimelineSource::Text], &vec![TimelineSource::Sampled])
     );
-    // One clock: a cycle that the looks saw begin and end lies where the line says, give or take two looks and the time from exec to the runtime's clock.
+    // Over each other: mark phases are the lines' word as far as they reach, Ps the looks'. Which clock the lines count from is tied by cycles that both saw.
+    let both = TimelineQuery { source: None, span_ns: 1_000_000_000, ..q };
+    let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(both)) else { panic!("no timeline") };
+    assert_eq!((v.source, &v.over, &v.others), (TimelineSource::Sampled, &vec![TimelineSource::Text], &vec![]));
+    let of = |kind| v.lanes.iter().find(|l| l.kind == kind).unwrap();
+    assert!(
+        of(LaneKind::Collector).sources.iter().any(|s| s.1 == TimelineSource::Text),
+        "{:?}",
+        of(LaneKind::Collector)
+    );
+    assert!(
+        of(LaneKind::Proc(0)).sources.iter().all(|s| s.1 == TimelineSource::Sampled),
+        "{:?}",
+        of(LaneKind::Proc(0))
+    );
+    // One clock: a cycle that the looks saw begin and end lies where the line says, give or take two looks.
     let (from_ns, to_ns) = (looks.extent.0 + 200_000_000, looks.extent.1 - 200_000_000);
     let spans = |d: &mut Debuggee, source| match d.call(Request::Spans {
         lane: LaneKind::Collector,
@@ -286,14 +302,12 @@ fn lines_of_a_program_launched_here_are_a_second_source() {
         count: 1_000,
         source,
     }) {
-        Ok(Reply::Spans(s)) => {
-            s.into_iter().filter(|s| s.activity == adit::model::Activity::Marking).collect::<Vec<_>>()
-        }
+        Ok(Reply::Spans(s)) => s.into_iter().filter(|s| s.activity == Activity::Marking).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     };
     let (said, seen) = (spans(&mut d, Some(TimelineSource::Text)), spans(&mut d, None));
     assert!(said.len() > 2 && seen.len() > 2, "{} {}", said.len(), seen.len());
-    let near = |s: &adit::model::Span| said.iter().any(|t| (t.from_ns - s.from_ns).abs() < 60_000_000);
+    let near = |s: &adit::model::Span| said.iter().any(|t| (t.from_ns - s.from_ns).abs() < 25_000_000);
     assert!(seen.iter().filter(|s| near(s)).count() * 10 >= seen.len() * 8, "{seen:?} {said:?}");
     d.call(Request::Detach { kill: true }).unwrap();
 }
@@ -321,8 +335,8 @@ fn perf_events_say_which_code_runs() {
         Err(f) => panic!("{f}"),
     };
     let total: i64 = profile.values.iter().step_by(2).sum();
-    // A third of one processor for two seconds.
-    assert!((60..600).contains(&total), "{total}");
+    // A third of one processor for two seconds; less where others are at work.
+    assert!((30..600).contains(&total), "{total}");
     let mut begin = 0;
     let (mut busy, mut own) = (0, 0);
     for (i, end) in profile.ends.iter().enumerate() {
@@ -336,7 +350,7 @@ fn perf_events_say_which_code_runs() {
         }
         own += if names.last().is_some_and(|n| n.starts_with('[')) { profile.values[i * 2] } else { 0 };
     }
-    assert!(busy * 2 > total, "{busy} of {total}");
+    assert!(busy * 3 > total, "{busy} of {total}");
     assert!(own > 0, "nothing of the runtime's own in {total} samples");
     // The same fills the lanes of Ps, while somebody wants it.
     d.call(Request::TimelineCode { on: true }).unwrap();
@@ -348,7 +362,35 @@ fn perf_events_say_which_code_runs() {
         names.extend(spans.into_iter().flat_map(|s| s.stack).map(|l| l.function));
     }
     assert!(names.iter().any(|n| n == "main.busy"), "{names:?}");
+    // Each column of a P says which function it was, and each thread when the kernel let it run.
+    let q = TimelineQuery { columns: 60, threads: true, ..TimelineQuery::default() };
+    let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q.clone())) else { panic!("no timeline") };
+    let busy = v.functions.iter().position(|f| f == "main.busy").map(|n| n as u16);
+    let cells = |kind: LaneKind| match &v.lanes.iter().find(|l| l.kind == kind).unwrap().cells {
+        Cells::States(c) => c.clone(),
+        Cells::Levels(_) => panic!("states"),
+    };
+    let filled: usize = (0..2).map(|p| cells(LaneKind::Proc(p)).iter().filter(|c| c.function == busy).count()).sum();
+    assert!(busy.is_some() && filled > 5, "{filled} columns of {busy:?}: {:?}", v.functions);
+    let cpus: Vec<_> = v.lanes.iter().filter(|l| matches!(l.kind, LaneKind::Cpu(_))).collect();
+    assert!(!cpus.is_empty() && cpus.iter().all(|l| l.source(59) == Some(TimelineSource::Perf)), "{cpus:?}");
+    let switches = v.lanes.iter().find(|l| l.kind == LaneKind::Switches).expect("switches a second");
+    assert!(matches!(&switches.cells, Cells::Levels(l) if l.iter().flatten().any(|l| l.max > 10)), "{switches:?}");
+    let mut ran = 0;
+    for lane in cpus.iter().map(|l| l.kind) {
+        let all = Request::Spans { lane, from_ns: 0, to_ns: i64::MAX, count: 10_000, source: None };
+        let Ok(Reply::Spans(spans)) = d.call(all) else { panic!("no spans") };
+        assert!(spans.windows(2).all(|w| w[0].to_ns == Some(w[1].from_ns)), "{lane:?}: {spans:?}");
+        let on = spans.iter().filter(|s| s.activity == Activity::Running);
+        ran += on.map(|s| s.to_ns.unwrap_or(s.from_ns) - s.from_ns).sum::<i64>();
+    }
+    // A third of a processor is asked for, and there are two.
+    assert!((200_000_000..4_000_000_000).contains(&ran), "{ran}");
     d.call(Request::TimelineCode { on: false }).unwrap();
+    // Without perf events the kernel's sums say it, coarser.
+    std::thread::sleep(Duration::from_millis(500));
+    let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q)) else { panic!("no timeline") };
+    assert!(v.lanes.iter().any(|l| matches!(l.kind, LaneKind::Cpu(_)) && l.source(59) == Some(TimelineSource::Kernel)));
 }
 
 /// Opens a file and asks for its timeline between two times, once it is read.
@@ -396,7 +438,7 @@ fn looks_agree_with_a_trace_of_the_same_seconds() {
         else {
             panic!("no spans")
         };
-        let marking = marks.iter().filter(|s| s.activity == adit::model::Activity::Marking);
+        let marking = marks.iter().filter(|s| s.activity == Activity::Marking);
         let ended = marking.filter(|s| s.to_ns.is_some_and(|t| (from..to).contains(&t))).count() as i64;
         let seen = v["summary"]["gc_cycles"].as_i64().unwrap();
         // One can end between the last event and the last look.
@@ -475,9 +517,57 @@ fn a_trace_is_taken_through_the_programs_own_handler() {
     assert!(views > 5, "it is shown before its end: {views}");
     assert!(v.others.contains(&TimelineSource::Sampled) && v.problem.is_none(), "{v:?}");
     // One clock with the looks made meanwhile.
-    let Ok(Reply::Timeline(looks)) = d.call(Request::Timeline(TimelineQuery { source: None, ..q })) else { panic!() };
+    let only = TimelineQuery { source: Some(TimelineSource::Sampled), ..q.clone() };
+    let Ok(Reply::Timeline(looks)) = d.call(Request::Timeline(only)) else { panic!() };
     assert!(looks.source == TimelineSource::Sampled && looks.others == [TimelineSource::Trace]);
     assert!(looks.extent.0 < v.extent.1 && looks.extent.1 > v.extent.0);
+    // Over each other: the trace's word where it reaches, the looks' before and behind; the same columns as the trace alone has.
+    let whole = TimelineQuery { source: None, threads: true, ..q.clone() };
+    let Ok(Reply::Timeline(both)) = d.call(Request::Timeline(whole)) else { panic!() };
+    assert_eq!(
+        (both.source, &both.over, &both.others),
+        (TimelineSource::Sampled, &vec![TimelineSource::Trace], &vec![])
+    );
+    let length = both.column_ns * 50;
+    let same = TimelineQuery { from_ns: Some(both.from_ns), span_ns: length, threads: true, ..q.clone() };
+    let Ok(Reply::Timeline(alone)) = d.call(Request::Timeline(same)) else { panic!() };
+    for kind in [LaneKind::Proc(0), LaneKind::Proc(1), LaneKind::Collector] {
+        let lane = |v: &adit::model::TimelineView| v.lanes.iter().find(|l| l.kind == kind).unwrap().clone();
+        let (b, a) = (lane(&both), lane(&alone));
+        let (Cells::States(cb), Cells::States(ca)) = (&b.cells, &a.cells) else { panic!("states") };
+        let traced: Vec<usize> = (0..50).filter(|i| b.source(*i) == Some(TimelineSource::Trace)).collect();
+        assert!(traced.len() > 10 && traced.len() < 50, "{kind:?}: {:?}", b.sources);
+        assert!(traced.iter().all(|i| cb[*i] == ca[*i]), "{kind:?}");
+        assert!(b.source(49) == Some(TimelineSource::Sampled) && cb[49].is_known() && !ca[49].is_known(), "{kind:?}");
+    }
+    // Threads of the trace are those of the process.
+    let threads = |v: &adit::model::TimelineView| {
+        v.lanes
+            .iter()
+            .filter_map(|l| match l.kind {
+                LaneKind::Thread(t) => Some(t),
+                _ => None,
+            })
+            .collect::<Vec<_>>()
+    };
+    let (of_both, of_trace) = (threads(&both), threads(&alone));
+    assert!(of_trace.len() > 1 && of_trace.iter().all(|t| of_both.contains(t)), "{of_both:?} {of_trace:?}");
+    let overview = both.overview.as_ref().expect("the whole");
+    assert!(overview.busy.iter().flatten().any(|b| *b > 0), "{overview:?}");
+    // What is searched for is found in one and the other.
+    let find = |d: &mut Debuggee, text: &str, from_ns, forward| {
+        let q = MarkQuery { text: text.into(), from_ns, forward, ..MarkQuery::default() };
+        match d.call(Request::FindMark(q)) {
+            Ok(Reply::Found(f)) => f.mark,
+            other => panic!("{other:?}"),
+        }
+    };
+    let m = find(&mut d, "main.handle", v.extent.0, true).expect("a handler waits, or makes another runnable");
+    assert!(m.what.contains("main.handle") && m.at_ns < v.extent.1, "{m:?}");
+    let before = find(&mut d, "main.handle", v.extent.1 - 1_000_000, false).expect("and once more");
+    assert!(before.at_ns > m.at_ns, "{m:?} {before:?}");
+    let gc = find(&mut d, "mark phase", v.extent.1, true).expect("a later cycle, from looks");
+    assert!(gc.at_ns > v.extent.1 && gc.lane == LaneKind::Collector, "{gc:?}");
     let Ok(Reply::TraceReport(r)) = d.call(Request::TraceReport(TraceReportKind::Functions)) else {
         panic!("no report")
     };
@@ -502,6 +592,37 @@ fn a_trace_is_taken_through_the_programs_own_handler() {
         "{rows:?}"
     );
     drop(p);
+}
+
+#[test]
+fn a_trace_that_the_program_wrote_lies_over_what_is_seen_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("trace");
+    let p = start(&build("traffic", "", DEFAULT), &["8", arg(&trace)], Stdio::null());
+    let mut d = Debuggee::open(TargetSpec::Attach { pid: p.0.id() as i32, exe: None, control: false }).unwrap();
+    let over = |d: &mut Debuggee, file: &Path| d.call(Request::TraceOver { file: file.into() });
+    // Looks begin; the trace begins a second after the program.
+    let q = TimelineQuery { columns: 80, ..TimelineQuery::default() };
+    d.call(Request::Timeline(q.clone())).unwrap();
+    std::thread::sleep(Duration::from_secs(4));
+    // Not yet whole: what is there is taken, up to now.
+    over(&mut d, &trace).unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let Ok(Reply::Timeline(v)) = d.call(Request::Timeline(q.clone())) else { panic!("no timeline") };
+        let lane = v.lanes.iter().find(|l| l.kind == LaneKind::Proc(0)).unwrap();
+        let from: Vec<TimelineSource> = (0..80).filter_map(|i| lane.source(i)).collect();
+        let traced = from.iter().filter(|s| **s == TimelineSource::Trace).count();
+        if traced > 20 && from[79] == TimelineSource::Sampled {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{from:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // What is no trace.
+    assert!(over(&mut d, &dir.path().join("none")).is_err_and(|f| f.message.contains("No such file")));
+    fs::write(dir.path().join("none"), b"go 1.21 trac").unwrap();
+    assert!(over(&mut d, &dir.path().join("none")).is_err_and(|f| f.fix.is_some_and(|f| f.contains("runtime/trace"))));
 }
 
 #[test]

@@ -304,9 +304,192 @@ fn figures_are_those_of_the_distribution() {
     }
 }
 
+/// Go's own viewer of a trace, until this is dropped.
+struct Viewer(std::process::Child, String);
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Viewer {
+    fn of(path: &Path) -> Viewer {
+        let tool = common::go().args(["tool", "-n", "trace"]).env("GOTOOLCHAIN", RELEASE).output().expect("go tool");
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let at = format!("127.0.0.1:{port}");
+        let mut c = Command::new(String::from_utf8_lossy(&tool.stdout).trim());
+        // It would start a browser.
+        c.arg(format!("-http={at}")).arg(path).env("BROWSER", "true").env("PATH", "/nowhere");
+        let child = c.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("trace");
+        Viewer(child, at)
+    }
+
+    /// A page, once it answers.
+    fn get(&self, page: &str) -> Vec<u8> {
+        let deadline = std::time::Instant::now() + common::PATIENCE;
+        loop {
+            if let Ok(mut s) = std::net::TcpStream::connect(&self.1) {
+                use std::io::{Read, Write};
+                write!(s, "GET {page} HTTP/1.0\r\n\r\n").unwrap();
+                let mut all = Vec::new();
+                s.read_to_end(&mut all).unwrap();
+                let body = all.windows(4).position(|w| w == b"\r\n\r\n").expect("a head") + 4;
+                assert!(all.starts_with(b"HTTP/1.0 200"), "{page}: {}", String::from_utf8_lossy(&all));
+                return all[body..].to_vec();
+            }
+            assert!(std::time::Instant::now() < deadline, "the viewer does not answer");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// What there is in all, and own and whole value of each function.
+fn functions(profile: &str) -> (i64, BTreeMap<String, (i64, i64)>) {
+    let v = json(&["prof", profile, "--top", "100000"]);
+    let row = |f: &serde_json::Value| {
+        (f["function"].as_str().unwrap().to_string(), (f["flat"].as_i64().unwrap(), f["cum"].as_i64().unwrap()))
+    };
+    (v["total"].as_i64().unwrap(), v["functions"].as_array().unwrap().iter().map(row).collect())
+}
+
+#[test]
+fn profiles_of_a_region_are_those_of_gos_viewer() {
+    let pb = tmp("region.pb");
+    for (release, path) in fresh().iter().filter(|f| ["1.22.10", "1.26.6", "1.27.3"].contains(&f.0.as_str())) {
+        let viewer = Viewer::of(path);
+        let mut some = 0;
+        for region in ["ship", "pack", "pay"] {
+            for (page, word) in [("block", "sync"), ("sched", "sched"), ("syscall", "syscall"), ("io", "network")] {
+                fs::write(&pb, viewer.get(&format!("/region{page}?type={region}&raw=1"))).unwrap();
+                let (theirs, ours) =
+                    (functions(arg(&pb)), functions(&format!("{}#{word},region={region}", path.display())));
+                assert_eq!(theirs, ours, "{release}: {word} of {region}");
+                some += theirs.0;
+            }
+        }
+        assert!(some > 10_000, "{release}: {some} ns");
+    }
+}
+
+#[test]
+fn regions_and_tasks_are_told_one_by_one() {
+    for (release, path) in fresh() {
+        let f = opened(fs::read(path).unwrap());
+        let region = TraceFilter::Region("ship".into());
+        let Ok(TraceReport::OneRegion { done, rows, before, open }) = f.report_of(TraceReportKind::Regions, region)
+        else {
+            panic!("{release}: regions")
+        };
+        let TraceReport::Regions(all) = f.report(TraceReportKind::Regions) else { panic!("regions") };
+        let row = all.iter().find(|r| r.name == "ship").unwrap();
+        assert_eq!((&done, before, open), (&row.done, 0, 0), "{release}");
+        assert_eq!(rows.len(), 75, "{release}");
+        let sum = |f: &dyn Fn(&Times) -> u64| rows.iter().map(|r| f(&r.times)).sum::<u64>();
+        assert_eq!(sum(&|t| t.running), row.times.running, "{release}");
+        assert_eq!(sum(&Times::all_blocked), row.times.all_blocked(), "{release}");
+        assert!(rows.is_sorted_by_key(|r| std::cmp::Reverse(r.times.total)));
+        // Left open: its goroutine ended before it did.
+        let region = TraceFilter::Region("left open".into());
+        let Ok(TraceReport::OneRegion { done, open, .. }) = f.report_of(TraceReportKind::Regions, region) else {
+            panic!("{release}: regions")
+        };
+        assert_eq!((done.count, open), (0, 1), "{release}");
+        let Ok(TraceReport::TaskTimelines { tasks, total, events_left }) =
+            f.report_of(TraceReportKind::Tasks, TraceFilter::task("order"))
+        else {
+            panic!("{release}: tasks")
+        };
+        // Each order has a parcel.
+        assert_eq!((total, tasks.len(), events_left), (150, 150, 0), "{release}");
+        let t = &tasks[0];
+        let said: Vec<&str> = t.events.iter().map(|e| e.what.as_str()).collect();
+        for what in ["begins: order", "log id: 0", "region pay begins", "region ship begins", "ends"] {
+            assert!(said.contains(&what), "{release}: no {what} in {said:?}");
+        }
+        assert_eq!((t.goroutines.len(), t.task.logs, t.task.regions), (2, 1, 2), "{release}");
+        assert!(t.events.is_sorted_by_key(|e| e.at_ns));
+        let Ok(TraceReport::TaskTimelines { tasks: one, .. }) =
+            f.report_of(TraceReportKind::Tasks, TraceFilter::Task(t.task.id))
+        else {
+            panic!("{release}: tasks")
+        };
+        assert_eq!((one.len(), &one[0].events), (2, &t.events), "{release}");
+        assert!(one.iter().any(|o| o.task.parent == Some(t.task.id) && o.task.name == "parcel"), "{release}");
+        let Ok(TraceReport::Profile(p)) = f.report_of(TraceReportKind::Sched, TraceFilter::task("order")) else {
+            panic!("{release}: a profile")
+        };
+        assert!(!p.values.is_empty(), "{release}");
+        let e = f.report_of(TraceReportKind::Mutator, TraceFilter::Task(1)).unwrap_err();
+        assert!(e.contains("mmu is not told for a task alone"), "{e}");
+    }
+    // What is no trace, or a damaged one.
+    let (_, path) = fresh().last().unwrap();
+    let broken = tmp("broken.trace");
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes.truncate(middle);
+    fs::write(&broken, bytes).unwrap();
+    assert!(common::oneshot::adit(&["timeline", arg(&broken)]).status.success());
+    let (code, message) = common::oneshot::error(&["timeline", arg(&broken), "--strict"]);
+    assert!(code == 5 && message.contains("byte "), "{code} {message}");
+    assert!(common::oneshot::adit(&["timeline", arg(path), "--strict"]).status.success());
+    let (code, message) = common::oneshot::error(&["timeline", "1", "--strict"]);
+    assert!(code == 2 && message.contains("--strict is about execution traces"), "{code} {message}");
+}
+
+#[test]
+fn marks_are_found_in_both_directions() {
+    for (release, path) in fresh().iter().filter(|f| ["1.21.13", "1.27.3"].contains(&f.0.as_str())) {
+        let mut f = opened(fs::read(path).unwrap());
+        let (first, last) = f.extent();
+        let mut walk = |text: &str, forward: bool, lane: LaneKind| {
+            let mut q = MarkQuery { text: text.into(), lane, forward, ..MarkQuery::default() };
+            q.from_ns = if forward { first - 1 } else { last + 1 };
+            let mut all = Vec::new();
+            loop {
+                let found = f.find(&q);
+                match (found.mark, found.go_on_ns) {
+                    (Some(m), _) => {
+                        assert!(if forward { m.at_ns > q.from_ns } else { m.at_ns < q.from_ns }, "{release}: {m:?}");
+                        q.from_ns = m.at_ns;
+                        all.push(m);
+                    }
+                    (None, Some(on)) => q.from_ns = on,
+                    (None, None) => return all,
+                }
+                // Each one is looked for in its generation anew.
+                if all.len() >= 100 {
+                    return all;
+                }
+            }
+        };
+        let p = LaneKind::Proc(0);
+        for (text, least, most) in [("pay", 75, 75), ("order", 75, 75), ("nothing", 0, 0)] {
+            let (forward, mut back) = (walk(text, true, p), walk(text, false, p));
+            back.reverse();
+            assert!((least..=most).contains(&forward.len()), "{release}: {text}: {}", forward.len());
+            assert_eq!(forward, back, "{release}: {text}");
+        }
+        assert_eq!(walk("main.locks.func1", true, p).len(), 100, "{release}");
+        assert!(walk("g1", false, p).iter().all(|m| m.goroutine == Some(GoroutineId(1))), "{release}");
+        // Without a text, from change to change of the lane.
+        let gc = walk("", true, LaneKind::Collector);
+        assert!(gc.len() > 3 && gc.iter().all(|m| m.lane == LaneKind::Collector), "{release}: {gc:?}");
+    }
+}
+
 fn ask_view(f: &mut TraceFile, from: Option<i64>, span: u64, columns: u16, goroutines: &[u64]) -> TimelineView {
     let goroutines = goroutines.iter().map(|g| GoroutineId(*g)).collect();
-    f.view(&TimelineQuery { from_ns: from, span_ns: span, columns, goroutines, threads: true, source: None })
+    f.view(&TimelineQuery {
+        from_ns: from,
+        span_ns: span,
+        columns,
+        goroutines,
+        threads: true,
+        ..TimelineQuery::default()
+    })
 }
 
 /// Busy time of a lane, in columns.
@@ -322,7 +505,7 @@ fn views_near_and_far_say_the_same() {
         let whole = ask_view(&mut f, None, 0, 100, &[]);
         assert!(!whole.growing && whole.problem.is_none(), "{release}: {:?}", whole.problem);
         let kinds: Vec<LaneKind> = whole.lanes.iter().map(|l| l.kind).collect();
-        assert!(kinds.is_sorted(), "{kinds:?}");
+        assert!(kinds.is_sorted_by_key(|k| k.place()), "{kinds:?}");
         for k in [LaneKind::Proc(0), LaneKind::Collector, LaneKind::StopTheWorld, LaneKind::Heap, LaneKind::Goroutines]
         {
             assert!(kinds.contains(&k), "{release}: {k:?}");
@@ -342,6 +525,44 @@ fn views_near_and_far_say_the_same() {
         assert_eq!(main.note, "main.main", "{release}");
         let Cells::States(c) = &main.cells else { panic!("states") };
         assert!(c.iter().all(|c| c.activity != Activity::Unknown), "{release}: it was somewhere all the time");
+    }
+}
+
+#[test]
+fn single_goroutines_are_shown_over_any_length() {
+    for release in ["1.22.10", "1.25.5", "1.27.3"] {
+        let mut f = opened(generations(release));
+        let TraceReport::Goroutines { rows, .. } = f.report(TraceReportKind::Goroutines) else { panic!("goroutines") };
+        let ids: Vec<u64> = rows.iter().take(2).map(|r| r.id.0).collect();
+        let near = ask_view(&mut f, None, 0, 60, &ids);
+        // A trace of which nothing more than a byte may be read again for one view.
+        f.read_again_at_most(1);
+        let deadline = std::time::Instant::now() + common::PATIENCE;
+        let far = loop {
+            let v = ask_view(&mut f, None, 0, 60, &ids);
+            if !v.growing {
+                break v;
+            }
+            assert!(v.problem.as_ref().is_some_and(|p| p.contains("read from the whole trace")), "{:?}", v.problem);
+            assert!(std::time::Instant::now() < deadline, "{release}: it is never read");
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        assert_eq!(far.problem, None, "{release}");
+        let of = |v: &TimelineView, k: LaneKind| v.lanes.iter().find(|l| l.kind == k).map(busy);
+        let threads = near.lanes.iter().map(|l| l.kind).filter(|k| matches!(k, LaneKind::Thread(_)));
+        let singles: Vec<LaneKind> = threads.chain(ids.iter().map(|g| LaneKind::Goroutine(GoroutineId(*g)))).collect();
+        assert!(singles.len() > 4, "{release}");
+        for k in singles {
+            let (a, b) = (of(&near, k).expect("near"), of(&far, k).expect("far"));
+            assert!((a - b).abs() < 1.0, "{release}: {k:?} is busy for {a} columns near and {b} far");
+        }
+        // Spans are told as far as may be read.
+        let (first, last) = f.extent();
+        let spans = f.spans(LaneKind::Goroutine(GoroutineId(ids[0])), first, last, 1_000_000);
+        assert!(!spans.is_empty() && spans.iter().all(|s| s.from_ns < last), "{release}");
+        // Somebody else is followed: the reading begins anew.
+        let v = ask_view(&mut f, None, 0, 60, &[8]);
+        assert!(v.growing || v.lanes.iter().any(|l| l.kind == LaneKind::Goroutine(GoroutineId(8))), "{release}");
     }
 }
 
@@ -454,6 +675,10 @@ fn ask_all(bytes: Vec<u8>) -> (u64, u64, Option<String>) {
     for (_, kind) in TraceReportKind::ALL {
         f.report(kind);
     }
+    let _nothing_is_left = f.report_of(TraceReportKind::Sync, TraceFilter::Region("ship".into()));
+    let _nothing_is_left = f.report_of(TraceReportKind::Tasks, TraceFilter::task("order"));
+    f.find(&MarkQuery { text: "ship".into(), from_ns: middle, ..MarkQuery::default() });
+    f.find(&MarkQuery { text: "order".into(), from_ns: middle, forward: false, ..MarkQuery::default() });
     f.goroutines();
     (f.summary().events, f.faults().1, whole.problem)
 }
@@ -530,7 +755,8 @@ fn mutated_traces_do_no_harm() {
     let all: Vec<Vec<u8>> = fresh().iter().map(|f| fs::read(&f.1).unwrap()).collect();
     let begin = std::time::Instant::now();
     let mut runs = 0;
-    while begin.elapsed() < Duration::from_secs(seconds) {
+    // On a machine with much else to do a run takes long.
+    while begin.elapsed() < Duration::from_secs(seconds) || runs <= 10 {
         let mut b = all[lot.below(all.len())].clone();
         // A part of it: its begin is where the tables of v1 are not, and small is fast.
         if lot.below(3) > 0 {

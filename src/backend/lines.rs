@@ -46,10 +46,11 @@ impl Offline for LinesTarget {
 
     fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
-            Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.log.view(&q)))),
+            Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.log.shown(&q)))),
             Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 Ok(Reply::Spans(self.log.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize)))
             }
+            Request::FindMark(q) => Ok(Reply::Found(self.log.find(&q))),
             Request::TimelineSummary => Ok(Reply::TimelineSummary(Box::new(self.log.summary()))),
             Request::Breakpoints => Ok(Reply::Breakpoints(Vec::new())),
             Request::Refresh | Request::ResizePty { .. } => Ok(Reply::Done),

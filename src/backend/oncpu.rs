@@ -45,19 +45,19 @@ pub fn take(loaded: &Loaded, length: Duration, hz: u32) -> Result<Profile, Targe
     let (length, hz) = (length.min(LONGEST), hz.clamp(1, MOST_HZ));
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);
     let t0 = Instant::now();
-    let mut cpu = OnCpu::open(loaded.pid, hz)?;
+    let mut cpu = OnCpu::open(loaded.pid, hz, false)?;
     let mut profile = OnCpuProfile::new(&loaded.rt, hz);
     let mut ended = false;
     while t0.elapsed() < length && !ended {
         std::thread::sleep(PACE.min(length.saturating_sub(t0.elapsed())));
-        cpu.drain().iter().for_each(|s| profile.add(&s.pcs));
+        cpu.drain().samples.iter().for_each(|s| profile.add(&s.pcs));
         // A process that ended has a profile all the same.
         match cpu.add_threads() {
             Err(TargetError::NoProcess(_)) => ended = true,
             other => other?,
         }
     }
-    cpu.drain().iter().for_each(|s| profile.add(&s.pcs));
+    cpu.drain().samples.iter().for_each(|s| profile.add(&s.pcs));
     let mut notes = vec![format!("perf events, {hz} samples a second of each thread's time on a processor")];
     if !cpu.counts_kernel() {
         notes.push("time in the kernel is not in it: that is forbidden here (kernel.perf_event_paranoid)".into());

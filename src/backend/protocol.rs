@@ -376,14 +376,28 @@ pub enum Request {
         /// From this source, where there are several.
         source: Option<TimelineSource>,
     },
+    /// The nearest mark in the timeline. Reply: `Found`, which may say from where on to ask again.
+    FindMark(MarkQuery),
     /// The timeline in figures. Reply: `TimelineSummary`.
     TimelineSummary,
     /// What an execution trace comes to, as far as it has been read. Reply: `TraceReport`.
     TraceReport(TraceReportKind),
+    /// The same of a part of it, for which the trace is read again. Reply: `TraceReport`.
+    TraceReportOf {
+        /// Which report.
+        kind: TraceReportKind,
+        /// Of what.
+        of: TraceFilter,
+    },
     /// Takes an execution trace of the process through its own handler, which its timeline then shows. Reply: `Done`, before it is there.
     Record {
         /// How long, seconds; ten minutes at most.
         seconds: u32,
+    },
+    /// Lays an execution trace that the process wrote itself (a flight recorder's, say) over its timeline. Reply: `Done`.
+    TraceOver {
+        /// The file, as the host sees it.
+        file: PathBuf,
     },
     /// Fills the timeline of a process with the code that its Ps execute, from the kernel's perf events, or no more. Reply: `Done`.
     TimelineCode {
@@ -598,6 +612,7 @@ pub enum Reply {
     },
     Timeline(Box<TimelineView>),
     Spans(Vec<Span>),
+    Found(Found),
     TimelineSummary(Box<TimelineSummary>),
     TraceReport(Box<TraceReport>),
     Profile(Box<ProfileView>),

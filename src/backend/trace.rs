@@ -97,12 +97,18 @@ impl Offline for TraceTarget {
 
     fn answer(&mut self, r: Request) -> Result<Reply, Failure> {
         match r {
-            Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.file.view(&q)))),
+            Request::Timeline(q) => Ok(Reply::Timeline(Box::new(self.file.shown(&q)))),
             Request::Spans { lane, from_ns, to_ns, count, .. } => {
                 Ok(Reply::Spans(self.file.spans(lane, from_ns, to_ns, count.min(MAX_SPANS) as usize)))
             }
+            Request::FindMark(q) => Ok(Reply::Found(self.file.find(&q))),
             Request::TimelineSummary => Ok(Reply::TimelineSummary(Box::new(self.file.summary()))),
             Request::TraceReport(kind) => Ok(Reply::TraceReport(Box::new(self.file.report(kind)))),
+            Request::TraceReportOf { kind, of } => {
+                let report = self.file.report_of(kind, of);
+                let refused = |why: String| Failure::new(FailureKind::BadRequest, why);
+                report.map(|r| Reply::TraceReport(Box::new(r))).map_err(refused)
+            }
             Request::Breakpoints => Ok(Reply::Breakpoints(Vec::new())),
             Request::CodeLines { file } => Ok(Reply::CodeLines { file, lines: Vec::new() }),
             Request::Refresh | Request::ResizePty { .. } => Ok(Reply::Done),

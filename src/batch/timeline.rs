@@ -4,15 +4,15 @@ use super::{Style, exit, json, text, trace, unexpected, write_failure};
 use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, Reply, Request};
 use crate::model::{
-    Activity, Cells, Lane, LaneKind, TargetInfo, TargetKind, TimelineQuery, TimelineSummary, TimelineView, TraceReport,
-    TraceReportKind,
+    Activity, Cells, Lane, LaneKind, TargetInfo, TargetKind, TimelineQuery, TimelineSummary, TimelineView, TraceFilter,
+    TraceReport, TraceReportKind,
 };
 use crate::session::lanes;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 /// What to show, and how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TimelineOf {
     /// How long to look at a process, milliseconds.
     pub millis: u64,
@@ -20,10 +20,14 @@ pub struct TimelineOf {
     pub columns: u16,
     /// Lanes of threads, too.
     pub threads: bool,
+    /// Which code ran, too (processes).
+    pub code: bool,
     /// Characters of ASCII only.
     pub ascii: bool,
     /// A report, besides (traces).
     pub by: Option<TraceReportKind>,
+    /// The part of the trace that the report is about.
+    pub of: Option<TraceFilter>,
     /// Text or JSON.
     pub style: Style,
 }
@@ -39,12 +43,13 @@ pub fn timeline(
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let (view, summary) = fetch(client, target, args)?;
-    let report = args.by.map(|kind| fetch_report(client, kind)).transpose()?;
+    let by = args.by.or(args.of.as_ref().map(TraceFilter::own));
+    let report = by.map(|kind| fetch_report(client, kind, args.of.clone())).transpose()?;
     let mut b = Vec::new();
-    match (&report, args.by) {
-        (_, _) if args.style.json => view_json(&mut b, target, &view, &summary, args.by.zip(report.as_ref())),
-        (Some(r), _) => trace::report_text(&mut b, r),
-        (None, _) => view_text(&mut b, &view, &summary, args),
+    match &report {
+        _ if args.style.json => view_json(&mut b, target, &view, &summary, by.zip(report.as_ref())),
+        Some(r) => trace::report_text(&mut b, r),
+        None => view_text(&mut b, &view, &summary, args),
     }
     out.write_all(&b).and_then(|()| out.flush()).map_err(write_failure)?;
     Ok(exit::DONE)
@@ -62,6 +67,12 @@ fn fetch(
     };
     let t0 = Instant::now();
     let mut view = ask(client)?;
+    if args.code {
+        match client.call(Request::TimelineCode { on: true })? {
+            Reply::Done => {}
+            other => return Err(unexpected(&other)),
+        }
+    }
     while view.growing && (target.kind != TargetKind::Process || t0.elapsed() < Duration::from_millis(args.millis)) {
         let left = Duration::from_millis(args.millis).saturating_sub(t0.elapsed());
         std::thread::sleep(if target.kind == TargetKind::Process { left } else { POLL });
@@ -73,8 +84,12 @@ fn fetch(
     }
 }
 
-fn fetch_report(client: &mut Client, kind: TraceReportKind) -> Result<TraceReport, Failure> {
-    match client.call(Request::TraceReport(kind))? {
+fn fetch_report(client: &mut Client, kind: TraceReportKind, of: Option<TraceFilter>) -> Result<TraceReport, Failure> {
+    let request = match of {
+        Some(of) => Request::TraceReportOf { kind, of },
+        None => Request::TraceReport(kind),
+    };
+    match client.call(request)? {
         Reply::TraceReport(r) => Ok(*r),
         other => Err(unexpected(&other)),
     }
@@ -84,6 +99,7 @@ fn kind_name(kind: LaneKind) -> (&'static str, Option<i64>) {
     match kind {
         LaneKind::Proc(p) => ("proc", Some(i64::from(p))),
         LaneKind::Thread(t) => ("thread", Some(t)),
+        LaneKind::Cpu(t) => ("cpu", Some(t)),
         LaneKind::Goroutine(g) => ("goroutine", Some(g.0.cast_signed())),
         LaneKind::Collector => ("gc", None),
         LaneKind::StopTheWorld => ("stw", None),
@@ -92,6 +108,7 @@ fn kind_name(kind: LaneKind) -> (&'static str, Option<i64>) {
         LaneKind::Goroutines => ("goroutines", None),
         LaneKind::RunQueue => ("runqueue", None),
         LaneKind::Syscalls => ("syscalls", None),
+        LaneKind::Switches => ("switches", None),
         LaneKind::OurStops => ("our-stops", None),
     }
 }
@@ -124,7 +141,7 @@ fn view_json(
     b.extend_from_slice(b",\"lanes\":[");
     for (i, l) in v.lanes.iter().enumerate() {
         json::comma(b, i);
-        lane_json(b, l);
+        lane_json(b, l, v);
     }
     let _vec = write!(b, "],\"summary\":{{\"events\":{},\"by_kind\":{{", s.events);
     for (i, (k, n)) in s.by_kind.iter().enumerate() {
@@ -143,7 +160,7 @@ fn view_json(
     b.extend_from_slice(b"}\n");
 }
 
-fn lane_json(b: &mut Vec<u8>, l: &Lane) {
+fn lane_json(b: &mut Vec<u8>, l: &Lane, v: &TimelineView) {
     let (kind, id) = kind_name(l.kind);
     let _vec = write!(b, "{{\"kind\":\"{kind}\"");
     if let Some(id) = id {
@@ -156,6 +173,8 @@ fn lane_json(b: &mut Vec<u8>, l: &Lane) {
         b.extend_from_slice(b",\"note\":");
         json::string(b, &l.note);
     }
+    b.extend_from_slice(b",\"source\":");
+    json::string(b, &lanes::sources(l, v.source));
     b.extend_from_slice(b",\"cells\":[");
     match &l.cells {
         Cells::States(cells) => {
@@ -173,6 +192,10 @@ fn lane_json(b: &mut Vec<u8>, l: &Lane) {
                 );
                 if let Some(g) = c.goroutine {
                     let _vec = write!(b, ",\"goroutine\":{}", g.0);
+                }
+                if let Some(f) = c.function.and_then(|f| v.functions.get(usize::from(f))) {
+                    b.extend_from_slice(b",\"function\":");
+                    json::string(b, f);
                 }
                 let _vec = write!(b, ",\"changes\":{}}}", c.changes);
             }
@@ -208,6 +231,12 @@ fn view_text(b: &mut Vec<u8>, v: &TimelineView, s: &TimelineSummary, args: &Time
             Cells::Levels(c) => c.iter().map(|c| lanes::level(c.as_ref(), lanes::top(l), args.ascii)).collect(),
         };
         text::line(b, format!("{:<10} {drawn}  {}", lanes::name(l.kind), lanes::note(l, false)).trim_end());
+        if let Cells::States(c) = &l.cells
+            && c.iter().any(|c| c.function.is_some())
+        {
+            let named: String = lanes::functions(c, &v.functions, args.ascii).into_iter().map(|c| c.0).collect();
+            text::line(b, format!("{:<10} {named}", "").trim_end());
+        }
     }
     let marks = if args.ascii { "# runs" } else { "▁..█ runs" };
     text::line(b, &format!("{marks}  M marks  A assists  s system call  w sweeps  | world stopped  S our stop"));

@@ -38,6 +38,18 @@ pub fn report_json(b: &mut Vec<u8>, kind: TraceReportKind, r: &TraceReport) {
         TraceReport::Functions(rows) => field(b, "rows", rows),
         TraceReport::Regions(rows) => field(b, "rows", rows),
         TraceReport::Mutator(rows) => field(b, "rows", rows),
+        TraceReport::OneRegion { done, rows, before, open } => {
+            field(b, "total", &done.count);
+            field(b, "done", done);
+            field(b, "before", before);
+            field(b, "open", open);
+            field(b, "rows", rows);
+        }
+        TraceReport::TaskTimelines { tasks, total, events_left } => {
+            field(b, "total", total);
+            field(b, "events_left", events_left);
+            field(b, "rows", tasks);
+        }
         TraceReport::Tasks { rows, tasks, total } => {
             field(b, "total", total);
             field(b, "rows", rows);

@@ -2,7 +2,7 @@
 
 use crate::batch::ReportOf;
 use crate::config::theme::SHIPPED;
-use crate::model::{FindingClass, GroupBy, TraceReportKind};
+use crate::model::{FindingClass, GroupBy, TraceFilter, TraceReportKind};
 use crate::tui::theme::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use std::path::PathBuf;
@@ -60,6 +60,9 @@ pub struct Common {
     /// Write a log to FILE (no values of the target are in it)
     #[arg(long, global = true, value_name = "FILE")]
     pub log: Option<PathBuf>,
+    /// Who alone may sign the certificates of https addresses (PEM), instead of whom the system believes
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
     /// Keep nothing between sessions
     #[arg(long, global = true)]
     pub no_state: bool,
@@ -349,12 +352,24 @@ pub struct TimelineArgs {
     /// Columns
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub columns: u16,
-    /// Lanes of threads, too (traces)
+    /// Lanes of threads, too; of a process also what the kernel let them do
     #[arg(long)]
     pub threads: bool,
+    /// Which functions ran on the Ps of a process, by the kernel's perf events
+    #[arg(long)]
+    pub code: bool,
     /// A report instead of the picture; beside it in JSON (traces)
     #[arg(long, value_name = "BY", value_parser = reports())]
     pub by: Option<String>,
+    /// The report about user regions of this name alone: regions (default), network, sync, syscall, sched
+    #[arg(long, value_name = "NAME", conflicts_with = "task")]
+    pub region: Option<String>,
+    /// The report about a user task, by number or name, and its parts: tasks (default), network, sync, syscall, sched
+    #[arg(long, value_name = "ID|NAME")]
+    pub task: Option<String>,
+    /// Refuse a damaged trace, as Go's own reader does, instead of showing what is left of it
+    #[arg(long)]
+    pub strict: bool,
     /// Executable to take symbols from
     #[arg(long, value_name = "BIN")]
     pub exe: Option<PathBuf>,
@@ -538,6 +553,12 @@ impl TimelineArgs {
     /// The report asked for.
     pub fn by(&self) -> Option<TraceReportKind> {
         TraceReportKind::ALL.into_iter().find(|k| Some(k.0) == self.by.as_deref()).map(|k| k.1)
+    }
+
+    /// The part of the trace that it is about.
+    pub fn of(&self) -> Option<TraceFilter> {
+        let task = self.task.as_deref().map(TraceFilter::task);
+        self.region.clone().map(TraceFilter::Region).or(task)
     }
 }
 

@@ -46,7 +46,8 @@ pub fn main() -> u8 {
         return fail(&f, false, &cli.common);
     }
     let json = wants_json(&cli);
-    match run(&cli) {
+    let trusted = cli.common.cacert.as_deref().map_or(Ok(()), fetch::trust);
+    match trusted.and_then(|()| run(&cli)) {
         Ok(code) => code,
         // The reader of our output went away, as `head` does: no error of the user's.
         Err(f) if f.kind == FailureKind::Cancelled => batch::exit::DONE,
@@ -209,10 +210,15 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 millis: (t.seconds.clamp(0.0, 86_400.0) * 1_000.0) as u64,
                 columns: t.columns,
                 threads: t.threads,
+                code: t.code,
                 ascii: common.ascii,
                 by: t.by(),
+                of: t.of(),
                 style: style(common, t.json),
             };
+            if t.strict {
+                crate::backend::traced::check(&t.target)?;
+            }
             let (mut client, target) = target::open(&t.target, t.exe.clone(), false)?;
             batch::timeline(&mut client, &target, &args, &mut out())
         }

@@ -5,7 +5,7 @@ use super::probe;
 use super::{Action, Arg, BreakpointEdit, BreakpointName, Command, Do, FrameMove, Group, Needs, Ui};
 use crate::backend::protocol::{ResumeKind, SymbolKind};
 use crate::base::GoroutineId;
-use crate::model::{TraceReportKind, WaitScope};
+use crate::model::{TraceFilter, TraceReportKind, WaitScope};
 
 type Made = Result<Do, String>;
 
@@ -75,13 +75,32 @@ fn restart(rest: &str, rebuild: bool) -> Made {
 fn symbols(rest: &str, kind: SymbolKind) -> Made {
     act(Action::Symbols(kind, rest.to_string()))
 }
+/// A number is a time, anything else a file.
+fn record(rest: &str) -> Made {
+    match rest {
+        r if r.is_empty() || r.bytes().all(|b| b.is_ascii_digit()) => act(Action::Record(number(r, 5)?)),
+        file => act(Action::TraceOver(file.into())),
+    }
+}
+/// `[KIND] [region NAME | task ID | task NAME]`.
 fn report(rest: &str) -> Made {
     let kinds = TraceReportKind::ALL;
-    match kinds.iter().find(|k| k.0 == rest) {
-        Some((_, kind)) => act(Action::Report(*kind)),
-        None if rest.is_empty() => act(Action::Report(TraceReportKind::default())),
-        None => Err(format!("{rest} is none of {}", kinds.map(|k| k.0).join(" "))),
-    }
+    let (first, more) = word(rest);
+    let named = kinds.iter().find(|k| k.0 == first).map(|k| k.1);
+    let part = if named.is_some() { more } else { rest };
+    let of = match word(part) {
+        ("", _) => None,
+        ("region", name) if !name.is_empty() => Some(TraceFilter::Region(name.to_string())),
+        ("task", name) if !name.is_empty() => Some(TraceFilter::task(name)),
+        _ => {
+            return Err(format!(
+                "{part} is none of {}, nor region NAME or task ID or NAME",
+                kinds.map(|k| k.0).join(" ")
+            ));
+        }
+    };
+    let own = of.as_ref().map_or(TraceReportKind::default(), TraceFilter::own);
+    act(Action::Report(named.unwrap_or(own), of))
 }
 fn config(rest: &str) -> Made {
     match word(rest) {
@@ -241,15 +260,23 @@ pub const COMMANDS: &[Command] = &[
     command!("blocked-by" [] "blocked by" "" Looking None Nothing
         "Go to the goroutine that ended the wait under the cursor (execution traces)." |_| ui(Ui::BlockedBy)),
     command!("time-source" [] "source" "" Looking None Nothing
-        "Show the timeline from another source, where there are several: looks, an execution trace, gctrace lines of a program launched here." |_| ui(Ui::NextSource)),
+        "Show the timeline from one of its sources alone (looks, an execution trace, gctrace lines of a program launched here), or all over each other." |_| ui(Ui::NextSource)),
+    command!("mark-next" [] "next mark" "" Looking None Nothing
+        "Go to the timeline's next mark: what is searched for, else the next change in the lane." |_| ui(Ui::NextMark(true))),
+    command!("mark-prev" [] "prev mark" "" Looking None Nothing
+        "Go to the timeline's mark before: what is searched for, else the change before in the lane." |_| ui(Ui::NextMark(false))),
+    command!("thread-lanes" [] "threads" "" Looking None Nothing
+        "Show a lane for each thread (M), with what the kernel lets it do below, or none." |_| ui(Ui::ThreadLanes)),
+    command!("utilisation" [] "utilisation" "" Looking None Nothing
+        "Show how many Ps were how busy over the whole run, or how busy they were together." |_| ui(Ui::HeatMap)),
     command!("lanes" [] "lanes" "" Looking None Nothing
         "Show only the lanes of Ps and collector, or all." |_| ui(Ui::BriefLanes)),
     command!("code" [] "code" "" Looking None Target
         "Fill the lanes of Ps with the code that they execute, by the kernel's perf events (99 samples a second of each running thread), or no more." |_| act(Action::TimelineCode)),
-    command!("record" [] "record" "[SECONDS]" Looking Number Target
-        "Take an execution trace of the process through its own /debug/pprof/trace, and show it in the timeline (5 s)." |r| act(Action::Record(number(r, 5)?))),
-    command!("report" [] "report" "[KIND]" Looking Text Target
-        "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw." report),
+    command!("record" [] "record" "[SECONDS | FILE]" Looking Text Target
+        "Take an execution trace of the process through its own /debug/pprof/trace (5 s), or take one that it wrote to a file; it lies over the timeline." record),
+    command!("report" [] "report" "[KIND] [region NAME | task ID]" Looking Text Target
+        "Show what an execution trace comes to: functions, goroutines, network, sync, syscall, sched, cpu, tasks, regions, logs, mmu, stw; some of one region or task alone." report),
     command!("when" [] "when" "[CONDITION [stop | snapshot [FILE]] | clear [CONDITION]]" Looking Text Target
         "Stop or copy the program when it first holds: gc.pause > 1ms, gc.cycles, goroutines > 10000, sched.runqueue > 100, sched.syscalls, heap.live > 1GiB, heap.goal; alone: list."
         |r| act(Action::When(r.into()))),
@@ -260,6 +287,8 @@ pub const COMMANDS: &[Command] = &[
         |r| if r.is_empty() { ui(Ui::RefsSelected) } else { act(Action::Refs(r.into())) }),
     command!("profiles" ["prof"] "profiles" "" Looking None Nothing
         "Go to the profile, or to the list of those that the process has." |_| ui(Ui::Focus("flame"))),
+    command!("thresholds" [] "thresholds" "[SAMPLES [PERCENT]]" Looking Text Nothing
+        "From how many samples and how large a change on a profile's difference counts (200 50), for the verdict; alone: say it." |r| act(Action::Thresholds(r.into()))),
     command!("diff" [] "compare" "[FILE | ADDRESS]" Looking Text Nothing
         "Compare the profile with another one; without one, ask for it, or end the comparison that is shown."
         |r| if r.is_empty() { ui(Ui::CompareProfile) } else { act(Action::ProfileBase(r.into())) }),

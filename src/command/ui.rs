@@ -93,6 +93,12 @@ pub enum Ui {
     NextSource,
     /// Fewer lanes, or all.
     BriefLanes,
+    /// Lanes of threads, or none.
+    ThreadLanes,
+    /// The map of utilisation, or a bar.
+    HeatMap,
+    /// The timeline's next mark, or the one before.
+    NextMark(bool),
     /// One level out of the profile's graph.
     ZoomOutProfile,
     /// Ends the profile's comparison, or asks for what to compare with.

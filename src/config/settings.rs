@@ -22,8 +22,20 @@ pub struct Settings {
     pub substitute_path: Vec<Rule>,
     /// Frames that findings are not to be about, in any program.
     pub mute: Vec<String>,
+    /// From where on differences of profiles count.
+    pub diff: DiffSettings,
     /// Keep breakpoints and layout between sessions.
     pub state: Option<bool>,
+}
+
+/// `[diff]`: from where on a difference of profiles counts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DiffSettings {
+    /// Samples that a function must have, before or after.
+    pub min_samples: Option<u64>,
+    /// Percent that it must have changed by.
+    pub min_change: Option<u32>,
 }
 
 /// One rule for finding sources.
@@ -41,10 +53,10 @@ mod tests {
     use super::*;
     #[test]
     fn all_of_it() {
-        let text =
-            "theme = \"light\"\nkeys = \"gdb\"\nmouse = true\n[[substitute-path]]\nfrom = \"/src\"\nto = \"/home\"\n";
+        let text = "theme = \"light\"\nkeys = \"gdb\"\nmouse = true\n[diff]\nmin-samples = 50\nmin-change = 20\n[[substitute-path]]\nfrom = \"/src\"\nto = \"/home\"\n";
         let s: Settings = super::super::parse("config.toml", text).expect("parses");
         assert_eq!(s.substitute_path.len(), 1);
+        assert_eq!((s.diff.min_samples, s.diff.min_change), (Some(50), Some(20)));
         assert!(s.mouse && s.theme.as_deref() == Some("light"));
     }
 }

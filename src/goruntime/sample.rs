@@ -50,6 +50,19 @@ pub struct ProcSample {
     pub schedtick: u32,
 }
 
+/// One M.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ThreadSample {
+    /// Its thread id.
+    pub tid: Tid,
+    /// The P that it has.
+    pub proc: Option<u32>,
+    /// What it did for Go: as its P, or in a system call without one.
+    pub state: ProcState,
+    /// The goroutine on it.
+    pub goroutine: Option<GoroutineId>,
+}
+
 /// A goroutine that is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowedSample {
@@ -77,6 +90,8 @@ pub struct Pause {
 pub struct Sample {
     /// All Ps.
     pub procs: Vec<ProcSample>,
+    /// All Ms.
+    pub threads: Vec<ThreadSample>,
     /// Goroutines in the global queue.
     pub queued: u32,
     /// Threads in a system call or in C for a goroutine.
@@ -262,6 +277,17 @@ impl Sampler {
             pause_total_ns: b.get(total),
             ..Sample::default()
         };
+        let with_g = |(m, g): (&(LoadAddr, Tid), &Option<GReads>)| {
+            let in_syscall = g.as_ref().is_some_and(|g| gs.get(g.status) as u32 & !SCAN_BIT == status::SYSCALL);
+            let goroutine = g.as_ref().filter(|_| in_syscall).map(|g| gs.get(g.id)).filter(|n| *n != 0);
+            ThreadSample {
+                tid: m.1,
+                state: if in_syscall { ProcState::Syscall } else { ProcState::Idle },
+                goroutine: goroutine.map(GoroutineId),
+                proc: None,
+            }
+        };
+        out.threads = self.machines.iter().zip(&current).map(with_g).collect();
         let mut free: u64 = frees.iter().map(|i| u64::from(b.get(*i) as u32)).sum();
         for p in &procs {
             free += p.free.map_or(0, |i| u64::from(b.get(i) as u32));
@@ -269,7 +295,11 @@ impl Sampler {
             let at = self.machines.iter().position(|m| m.0 == machine);
             let tid = at.map(|i| self.machines[i].1);
             let g = at.and_then(|i| current[i].as_ref());
-            out.procs.push(ProcSample { tid, ..proc_sample(&b, &gs, p, g, out.stopping) });
+            let p = ProcSample { tid, ..proc_sample(&b, &gs, p, g, out.stopping) };
+            if let Some(t) = at.and_then(|i| out.threads.get_mut(i)) {
+                (t.proc, t.state, t.goroutine) = (Some(p.id), p.state, p.goroutine);
+            }
+            out.procs.push(p);
         }
         out.goroutines = s.system_gs.map(|_| b.get(made).saturating_sub(free).min(u64::from(u32::MAX)) as u32);
         let in_syscall = |g: &&GReads| gs.get(g.status) as u32 & !SCAN_BIT == status::SYSCALL;
@@ -319,7 +349,7 @@ impl Sampler {
         let mut m = mem.read_ptr(self.at.allm)?;
         while !m.is_nil() && self.machines.len() < MAX {
             let tid = mem.read_u64(m.add(rt.layout().m.procid)).unwrap_or(0);
-            self.machines.push((m, Tid(tid as i32)));
+            self.machines.push((m, Tid(tid as i32))); // 0 until its thread has begun
             m = mem.read_ptr(m.add(self.sched.m_alllink)).unwrap_or_default();
         }
         Ok(())

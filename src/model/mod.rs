@@ -43,12 +43,12 @@ pub use stop::{Stop, StopReason};
 pub use target::{BuildFacts, ReadInfo, ReadMode, TargetInfo, TargetKind};
 pub use thread::Thread;
 pub use timeline::{
-    Activity, Cell, Cells, Lane, LaneKind, Level, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
-    TriggerAction, TriggerSpec, TriggerState,
+    Activity, BANDS, Cell, Cells, Found, Lane, LaneKind, Level, Mark, MarkQuery, Overview, Span, TimelineQuery,
+    TimelineSource, TimelineSummary, TimelineView, TriggerAction, TriggerSpec, TriggerState,
 };
 pub use trace::{
-    Durations, FunctionTimes, GoroutineTimes, LogLine, RegionRow, Task, TaskRow, Times, TraceReport, TraceReportKind,
-    Utilisation, WorldStop,
+    Durations, FunctionTimes, GoroutineTimes, LogLine, OneRegion, RegionRow, Task, TaskEvent, TaskRow, TaskTimeline,
+    Times, TraceFilter, TraceReport, TraceReportKind, Utilisation, WorldStop,
 };
 pub use tree::ValueTree;
 pub use variable::{Unavailable, VarFlags, VarKind, Variable};

@@ -114,6 +114,9 @@ pub struct ProfileQuery {
     pub rows: u32,
     /// Lines of this function; empty for none.
     pub lines: String,
+    /// From where on a difference counts: samples, and percent; none for 200 samples and 50 %.
+    #[serde(default)]
+    pub thresholds: Option<(u64, u32)>,
 }
 
 /// A box of a flame graph.

@@ -21,6 +21,10 @@ pub enum TimelineSource {
     Text,
     /// Samples and switches of the kernel's perf events.
     Perf,
+    /// Sums of the kernel's scheduler (`/proc/PID/task/TID/schedstat`).
+    Kernel,
+    /// What we did ourselves.
+    Ours,
 }
 
 impl TimelineSource {
@@ -31,6 +35,8 @@ impl TimelineSource {
             TimelineSource::Sampled => "sampled",
             TimelineSource::Text => "text",
             TimelineSource::Perf => "perf",
+            TimelineSource::Kernel => "kernel",
+            TimelineSource::Ours => "ours",
         }
     }
 }
@@ -42,6 +48,8 @@ pub enum LaneKind {
     Proc(u32),
     /// An M, by its thread id.
     Thread(i64),
+    /// The same thread as the kernel sees it: on a processor, waiting for one, or asleep.
+    Cpu(i64),
     /// A goroutine that is followed.
     Goroutine(GoroutineId),
     /// Mark phases.
@@ -58,8 +66,31 @@ pub enum LaneKind {
     RunQueue,
     /// Threads in system calls.
     Syscalls,
+    /// Context switches of all threads, a second.
+    Switches,
     /// Stops that we caused.
     OurStops,
+}
+
+impl LaneKind {
+    /// Where it stands in a picture: a thread's two lanes together, all else in the order above.
+    pub fn place(self) -> (u8, i64, u8) {
+        match self {
+            LaneKind::Proc(p) => (0, i64::from(p), 0),
+            LaneKind::Thread(t) => (1, t, 0),
+            LaneKind::Cpu(t) => (1, t, 1),
+            LaneKind::Goroutine(g) => (2, g.0.cast_signed(), 0),
+            LaneKind::Collector => (3, 0, 0),
+            LaneKind::StopTheWorld => (4, 0, 0),
+            LaneKind::Heap => (5, 0, 0),
+            LaneKind::HeapGoal => (6, 0, 0),
+            LaneKind::Goroutines => (7, 0, 0),
+            LaneKind::RunQueue => (8, 0, 0),
+            LaneKind::Syscalls => (9, 0, 0),
+            LaneKind::Switches => (10, 0, 0),
+            LaneKind::OurStops => (11, 0, 0),
+        }
+    }
 }
 
 /// What was done for most of a cell's time.
@@ -115,6 +146,16 @@ pub struct Cell {
     pub goroutine: Option<GoroutineId>,
     /// States that begin in this column: more than one, and zooming in shows more.
     pub changes: u32,
+    /// The function that most samples of it were in, as a place in the view's list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<u16>,
+}
+
+impl Cell {
+    /// Is anything known?
+    pub fn is_known(&self) -> bool {
+        self.activity != Activity::Unknown
+    }
 }
 
 /// One column of a lane of amounts; none where nothing was seen.
@@ -146,7 +187,40 @@ pub struct Lane {
     pub cells: Cells,
     /// A few words beside it: longest stop, cycle rate, the function of a followed goroutine.
     pub note: String,
+    /// Where it comes from: from this column on, that source. Empty: all from the view's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<(u16, TimelineSource)>,
 }
+
+impl Lane {
+    /// A lane of the view's own source.
+    pub fn new(kind: LaneKind, cells: Cells, note: String) -> Lane {
+        Lane { kind, cells, note, sources: Vec::new() }
+    }
+
+    /// Where a column of it comes from; none for the view's source.
+    pub fn source(&self, column: usize) -> Option<TimelineSource> {
+        let before = |s: &&(u16, TimelineSource)| usize::from(s.0) <= column;
+        self.sources.iter().rev().find(before).or(self.sources.first()).map(|s| s.1)
+    }
+}
+
+/// How busy the Ps were over the whole run, in columns of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Begin of the first column, ns.
+    pub from_ns: i64,
+    /// Length of a column, ns: a power of two, so that columns stand still while time goes on.
+    pub column_ns: u64,
+    /// Share of all Ps' time that was not idle, in 1/255; none where nothing is known.
+    pub busy: Vec<Option<u8>>,
+    /// How many Ps were so busy: up to a fifth of the column's time, two fifths… Empty unless asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bands: Vec<[u16; BANDS]>,
+}
+
+/// Bands of the overview.
+pub const BANDS: usize = 5;
 
 /// Which part of a timeline, and how fine.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,14 +236,17 @@ pub struct TimelineQuery {
     pub goroutines: Vec<GoroutineId>,
     /// Lanes of threads, too.
     pub threads: bool,
-    /// From this source, where there are several; none for the one that says most.
+    /// From this source alone, where there are several; none for all of them over each other.
     pub source: Option<TimelineSource>,
+    /// The overview tells how many Ps were how busy, too.
+    #[serde(default)]
+    pub heat: bool,
 }
 
 /// One answer: what of the timeline a screen shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineView {
-    /// Where it comes from.
+    /// Where it comes from; with several sources the one that is under the others.
     pub source: TimelineSource,
     /// Begin of the first column.
     pub from_ns: i64,
@@ -189,8 +266,14 @@ pub struct TimelineView {
     pub rate: u32,
     /// What is wrong with the source, one line.
     pub problem: Option<String>,
-    /// Sources that there are beside the one shown.
+    /// Sources that lie over it in this picture.
+    pub over: Vec<TimelineSource>,
+    /// Sources that there are beside those shown.
     pub others: Vec<TimelineSource>,
+    /// Functions that cells are about.
+    pub functions: Vec<String>,
+    /// The whole run.
+    pub overview: Option<Overview>,
     /// Wall clock (since 1970) less the clock of these times, ns, where it is known.
     pub wall_ns: Option<i64>,
 }
@@ -218,6 +301,50 @@ pub struct Span {
     pub stack: Vec<Location>,
     /// Who ended the wait.
     pub by: Option<GoroutineId>,
+}
+
+/// Where to look for the next mark.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MarkQuery {
+    /// A goroutine (`g17`), or part of the name of a function, reason, task, region, log, or of `gc` and `stop-the-world`. Empty: the next change
+    /// in the lane.
+    pub text: String,
+    /// The lane that the user is in.
+    pub lane: LaneKind,
+    /// From here, ns; what lies there itself is not meant.
+    pub from_ns: i64,
+    /// Later, or earlier.
+    pub forward: bool,
+    /// In this source alone; none for all.
+    pub source: Option<TimelineSource>,
+}
+
+impl Default for MarkQuery {
+    fn default() -> Self {
+        MarkQuery { text: String::new(), lane: LaneKind::Proc(0), from_ns: 0, forward: true, source: None }
+    }
+}
+
+/// Something that was searched for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// In which lane.
+    pub lane: LaneKind,
+    /// When, ns.
+    pub at_ns: i64,
+    /// In words.
+    pub what: String,
+    /// Whose.
+    pub goroutine: Option<GoroutineId>,
+}
+
+/// What came of a search.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The nearest mark; none if there is none as far as was searched.
+    pub mark: Option<Mark>,
+    /// There is more to search, from here on, ns.
+    pub go_on_ns: Option<i64>,
 }
 
 /// What to do when a condition on the run holds.

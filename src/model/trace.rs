@@ -56,6 +56,42 @@ impl TraceReportKind {
     }
 }
 
+/// A part of a trace that a report is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum TraceFilter {
+    /// User regions of this name.
+    Region(String),
+    /// The regions of this task, and of those that are part of it.
+    Task(u64),
+    /// The same of all tasks of this name.
+    TaskName(String),
+}
+
+impl TraceFilter {
+    /// A task by its number, or all of a name.
+    pub fn task(text: &str) -> TraceFilter {
+        text.parse().map_or_else(|_| TraceFilter::TaskName(text.to_string()), TraceFilter::Task)
+    }
+
+    /// The report about it where none is named.
+    pub fn own(&self) -> TraceReportKind {
+        match self {
+            TraceFilter::Region(_) => TraceReportKind::Regions,
+            _ => TraceReportKind::Tasks,
+        }
+    }
+}
+
+impl std::fmt::Display for TraceFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TraceFilter::Region(n) => write!(f, "region {n}"),
+            TraceFilter::Task(id) => write!(f, "task {id}"),
+            TraceFilter::TaskName(n) => write!(f, "task {n}"),
+        }
+    }
+}
+
 /// Where time went, ns each. The first five and `blocked` do not overlap; `ranges` overlap with them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
@@ -166,6 +202,41 @@ pub struct RegionRow {
     pub times: Times,
 }
 
+/// One region.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneRegion {
+    /// Whose.
+    pub goroutine: GoroutineId,
+    /// Its task; 0 for none.
+    pub task: u64,
+    /// Begin, ns.
+    pub from_ns: i64,
+    /// Where its goroutine's time went meanwhile.
+    pub times: Times,
+}
+
+/// Something that happened in a task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskEvent {
+    /// When, ns.
+    pub at_ns: i64,
+    /// By whom.
+    pub goroutine: GoroutineId,
+    /// In words.
+    pub what: String,
+}
+
+/// A task and what happened in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskTimeline {
+    /// Which.
+    pub task: Task,
+    /// Goroutines that worked for it.
+    pub goroutines: Vec<GoroutineId>,
+    /// What happened, in order.
+    pub events: Vec<TaskEvent>,
+}
+
 /// One log line of the program's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
@@ -223,6 +294,19 @@ pub enum TraceReport {
         total: u64,
     },
     Regions(Vec<RegionRow>),
+    /// Regions of one name: the longest, those that began before the trace, those that had not ended with it.
+    OneRegion {
+        done: Durations,
+        rows: Vec<OneRegion>,
+        before: u64,
+        open: u64,
+    },
+    /// Tasks one by one; events that there was no room for.
+    TaskTimelines {
+        tasks: Vec<TaskTimeline>,
+        total: u64,
+        events_left: u64,
+    },
     Logs {
         lines: Vec<LogLine>,
         total: u64,

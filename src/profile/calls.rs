@@ -12,12 +12,12 @@ pub const MAX_MEMORY: usize = 384 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallsError {
     /// Another kind of profile.
-    #[error("of another kind: it has {has}, and {wanted} is asked for")]
+    #[error("of another kind: it has {has}, and what was read before has {before}: nothing is in both")]
     Kinds {
         /// Kinds of this file.
         has: String,
-        /// The first that it lacks.
-        wanted: String,
+        /// Those of the files before it.
+        before: String,
     },
     /// It would take more memory than is allowed.
     #[error("needs more than {} MiB of memory", MAX_MEMORY >> 20)]
@@ -115,8 +115,10 @@ pub struct Builder {
     function_ids: FxHashMap<ProfileFunction, u32>,
     frame_ids: FxHashMap<ProfileFrame, u32>,
     label_ids: FxHashMap<Box<[Label]>, u32>,
-    /// Where each value of the present file goes.
-    order: Vec<usize>,
+    /// Where each value of the present file comes from; none for a kind that it lacks.
+    order: Vec<Option<usize>>,
+    /// Kinds that all files so far have.
+    common: Vec<bool>,
     /// Kinds of the present file.
     stride: usize,
     used: usize,
@@ -133,7 +135,8 @@ impl Builder {
         self.calls.base = Some(self.calls.samples.len());
     }
 
-    /// Begins a file: the first one's kinds are the profile's, later ones must have them, in whatever order.
+    /// Begins a file: the first one's kinds are the profile's, in that order. What a later one lacks is left out of the whole, and what only it has;
+    /// there must be something that all have.
     pub fn begin(&mut self, kinds: &[ValueKind], shown: usize, facts: Facts) -> Result<(), CallsError> {
         if kinds.is_empty() {
             return Err(CallsError::NoKinds);
@@ -141,16 +144,30 @@ impl Builder {
         if self.calls.kinds.is_empty() {
             self.calls.kinds = kinds.to_vec();
             self.calls.shown = shown.min(kinds.len() - 1);
+            self.common = vec![true; kinds.len()];
             self.label_ids.insert(Box::default(), 0);
         }
-        self.order.clear();
         self.stride = kinds.len();
-        for k in &self.calls.kinds {
-            let at = kinds.iter().position(|x| x == k).ok_or_else(|| CallsError::Kinds {
-                has: kinds.iter().map(|k| k.name.as_str()).collect::<Vec<_>>().join(", "),
-                wanted: k.name.clone(),
-            })?;
-            self.order.push(at);
+        self.order = self.calls.kinds.iter().map(|k| kinds.iter().position(|x| x == k)).collect();
+        let common: Vec<bool> = self.common.iter().zip(&self.order).map(|(c, at)| *c && at.is_some()).collect();
+        if !common.contains(&true) {
+            let named = |k: &ValueKind| format!("{} ({})", k.name, k.unit);
+            let list = |all: &mut dyn Iterator<Item = &ValueKind>| all.map(named).collect::<Vec<_>>().join(", ");
+            return Err(CallsError::Kinds {
+                has: list(&mut kinds.iter()),
+                before: list(&mut self.calls.kinds.iter().zip(&self.common).filter(|k| *k.1).map(|k| k.0)),
+            });
+        }
+        self.common = common;
+        // What later files have besides is not in the first.
+        let more = kinds.iter().filter(|k| !self.calls.kinds.contains(k)).map(|k| k.name.as_str());
+        let more: Vec<&str> = more.collect();
+        if !more.is_empty() {
+            let note = format!("{} is not in all files: left out", more.join(", "));
+            let notes = &mut self.calls.facts[0].notes;
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
         }
         let f = &mut self.calls.facts[usize::from(self.calls.base.is_some())];
         f.time_ns = if f.time_ns == 0 { facts.time_ns } else { f.time_ns.min(facts.time_ns) };
@@ -229,13 +246,13 @@ impl Builder {
         let kinds = self.order.len();
         self.charge(all.len() * (8 + 8 * kinds))?;
         self.calls.samples.extend(all);
-        let as_they_are = self.order.iter().enumerate().all(|(i, at)| i == *at);
+        let as_they_are = self.order.iter().enumerate().all(|(i, at)| Some(i) == *at);
         if as_they_are && self.calls.values.is_empty() && values.len() == self.calls.samples.len() * kinds {
             self.calls.values = values;
             return Ok(());
         }
         for v in values.chunks_exact(self.stride.max(1)) {
-            self.calls.values.extend(self.order.iter().map(|at| v.get(*at).copied().unwrap_or(0)));
+            self.calls.values.extend(self.order.iter().map(|at| at.and_then(|at| v.get(at)).copied().unwrap_or(0)));
         }
         Ok(())
     }
@@ -245,7 +262,7 @@ impl Builder {
         self.charge(8 + 8 * self.order.len())?;
         self.calls.samples.push(Sample { node, labels });
         for at in &self.order {
-            self.calls.values.push(values.get(*at).copied().unwrap_or(0));
+            self.calls.values.push(at.and_then(|at| values.get(at)).copied().unwrap_or(0));
         }
         Ok(())
     }
@@ -277,8 +294,9 @@ impl Builder {
 
     /// All files as one.
     pub fn finish(self) -> Calls {
-        let Builder { mut calls, growing, label_ids, strings, function_ids, frame_ids, .. } = self;
+        let Builder { mut calls, growing, label_ids, strings, function_ids, frame_ids, common, .. } = self;
         drop((strings, function_ids, frame_ids));
+        leave_out(&mut calls, &common);
         calls.labels = vec![Box::default(); label_ids.len()];
         for (set, id) in label_ids {
             calls.labels[id as usize] = set;
@@ -290,6 +308,29 @@ impl Builder {
         }
         calls
     }
+}
+
+/// Kinds that not all files have go.
+fn leave_out(calls: &mut Calls, common: &[bool]) {
+    let n = common.len();
+    if common.iter().all(|c| *c) {
+        return;
+    }
+    let gone: Vec<&str> = calls.kinds.iter().zip(common).filter(|k| !k.1).map(|k| k.0.name.as_str()).collect();
+    calls.facts[0].notes.push(format!("{} is not in all files: left out", gone.join(", ")));
+    // In place: a second copy of all values would be half the memory there is.
+    let mut to = 0;
+    for from in 0..calls.values.len() {
+        if common[from % n] {
+            calls.values[to] = calls.values[from];
+            to += 1;
+        }
+    }
+    calls.values.truncate(to);
+    let shown = calls.kinds.get(calls.shown).cloned();
+    let mut keep = common.iter();
+    calls.kinds.retain(|_| keep.next().is_some_and(|c| *c));
+    calls.shown = calls.kinds.iter().position(|k| Some(k) == shown.as_ref()).unwrap_or(0);
 }
 
 #[cfg(test)]
@@ -315,13 +356,23 @@ mod tests {
         b.begin_base();
         let other = Profile { kinds: vec![kind("b"), kind("a")], ..p.clone() };
         b.add(&other).expect("added");
-        assert!(matches!(
-            b.add(&Profile { kinds: vec![kind("a")], ..p }),
-            Err(CallsError::Kinds { wanted, .. }) if wanted == "b"
-        ));
+        let none = b.add(&Profile { kinds: vec![kind("c")], ..p.clone() }).expect_err("nothing in common");
+        assert_eq!(
+            none.to_string(),
+            "of another kind: it has c (count), and what was read before has a (count), b (count): nothing is in both"
+        );
         let c = b.finish();
         assert_eq!((c.tree.len(), c.samples.len(), c.base), (4, 6, Some(3)));
         assert_eq!((c.values_of(1), c.values_of(4)), (&[2, 20][..], &[20, 2][..]));
         assert_eq!(c.samples[2].node, 1);
+        // What not all have is left out, whichever file has it.
+        let mut b = Builder::new();
+        b.add(&Profile { shown: 1, ..p.clone() }).expect("added");
+        let other = Profile { kinds: vec![kind("c"), kind("b")], ..p };
+        b.add(&other).expect("b is in both");
+        let c = b.finish();
+        assert_eq!((c.kinds, c.shown, c.samples.len()), (vec![kind("b")], 0, 6));
+        assert_eq!(c.values, [10, 20, 30, 10, 20, 30]);
+        assert_eq!(c.facts[0].notes, ["c is not in all files: left out", "a is not in all files: left out"]);
     }
 }

@@ -165,14 +165,18 @@ pub enum Action {
     Heap,
     /// Take an execution trace for so many seconds.
     Record(u32),
+    /// Lay a trace in a file over the timeline.
+    TraceOver(String),
     /// Show what an execution trace comes to.
-    Report(crate::model::TraceReportKind),
+    Report(crate::model::TraceReportKind, Option<crate::model::TraceFilter>),
     /// Fill the timeline with the code that runs (perf events), or no more.
     TimelineCode,
     /// Fetch a profile of the process from an address.
     ProfileFetch(String),
     /// Compare the profile with a file or an address; empty ends it.
     ProfileBase(String),
+    /// From where on a profile's difference counts.
+    Thresholds(String),
     /// Only stacks of the profile that match; empty for all.
     ProfileFocus(String),
     /// A condition on the run: set it, clear it, list all.

@@ -2,7 +2,8 @@
 //! letter, so that nothing depends on colours.
 
 use crate::base::clock::human_ns;
-use crate::model::{Activity, Cell, Cells, Lane, LaneKind, Level};
+use crate::model::location::short_function;
+use crate::model::{Activity, BANDS, Cell, Cells, Lane, LaneKind, Level, Overview, TimelineSource};
 
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const RAMP: [char; 8] = ['_', '_', '.', '.', '-', '=', '~', '^'];
@@ -12,6 +13,7 @@ pub fn name(kind: LaneKind) -> String {
     match kind {
         LaneKind::Proc(p) => format!("P{p}"),
         LaneKind::Thread(t) => format!("M {t}"),
+        LaneKind::Cpu(t) => format!("cpu {t}"),
         LaneKind::Goroutine(g) => format!("g{}", g.0),
         LaneKind::Collector => "GC".into(),
         LaneKind::StopTheWorld => "STW".into(),
@@ -20,8 +22,42 @@ pub fn name(kind: LaneKind) -> String {
         LaneKind::Goroutines => "goroutines".into(),
         LaneKind::RunQueue => "runnable".into(),
         LaneKind::Syscalls => "syscalls".into(),
+        LaneKind::Switches => "switches".into(),
         LaneKind::OurStops => "our stops".into(),
     }
+}
+
+/// Where something comes from, in a word.
+pub fn source(s: TimelineSource) -> &'static str {
+    match s {
+        TimelineSource::Trace => "trace",
+        TimelineSource::Sampled => "looks",
+        TimelineSource::Text => "lines",
+        TimelineSource::Perf => "perf",
+        TimelineSource::Kernel => "schedstat",
+        TimelineSource::Ours => "ours",
+    }
+}
+
+/// The sources of a lane, in a letter: `*` for several.
+pub fn source_mark(lane: &Lane, view: TimelineSource) -> char {
+    let mut all = lane.sources.iter().map(|s| s.1);
+    let first = all.next().unwrap_or(view);
+    if all.any(|s| s != first) { '*' } else { source(first).chars().next().unwrap_or(' ') }
+}
+
+/// The sources of a lane, in words.
+pub fn sources(lane: &Lane, view: TimelineSource) -> String {
+    let mut all: Vec<&str> = lane.sources.iter().map(|s| source(s.1)).collect();
+    if all.is_empty() {
+        all.push(source(view));
+    }
+    if matches!(&lane.cells, Cells::States(c) if c.iter().any(|c| c.function.is_some())) {
+        all.push(source(TimelineSource::Perf));
+    }
+    all.sort_unstable();
+    all.dedup();
+    all.join("+")
 }
 
 /// What was done, in words.
@@ -46,8 +82,8 @@ pub fn state(kind: LaneKind, c: &Cell, ascii: bool) -> char {
     match c.activity {
         Activity::Unknown => ' ',
         Activity::Idle => match kind {
-            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) if ascii => '-',
-            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) => '·',
+            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_) if ascii => '-',
+            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_) => '·',
             _ if ascii => '.',
             _ => '·',
         },
@@ -92,6 +128,60 @@ pub fn level_of(l: Option<&Level>, top: u64, ascii: bool, (row, rows): (usize, u
     }
 }
 
+/// The bar of an overview: a character a column.
+pub fn bar(o: &Overview, ascii: bool) -> Vec<char> {
+    let one = |b: &Option<u8>| match b {
+        None => ' ',
+        Some(0) => {
+            if ascii {
+                '.'
+            } else {
+                '·'
+            }
+        }
+        Some(b) => (if ascii { RAMP } else { BLOCKS })[usize::from(*b) * 8 / 256],
+    };
+    o.busy.iter().map(one).collect()
+}
+
+/// One row of a map of utilisation, from 0 for the least busy band: how many of the Ps were so busy.
+pub fn band(o: &Overview, band: usize, ascii: bool) -> Vec<char> {
+    let shades = if ascii { [' ', '.', ':', '+', '#'] } else { [' ', '░', '▒', '▓', '█'] };
+    let one = |b: &[u16; BANDS]| {
+        let (n, all) = (usize::from(b[band.min(BANDS - 1)]), b.iter().map(|n| usize::from(*n)).sum::<usize>());
+        shades[(n * 4).div_ceil(all.max(1)).min(4)]
+    };
+    o.bands.iter().map(one).collect()
+}
+
+/// The functions of a lane's cells as text: each name stands where it begins, as far as there is room, and a letter of it stays where there is none.
+/// With each character goes the function it is about.
+pub fn functions(cells: &[Cell], names: &[String], ascii: bool) -> Vec<(char, Option<u16>)> {
+    let mut out = Vec::with_capacity(cells.len());
+    let more = if ascii { '~' } else { '…' };
+    let mut i = 0;
+    while i < cells.len() {
+        let f = cells[i].function;
+        let run = cells[i..].iter().take_while(|c| c.function == f).count();
+        let name = f.and_then(|f| names.get(usize::from(f))).map_or("", |n| short_function(n));
+        // The package says little where there is little room.
+        let name = if name.len() >= run { name.split_once('.').map_or(name, |n| n.1) } else { name };
+        let name: Vec<char> =
+            name.chars().map(|c| if c.is_control() || (ascii && !c.is_ascii()) { '?' } else { c }).collect();
+        let fits = name.len() < run || run < 3;
+        for k in 0..run {
+            let c = match name.get(k) {
+                Some(_) if !fits && k + 2 == run => more,
+                Some(c) if k + 1 < run || run == 1 => *c,
+                _ => ' ',
+            };
+            out.push((c, f));
+        }
+        i += run;
+    }
+    out
+}
+
 /// Highest amount of a lane; 0 for lanes of states.
 pub fn top(lane: &Lane) -> u64 {
     match &lane.cells {
@@ -118,8 +208,8 @@ pub fn busy(lane: &Lane) -> Option<f64> {
 
 /// Is it a lane of amounts?
 pub fn is_amount(kind: LaneKind) -> bool {
-    use LaneKind::{Goroutines, Heap, HeapGoal, RunQueue, Syscalls};
-    matches!(kind, Heap | HeapGoal | Goroutines | RunQueue | Syscalls)
+    use LaneKind::{Goroutines, Heap, HeapGoal, RunQueue, Switches, Syscalls};
+    matches!(kind, Heap | HeapGoal | Goroutines | RunQueue | Syscalls | Switches)
 }
 
 /// An amount with its unit.
@@ -143,7 +233,7 @@ fn bytes(n: u64) -> String {
 /// The few words at the right end of a lane.
 pub fn note(lane: &Lane, brief: bool) -> String {
     match lane.kind {
-        LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Goroutine(_) => {
+        LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_) => {
             let share = busy(lane).map_or(String::new(), |b| format!("{:.0}%", b * 100.0));
             [share, lane.note.clone()].iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join(" ")
         }
@@ -193,6 +283,16 @@ mod tests {
             assert_eq!(marks.len(), all.len());
             assert!(!ascii || marks.iter().all(char::is_ascii));
         }
+    }
+
+    #[test]
+    fn functions_are_named_where_they_begin() {
+        let cell = |f| Cell { function: f, ..Cell::default() };
+        let cells: Vec<Cell> =
+            [Some(0); 9].into_iter().chain([None, Some(1), Some(0)]).chain([Some(1); 6]).map(cell).collect();
+        let names = ["main.busy".to_string(), "a/b.(*Cache).Get".to_string()];
+        let drawn: String = functions(&cells, &names, true).into_iter().map(|c| c.0).collect();
+        assert_eq!(drawn, "busy      (b(*Ca~ ");
     }
 
     #[test]

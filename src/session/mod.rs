@@ -20,6 +20,7 @@ pub mod profile;
 mod raw;
 mod replies;
 pub mod report;
+mod seek;
 pub mod sentences;
 pub mod source;
 #[cfg(test)]
@@ -179,10 +180,15 @@ enum Purpose {
     Record {
         seconds: u32,
     },
-    Report(crate::model::TraceReportKind),
+    /// Its title.
+    Report(String),
     TimelineCode {
         on: bool,
     },
+    FindMark {
+        serial: u64,
+    },
+    TraceOver,
     Snapshot {
         file: Option<String>,
     },
@@ -219,9 +225,10 @@ impl Purpose {
             Purpose::Profile { .. } | Purpose::ProfileBase | Purpose::ProfileFetch => "the profile",
             Purpose::ProfileSources { .. } => "the list of profiles",
             Purpose::Triggers => "conditions",
-            Purpose::Record { .. } => "the trace",
+            Purpose::Record { .. } | Purpose::TraceOver => "the trace",
             Purpose::Report(_) => "the trace's report",
             Purpose::TimelineCode { .. } => "perf events",
+            Purpose::FindMark { .. } => "the search",
             Purpose::Snapshot { .. } => "the snapshot",
             Purpose::Pause => "the target to stop",
             Purpose::Detach => "letting go",

@@ -125,8 +125,18 @@ impl Session {
             Action::Heap => self.walk_heap(),
             Action::TimelineCode => self.toggle_code(),
             Action::Record(seconds) => self.record(seconds),
-            Action::Report(kind) => self.ask(Purpose::Report(kind), Request::TraceReport(kind)),
+            Action::TraceOver(file) => self.trace_over(&file),
+            Action::Report(kind, of) => {
+                let part = of.as_ref().map_or(String::new(), |of| format!(" of {of}"));
+                let title = crate::base::text::printable_str(&format!("Trace: {}{part}", kind.name()), 200);
+                let request = match of {
+                    Some(of) => Request::TraceReportOf { kind, of },
+                    None => Request::TraceReport(kind),
+                };
+                self.ask(Purpose::Report(title), request);
+            }
             Action::ProfileFetch(url) => self.fetch_profile(url),
+            Action::Thresholds(text) => self.set_thresholds(&text),
             Action::ProfileBase(base) => self.compare_profile(base),
             Action::ProfileFocus(text) => self.focus_profile(text),
             Action::When(line) => self.when(&line),

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// Rows of the table that are asked for at least, so that the first function is known whatever is shown.
 const ROWS: u32 = 1;
 
+/// From where on a difference counts where nobody says otherwise: samples, percent.
+pub const DEFAULT_THRESHOLDS: (u64, u32) = (200, 50);
+
 /// Profiles that can be had of a process, and why none can.
 pub type Sources = (Vec<ProfileSource>, String);
 
@@ -35,6 +38,8 @@ pub struct ProfileState {
     pub normalize: bool,
     /// Only these stacks.
     pub focus: String,
+    /// From where on a difference counts: samples, and percent; none for the usual.
+    pub thresholds: Option<(u64, u32)>,
     /// The verdict of this comparison was not said yet.
     unsaid: bool,
     /// Moves on with every other profile or base.
@@ -55,6 +60,7 @@ impl ProfileState {
             reverse: self.reverse,
             normalize: self.normalize,
             focus: self.focus.clone(),
+            thresholds: self.thresholds,
             zoom: self.zoom.clone(),
             rows: ROWS,
             ..ProfileQuery::default()
@@ -79,6 +85,29 @@ impl Session {
     /// Is it compared with another?
     pub fn profile_is_compared(&self) -> bool {
         self.profile.view.data().is_some_and(|v| v.base.is_some())
+    }
+
+    /// Sets from where on a difference counts, `SAMPLES [PERCENT]`, or says it.
+    pub(super) fn set_thresholds(&mut self, text: &str) {
+        let (samples, percent) = self.profile.thresholds.unwrap_or(DEFAULT_THRESHOLDS);
+        let mut words = text.split_whitespace();
+        let parsed = match (words.next(), words.next(), words.next()) {
+            (None, ..) => Ok((samples, percent)),
+            (Some(s), None, _) => s.parse().map(|s| (s, percent)),
+            (Some(s), Some(p), None) => s.parse().and_then(|s| Ok((s, p.trim_end_matches('%').parse()?))),
+            _ => "".parse::<u64>().map(|_| (0, 0)),
+        };
+        match parsed {
+            Ok((samples, percent)) => {
+                if !text.trim().is_empty() {
+                    self.profile.thresholds = Some((samples, percent));
+                    self.profile.unsaid = self.profile_is_compared();
+                }
+                let text = format!("a difference counts from {samples} samples and {percent}% on");
+                self.say(Tone::Note, &text);
+            }
+            Err(_) => self.say(Tone::Warn, "usage: thresholds SAMPLES [PERCENT], whole numbers: thresholds 200 50"),
+        }
     }
 
     /// Why there is no profile to look at and none can be fetched.

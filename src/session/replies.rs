@@ -235,9 +235,10 @@ impl Session {
             (Purpose::ProfileBase, Reply::Done) => self.profile_compared(),
             (Purpose::Timeline { serial }, Reply::Timeline(v)) => self.timeline_known(serial, Ok(*v)),
             (Purpose::Spans { serial }, Reply::Spans(v)) => self.spans_known(serial, Ok(v)),
+            (Purpose::FindMark { serial }, Reply::Found(f)) => self.mark_found(serial, f),
+            (Purpose::TraceOver, Reply::Done) => self.traced_over(),
             (Purpose::Record { seconds }, Reply::Done) => self.recording(seconds),
-            (Purpose::Report(kind), Reply::TraceReport(r)) => {
-                let title = format!("Trace: {}", kind.name());
+            (Purpose::Report(title), Reply::TraceReport(r)) => {
                 self.answer = Some(Answer { title, lines: super::traces::report(&r) });
             }
             (Purpose::TimelineCode { on }, Reply::Done) => self.code_known(on, Ok(())),

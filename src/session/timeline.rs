@@ -4,8 +4,9 @@ use super::asked::Asked;
 use super::{Purpose, Session, Tone, lanes};
 use crate::backend::protocol::Request;
 use crate::base::GoroutineId;
+use crate::model::location::short_function;
 use crate::model::{
-    Activity, Cell, Cells, Lane, LaneKind, Span, TargetKind, TimelineQuery, TimelineSource, TimelineView,
+    Activity, Cell, Cells, Lane, LaneKind, Mark, Span, TargetKind, TimelineQuery, TimelineSource, TimelineView,
     TriggerAction, TriggerSpec, TriggerState,
 };
 use std::path::PathBuf;
@@ -37,6 +38,8 @@ pub struct SpansQuery {
     pub from_ns: i64,
     /// End, ns.
     pub to_ns: i64,
+    /// Whose word it is that the column is drawn from.
+    pub source: Option<TimelineSource>,
 }
 
 /// The state of the workspace.
@@ -62,8 +65,16 @@ pub struct TimeView {
     pub spans: Asked<SpansQuery, Vec<Span>>,
     /// Conditions on the run.
     pub triggers: Vec<TriggerState>,
-    /// The source that the user chose.
+    /// The source that the user chose; none for all over each other.
     source: Option<TimelineSource>,
+    /// Lanes of threads, too.
+    pub threads: bool,
+    /// The overview is a map of utilisation.
+    pub heat: bool,
+    /// The mark that was found last.
+    pub found: Option<Mark>,
+    /// The search that is under way, or was last.
+    pub(super) seek: Option<super::seek::Seek>,
     /// The code that Ps execute is sampled, too.
     pub code: bool,
     due: Option<Instant>,
@@ -86,6 +97,10 @@ impl Default for TimeView {
             spans: Asked::default(),
             triggers: Vec::new(),
             source: None,
+            threads: false,
+            heat: false,
+            found: None,
+            seek: None,
             code: false,
             due: None,
             stamp: 0,
@@ -111,6 +126,8 @@ impl TimeView {
                 || matches!(
                     l.kind,
                     LaneKind::Proc(_)
+                        | LaneKind::Thread(_)
+                        | LaneKind::Cpu(_)
                         | LaneKind::Goroutine(_)
                         | LaneKind::Collector
                         | LaneKind::StopTheWorld
@@ -148,17 +165,69 @@ impl TimeView {
             span_ns: self.span_ns,
             columns: self.columns,
             goroutines: self.followed.clone(),
-            threads: false,
+            threads: self.threads,
             source: self.source,
+            heat: self.heat,
         }
     }
     fn spans_query(&self) -> Option<SpansQuery> {
         let v = self.drawn()?;
-        let lane = self.current()?.kind;
+        let (lane, source) = (self.current()?.kind, self.source_here());
         let from_ns = self.moment()?;
         // What leads up to the moment, and what follows.
         let around = v.column_ns.saturating_mul(3).cast_signed();
-        Some(SpansQuery { lane, from_ns: from_ns.saturating_sub(around), to_ns: from_ns.saturating_add(around) })
+        let (from_ns, to_ns) = match self.exact() {
+            // A column can have thousands of spans: from a mark that was found on.
+            Some(at) => (at, at.saturating_add(around)),
+            None => (from_ns.saturating_sub(around), from_ns.saturating_add(around)),
+        };
+        Some(SpansQuery { lane, from_ns, to_ns, source })
+    }
+
+    /// Where the column under the cursor comes from.
+    pub fn source_here(&self) -> Option<TimelineSource> {
+        let v = self.drawn()?;
+        Some(self.current()?.source(self.column()).unwrap_or(v.source))
+    }
+
+    /// Is the cursor at this moment, and not somewhere in its column only?
+    pub(super) fn is_at(&self, at_ns: i64) -> bool {
+        self.cursor_ns == Some(at_ns)
+    }
+
+    /// The mark that was found, while the cursor is on it, ns.
+    pub fn exact(&self) -> Option<i64> {
+        self.found.as_ref().map(|m| m.at_ns).filter(|at| self.is_at(*at))
+    }
+
+    /// Were more spans to be had than were asked for?
+    pub fn spans_cut(&self) -> bool {
+        self.spans.data().is_some_and(|s| s.len() >= SPANS as usize)
+    }
+
+    /// The source that alone is shown.
+    pub(super) fn only(&self) -> Option<TimelineSource> {
+        self.source
+    }
+
+    /// The function under the cursor, where samples tell it.
+    pub fn function_here(&self) -> Option<&str> {
+        let f = self.cell()?.function?;
+        self.drawn()?.functions.get(usize::from(f)).map(String::as_str)
+    }
+
+    /// Lanes of threads, or none. Are they there now?
+    pub fn toggle_threads(&mut self) -> bool {
+        self.threads = !self.threads;
+        self.due = None;
+        self.threads
+    }
+
+    /// The overview as a map of utilisation, or as a bar. Is it a map now?
+    pub fn toggle_heat(&mut self) -> bool {
+        self.heat = !self.heat;
+        self.due = None;
+        self.heat
     }
 
     /// Another lane.
@@ -213,21 +282,20 @@ impl TimeView {
         self.due = None;
     }
 
-    /// The next source, where there are several. None if there is no other.
-    pub fn next_source(&mut self) -> Option<TimelineSource> {
+    /// The next source alone, or after the last one all of them again (none). None at all if there is one only.
+    pub fn next_source(&mut self) -> Option<Option<TimelineSource>> {
         let v = self.drawn()?;
-        let mut all = v.others.clone();
-        all.push(v.source);
+        let mut all: Vec<TimelineSource> = v.others.iter().chain(&v.over).chain([&v.source]).copied().collect();
         all.sort_by_key(|s| *s as u8);
-        let at = all.iter().position(|s| *s == v.source)?;
-        let next = all[(at + 1) % all.len()];
-        if next == v.source {
+        all.dedup();
+        if all.len() < 2 {
             return None;
         }
-        self.source = Some(next);
+        let at = self.source.and_then(|s| all.iter().position(|a| *a == s));
+        self.source = all.get(at.map_or(0, |i| i + 1)).copied();
         self.spans.clear();
         self.due = None;
-        Some(next)
+        Some(self.source)
     }
 
     /// The first moment there is.
@@ -319,8 +387,7 @@ impl Session {
             return;
         }
         if let Some(serial) = self.timeline.spans.want(&q, self.timeline.stamp, self.now) {
-            let SpansQuery { lane, from_ns, to_ns } = q;
-            let source = self.timeline.source;
+            let SpansQuery { lane, from_ns, to_ns, source } = q;
             self.ask_quietly(
                 Purpose::Spans { serial },
                 Request::Spans { lane, from_ns, to_ns, count: SPANS, source },
@@ -433,10 +500,24 @@ impl Session {
         self.ask(Purpose::Record { seconds }, Request::Record { seconds });
     }
 
+    /// Lays a trace that the program wrote over its timeline.
+    pub(super) fn trace_over(&mut self, file: &str) {
+        let file = std::path::absolute(file).unwrap_or_else(|_| PathBuf::from(file));
+        self.ask(Purpose::TraceOver, Request::TraceOver { file });
+    }
+
+    /// It is there.
+    pub(super) fn traced_over(&mut self) {
+        self.timeline.source = None;
+        self.timeline.due = None;
+        self.say(Tone::Note, "the trace lies over the looks; g goes to its begin if it is the first there is");
+    }
+
     /// It is under way: the timeline shows it from now on.
     pub(super) fn recording(&mut self, seconds: u32) {
         let t = &mut self.timeline;
-        t.source = Some(TimelineSource::Trace);
+        // It lies over the looks as soon as it is there.
+        t.source = None;
         t.to_now();
         self.say(
             Tone::Note,
@@ -485,8 +566,13 @@ impl Session {
                     return format!("{name} {ago}: idle for {}", lanes::length(v.column_ns));
                 }
                 let more = if c.changes > 1 { format!(", {} changes", c.changes) } else { String::new() };
+                let code = t.function_here().map_or(String::new(), |f| format!(" in {}", short_function(f)));
+                let from = match t.source_here().filter(|s| !v.over.is_empty() || *s != v.source) {
+                    Some(s) => format!(" ({})", lanes::source(s)),
+                    None => String::new(),
+                };
                 format!(
-                    "{name} {ago}: {}{who} {share:.0}% of {}{more}",
+                    "{name} {ago}: {}{who}{code} {share:.0}% of {}{more}{from}",
                     lanes::activity(c.activity),
                     lanes::length(v.column_ns)
                 )

@@ -39,6 +39,15 @@ impl Grid {
         Grid { from_ns: from.saturating_sub(from.rem_euclid(step)), column_ns, columns: usize::from(columns) }
     }
 
+    /// A grid over a whole timeline whose columns are a power of two long: they stand still until there are twice as many.
+    pub fn whole(extent: (i64, i64), columns: u16) -> Grid {
+        let columns = columns.clamp(1, MAX_COLUMNS);
+        let from_ns = extent.0.clamp(FIRST, LAST);
+        let whole = extent.1.clamp(FIRST, LAST).saturating_sub(from_ns).max(1).cast_unsigned();
+        let column_ns = whole.div_ceil(u64::from(columns)).clamp(1, MAX_COLUMN_NS).next_power_of_two();
+        Grid { from_ns, column_ns, columns: usize::from(columns) }
+    }
+
     /// Where the last column ends, ns.
     pub fn to_ns(&self) -> i64 {
         self.from_ns + (self.column_ns * self.columns as u64).cast_signed()
@@ -79,12 +88,14 @@ struct Column {
 pub struct States {
     grid: Grid,
     columns: Vec<Column>,
+    /// The function that most samples of a column were in, by majority vote, and how far it is ahead. Empty without samples.
+    functions: Vec<(u16, u32)>,
 }
 
 impl States {
     /// Empty columns.
     pub fn new(grid: Grid) -> States {
-        States { grid, columns: vec![Column::default(); grid.columns] }
+        States { grid, columns: vec![Column::default(); grid.columns], functions: Vec::new() }
     }
 
     /// One span, `[from, to)`. What lies outside is cut off. Zero length counts as a change only.
@@ -129,9 +140,21 @@ impl States {
         }
     }
 
+    /// A sample of a function, by its place in the view's list.
+    pub fn function(&mut self, at_ns: i64, function: u16) {
+        let Some(c) = self.grid.column(at_ns) else { return };
+        self.functions.resize(self.grid.columns, (0, 0));
+        let (leader, ahead) = &mut self.functions[c];
+        match () {
+            () if *ahead == 0 => (*leader, *ahead) = (function, 1),
+            () if *leader == function => *ahead += 1,
+            () => *ahead -= 1,
+        }
+    }
+
     /// The lane.
     pub fn cells(&self) -> Cells {
-        let cell = |c: &Column| {
+        let cell = |(i, c): (usize, &Column)| {
             let busy: u64 = c.ns[2..].iter().sum();
             let busiest = (2..ACTIVITIES.len()).max_by_key(|i| (c.ns[*i], usize::MAX - i)).filter(|i| c.ns[*i] > 0);
             Cell {
@@ -144,9 +167,10 @@ impl States {
                 },
                 goroutine: Some(GoroutineId(c.goroutine.0)).filter(|g| g.0 != 0 && busy > 0),
                 changes: c.changes,
+                function: self.functions.get(i).filter(|f| f.1 > 0).map(|f| f.0),
             }
         };
-        Cells::States(self.columns.iter().map(cell).collect())
+        Cells::States(self.columns.iter().enumerate().map(cell).collect())
     }
 }
 

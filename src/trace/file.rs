@@ -3,16 +3,19 @@
 
 use super::Source;
 use super::analysis::Analysis;
+use super::analysis::restricted::Restricted;
 use super::columns::Grid;
 use super::exec::reader::Begin;
 use super::exec::{Chunk, Fault, Mode, Reader, Store};
+use super::followed::Followed;
 use super::pyramid::Pyramid;
+use super::search::{Search, Wanted, nearer};
 use super::track::{Amounts, Tracker};
 use super::zoom::{Again, Columns, Spans, read};
 use crate::base::GoroutineId;
 use crate::model::{
-    Goroutine, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
-    TraceReport, TraceReportKind,
+    Found, Goroutine, Lane, LaneKind, Location, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource,
+    TimelineSummary, TimelineView, TraceFilter, TraceReport, TraceReportKind,
 };
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -29,6 +32,10 @@ const MAX_INDEX: usize = 1 << 16;
 const AGAIN: u64 = 128 << 20;
 /// A generation with more bytes is not read to its end for a view of its begin.
 const LARGE: u64 = 16 << 20;
+/// Bytes that are searched before somebody is told how far it went.
+const SEARCH: u64 = 64 << 20;
+/// Spans of one generation that are looked through for the next change.
+const CHANGES: usize = 1 << 20;
 /// Chunks on their way.
 const AHEAD: usize = 16;
 
@@ -38,6 +45,16 @@ struct Indexed {
     begin: Begin,
     from: i64,
     amounts: Amounts,
+}
+
+/// How much was read again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    All,
+    /// As much as may be.
+    Part,
+    /// Nothing: it would be too much.
+    TooMuch,
 }
 
 /// What has been read.
@@ -79,6 +96,23 @@ pub struct TraceFile {
     generations: bool,
     /// What was read again last: a screen asks for the same more than once.
     memo: Option<(Key, Vec<Lane>)>,
+    /// Bytes that are read again for one view.
+    again: u64,
+    /// Lanes of goroutines and threads over more than that.
+    followed: Option<Followed>,
+    /// They are still being read.
+    following: bool,
+}
+
+/// How far a trace is read, for those who must not wait for a view of it.
+#[derive(Clone)]
+pub struct Progress(Arc<Shared>);
+
+impl Progress {
+    /// First and last time.
+    pub fn extent(&self) -> (i64, i64) {
+        self.0.look().analysis.extent()
+    }
 }
 
 /// What lanes that are read again depend on: columns, goroutines, threads, generations known, and how far the last is read.
@@ -91,7 +125,16 @@ impl TraceFile {
         let shared = Arc::<Shared>::default();
         let (releases, generations) = (reader.format.releases, reader.format.generations);
         start(reader, shared.clone()).map_err(|e| super::exec::Trouble::from(e).at(0, None))?;
-        Ok(TraceFile { store, shared, releases, generations, memo: None })
+        Ok(TraceFile {
+            store,
+            shared,
+            releases,
+            generations,
+            memo: None,
+            again: AGAIN,
+            followed: None,
+            following: false,
+        })
     }
 
     /// Waits until all is read, or this long. Is it?
@@ -106,6 +149,16 @@ impl TraceFile {
         true
     }
 
+    /// How many bytes may be read again for one view or list of spans, instead of 128 MiB.
+    pub fn read_again_at_most(&mut self, bytes: u64) {
+        self.again = bytes;
+    }
+
+    /// How far it is read, now and later.
+    pub fn progress(&self) -> Progress {
+        Progress(self.shared.clone())
+    }
+
     /// Is all read?
     pub fn done(&self) -> bool {
         self.shared.look().done
@@ -114,6 +167,13 @@ impl TraceFile {
     /// One report, on what has been read.
     pub fn report(&self, kind: TraceReportKind) -> TraceReport {
         self.shared.look().analysis.report(kind)
+    }
+
+    /// One report on a part of the trace, which is read again for it. `Err` says why there is none.
+    pub fn report_of(&self, kind: TraceReportKind, of: TraceFilter) -> Result<TraceReport, String> {
+        let part = Restricted::new(kind, of)?;
+        let reader = Reader::open(self.store.clone(), Mode::Tolerant).map_err(|f| f.to_string())?;
+        part.run(reader).map_err(|f| f.to_string())
     }
 
     /// What is wrong with the file: the first faults, and how many there are.
@@ -134,14 +194,19 @@ impl TraceFile {
         (from, to): (i64, i64),
         (follow, threads): (&[GoroutineId], bool),
         out: &mut S,
-    ) -> Result<bool, Fault> {
+    ) -> Result<Read, Fault> {
         let first = index.partition_point(|i| i.from <= from).saturating_sub(1);
         let touched: Vec<&Indexed> = index[first.min(index.len())..].iter().take_while(|i| i.from < to).collect();
-        let bytes: u64 = touched.iter().map(|i| i.begin.end.saturating_sub(i.begin.at)).sum();
-        if bytes > AGAIN {
-            return Ok(false);
+        let size = |i: &Indexed| i.begin.end.saturating_sub(i.begin.at);
+        if !S::IN_PARTS && touched.iter().map(|i| size(i)).sum::<u64>() > self.again {
+            return Ok(Read::TooMuch);
         }
+        let mut bytes = 0;
         for (n, i) in touched.iter().enumerate() {
+            bytes += size(i);
+            if n > 0 && bytes > self.again {
+                return Ok(Read::Part);
+            }
             let reader = match self.generations {
                 true => Reader::of_generation(self.store.clone(), &i.begin)?,
                 false => Reader::open(self.store.clone(), Mode::Tolerant)?,
@@ -154,10 +219,14 @@ impl TraceFile {
                 break;
             }
         }
-        Ok(true)
+        Ok(Read::All)
     }
 
     fn lanes(&mut self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
+        self.following = false;
+        if q.goroutines.is_empty() && !q.threads {
+            self.followed = None;
+        }
         let shared = self.shared.clone();
         let mut inner = shared.look();
         let Inner { tracker, pyramid, analysis, index, done, .. } = &mut *inner;
@@ -178,7 +247,7 @@ impl TraceFile {
             _ => {
                 let mut columns = Columns::new(grid);
                 let read = self.again(&index, (grid.from_ns, grid.to_ns()), (&q.goroutines, q.threads), &mut columns);
-                read.map(|whole| whole.then(|| columns.lanes(grid.to_ns().min(end))))
+                read.map(|read| (read == Read::All).then(|| columns.lanes(grid.to_ns().min(end))))
             }
         };
         match fine {
@@ -187,13 +256,54 @@ impl TraceFile {
                 lanes.extend(fine.into_iter().filter(|l| !coarse || is_asked_for(l)));
                 (lanes, None)
             }
-            Ok(None) if coarse => (lanes, Some("zoom in to see single goroutines and threads".into())),
             Ok(None) => {
-                let note = "too much to read again for this view: columns are coarser";
-                (shared.look().pyramid.lanes(grid), Some(note.into()))
+                let mut note = None;
+                if !coarse {
+                    lanes = shared.look().pyramid.lanes(grid);
+                    note = Some("too much to read again for this view: columns are coarser".to_string());
+                }
+                if !q.goroutines.is_empty() || q.threads {
+                    let (singles, said) = self.singles(q, grid);
+                    lanes.extend(singles);
+                    note = said.or(note);
+                }
+                (lanes, note)
             }
             Err(f) => (if coarse { lanes } else { shared.look().pyramid.lanes(grid) }, Some(f.to_string())),
         }
+    }
+}
+
+impl TraceFile {
+    /// The nearest begin of a span in the lane, in one generation.
+    fn change_in(&mut self, q: &MarkQuery, from: i64, to: i64) -> Option<Mark> {
+        let (from, to) = if q.forward { (from.max(q.from_ns), to) } else { (from, to.min(q.from_ns)) };
+        let spans = self.spans(q.lane, from, to, CHANGES);
+        let mut begins = spans.iter().filter(|s| nearer(q, s.from_ns, None));
+        let s = if q.forward { begins.next() } else { begins.next_back() }?;
+        let what = if s.what.is_empty() { format!("{:?}", s.activity).to_lowercase() } else { s.what.clone() };
+        Some(Mark { lane: q.lane, at_ns: s.from_ns, what, goroutine: s.goroutine })
+    }
+}
+
+impl TraceFile {
+    /// Lanes of goroutines and threads from a reading of the whole, which begins when they are wanted first; what there is to say of it.
+    fn singles(&mut self, q: &TimelineQuery, grid: Grid) -> (Vec<Lane>, Option<String>) {
+        if !self.followed.as_ref().is_some_and(|f| f.is_of(&q.goroutines, q.threads)) {
+            match Followed::start(self.store.clone(), &q.goroutines, q.threads) {
+                Ok(f) => self.followed = Some(f),
+                Err(e) => return (Vec::new(), Some(format!("no thread reads single goroutines: {e}"))),
+            }
+        }
+        let Some(f) = &self.followed else { return (Vec::new(), None) };
+        let (lanes, until, fault) = f.lanes(grid);
+        self.following = until.is_some();
+        let (first, last) = self.shared.look().analysis.extent();
+        let said = until.map(|at| {
+            let share = (at.max(first) - first) as f64 / (last - first).max(1) as f64;
+            format!("single goroutines and threads are read from the whole trace: {:.0}%", share * 100.0)
+        });
+        (lanes, said.or(fault.map(|f| f.to_string())))
     }
 }
 
@@ -213,7 +323,7 @@ impl Source for TraceFile {
         let extent = self.shared.look().analysis.extent();
         let grid = Grid::of(q, extent);
         let (mut lanes, note) = self.lanes(q, grid);
-        lanes.sort_by_key(|l| l.kind);
+        lanes.sort_by_key(|l| l.kind.place());
         let inner = self.shared.look();
         let summary = inner.analysis.summary();
         for l in &mut lanes {
@@ -237,7 +347,7 @@ impl Source for TraceFile {
             column_ns: grid.column_ns,
             extent: inner.analysis.extent(),
             lanes,
-            growing: !inner.done,
+            growing: !inner.done || self.following,
             lost: inner.fault_count,
             wall_ns: inner.wall_ns,
             problem: fault.or(note).map(|p| crate::base::text::printable_str(&p, 300)),
@@ -269,6 +379,53 @@ impl Source for TraceFile {
 
     fn summary(&self) -> TimelineSummary {
         self.shared.look().analysis.summary()
+    }
+
+    fn find(&mut self, q: &MarkQuery) -> Found {
+        let index = self.shared.look().index.clone();
+        let here = index.partition_point(|i| i.from <= q.from_ns).saturating_sub(1);
+        let order: Vec<usize> = if q.forward { (here..index.len()).collect() } else { (0..=here).rev().collect() };
+        let wanted = Wanted::of(&q.text);
+        let goroutines = self.shared.look().analysis.goroutines_of(|name| wanted.in_name(name));
+        let mut bytes = 0u64;
+        for n in order {
+            let Some(i) = index.get(n) else { break };
+            if bytes > SEARCH {
+                let at =
+                    if q.forward { i.from.saturating_sub(1) } else { index.get(n + 1).map_or(q.from_ns, |i| i.from) };
+                return Found { mark: None, go_on_ns: Some(at) };
+            }
+            bytes += i.begin.end.saturating_sub(i.begin.at);
+            let next = index.get(n + 1).map_or(i64::MAX, |i| i.from);
+            let mark = if q.text.trim().is_empty() {
+                self.change_in(q, i.from, next)
+            } else {
+                let reader = match self.generations {
+                    true => Reader::of_generation(self.store.clone(), &i.begin),
+                    false => Reader::open(self.store.clone(), Mode::Tolerant),
+                };
+                match reader.and_then(|r| Search::new(q, &wanted, &goroutines).run(r)) {
+                    Ok(mark) => mark,
+                    // What is damaged was told when it was read first; the rest is searched.
+                    Err(f) => {
+                        tracing::warn!("search in a trace: {f}");
+                        None
+                    }
+                }
+            };
+            if mark.is_some() {
+                return Found { mark, go_on_ns: None };
+            }
+        }
+        Found::default()
+    }
+
+    fn extent(&self) -> (i64, i64) {
+        self.shared.look().analysis.extent()
+    }
+
+    fn overview(&self, grid: Grid, bands: bool) -> Overview {
+        self.shared.look().pyramid.overview(grid, bands)
     }
 }
 

@@ -1,8 +1,10 @@
 //! A whole trace in columns of one width, which doubles when it grows too long: what coarse views are made of, in bounded memory.
 
 use super::columns::{Grid, Levels, States};
+use super::heat::Shares;
 use super::track::{Sink, Stretch};
-use crate::model::{Activity, Lane, LaneKind, Level};
+use crate::model::{Activity, Lane, LaneKind, Level, Overview};
+use rustc_hash::FxHashMap;
 
 /// Columns at most.
 const COLUMNS: usize = 8192;
@@ -68,6 +70,10 @@ pub struct Pyramid {
     procs: Vec<Option<u32>>,
     collector: Option<u32>,
     world: Option<u32>,
+    /// Where lanes of goroutines and threads are.
+    singles: FxHashMap<LaneKind, u32>,
+    /// Those are kept, and nothing else.
+    only_singles: bool,
     levels: [LevelLane; LEVELS.len()],
     /// Lanes for which there was no room.
     pub left_out: bool,
@@ -76,6 +82,11 @@ pub struct Pyramid {
 }
 
 impl Pyramid {
+    /// One for lanes of single goroutines and threads alone.
+    pub fn of_single_lanes() -> Pyramid {
+        Pyramid { only_singles: true, ..Pyramid::default() }
+    }
+
     /// Width of a column, ns.
     pub fn column_ns(&self) -> u64 {
         1 << self.shift.max(SHIFT)
@@ -127,6 +138,7 @@ impl Pyramid {
                 &mut self.procs[p]
             }
             LaneKind::Collector => &mut self.collector,
+            LaneKind::Goroutine(_) | LaneKind::Thread(_) => &mut self.singles.get(&kind).copied(),
             _ => &mut self.world,
         };
         if place.is_none() {
@@ -134,10 +146,30 @@ impl Pyramid {
                 self.left_out = true;
                 return None;
             }
-            *place = Some(states.len() as u32);
+            let new = states.len() as u32;
+            *place = Some(new);
+            if matches!(kind, LaneKind::Goroutine(_) | LaneKind::Thread(_)) {
+                self.singles.insert(kind, new);
+            }
             states.push((kind, Vec::new()));
         }
         place.and_then(|i| states.get_mut(i as usize)).map(|s| &mut s.1)
+    }
+
+    /// How busy the Ps were.
+    pub fn overview(&self, grid: Grid, bands: bool) -> Overview {
+        let mut all = Shares::new(grid, bands);
+        let from = self.from.unwrap_or(0);
+        for (_, bins) in self.states.iter().filter(|s| matches!(s.0, LaneKind::Proc(_))) {
+            all.begin();
+            for (i, b) in bins.iter().enumerate() {
+                let at = from.saturating_add((i as i64) << self.shift);
+                let known: u64 = b.ns[1..].iter().fold(0, |n, b| n.saturating_add(*b));
+                let busy = known.saturating_sub(b.ns[Activity::Idle as usize]);
+                all.add(at, at.saturating_add(1 << self.shift), (busy, known));
+            }
+        }
+        all.overview()
     }
 
     /// Lanes on a grid whose columns are not narrower than ours.
@@ -153,7 +185,7 @@ impl Pyramid {
             for (i, b) in bins.iter().enumerate() {
                 s.add_sums(span(i), &b.ns, b.leader, b.changes);
             }
-            lanes.push(Lane { kind: *kind, cells: s.cells(), note: String::new() });
+            lanes.push(Lane::new(*kind, s.cells(), String::new()));
         }
         for (kind, l) in LEVELS.iter().zip(&self.levels).filter(|l| !l.1.bins.is_empty()) {
             let mut out = Levels::new(grid);
@@ -165,7 +197,7 @@ impl Pyramid {
                     out.add_range(span(i), b);
                 }
             }
-            lanes.push(Lane { kind: *kind, cells: out.cells(), note: String::new() });
+            lanes.push(Lane::new(*kind, out.cells(), String::new()));
         }
         lanes
     }
@@ -177,7 +209,7 @@ fn join(a: Level, b: Level) -> Level {
 
 impl Sink for Pyramid {
     fn span(&mut self, s: &Stretch) {
-        if matches!(s.lane, LaneKind::Goroutine(_) | LaneKind::Thread(_)) {
+        if matches!(s.lane, LaneKind::Goroutine(_) | LaneKind::Thread(_)) != self.only_singles {
             return;
         }
         self.place(s.from);
@@ -205,6 +237,9 @@ impl Sink for Pyramid {
     }
 
     fn level(&mut self, kind: LaneKind, at: i64, amount: u64, late: bool) {
+        if self.only_singles {
+            return;
+        }
         let (i, gap) = (self.place(at), self.gap);
         let Some(l) = LEVELS.iter().position(|k| *k == kind).and_then(|n| self.levels.get_mut(n)) else { return };
         let begun = l.bins.len();

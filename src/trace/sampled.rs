@@ -3,11 +3,18 @@
 //! Between two looks nothing is known but counters; what they say (schedulings, collector cycles, pauses) is counted as unseen or drawn exactly.
 
 use super::Source;
+pub use super::code::Frames;
+use super::code::{Code, Functions};
 use super::columns::{Grid, Levels, States};
+use super::heat::Heat;
+use super::kernel::{Kernel, Sums, Switch};
+use super::search::{Wanted, nearer};
+use super::stretches::{Stretch, Track};
 use crate::base::{GoroutineId, Tid};
 use crate::goruntime::sample::{Pause, ProcState, Sample};
 use crate::model::{
-    Activity, Lane, LaneKind, Location, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView,
+    Activity, Found, Lane, LaneKind, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource, TimelineSummary,
+    TimelineView,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, VecDeque};
@@ -15,59 +22,15 @@ use std::sync::Arc;
 
 /// Spans and amounts that are kept in all; the oldest go first. About 50 MB.
 const KEPT: usize = 1 << 20;
-/// Stacks that are kept, of all Ps.
-const STACKS: usize = 1 << 16;
+/// Ends of cycles that are remembered.
+const ENDS: usize = 64;
+/// So long after a look a thread is taken to have the P that it had, ns, and stretches that are looked back over for it.
+const SAME_PROC: i64 = 200_000_000;
+const LOOKED_BACK: usize = 8;
+/// Threads with a lane.
+const THREADS: usize = 1024;
 /// Ids remembered to count goroutines seen.
 const IDS: usize = 1 << 20;
-
-/// A stack, leaf first.
-pub type Frames = Arc<[Location]>;
-
-/// A stretch of one state, as kept.
-#[derive(Clone, Copy, Debug)]
-struct Stretch {
-    from: i64,
-    to: i64,
-    activity: Activity,
-    goroutine: u64,
-}
-
-/// One lane of states.
-#[derive(Default)]
-struct Track {
-    done: VecDeque<Stretch>,
-    now: Option<Stretch>,
-}
-
-impl Track {
-    /// The state seen at `at`; it is taken to have begun half way since the look before.
-    fn see(&mut self, before: i64, at: i64, activity: Activity, goroutine: u64) -> usize {
-        let half = at - (at - before) / 2;
-        match &mut self.now {
-            Some(s) if s.activity == activity && s.goroutine == goroutine && s.to == before => s.to = at,
-            now => {
-                let begin = if now.is_some_and(|s| s.to == before) { half } else { at };
-                let old = now.replace(Stretch { from: begin, to: at, activity, goroutine });
-                if let Some(mut s) = old {
-                    s.to = if s.to == before { half } else { s.to };
-                    self.done.push_back(s);
-                    return 1;
-                }
-            }
-        }
-        0
-    }
-
-    fn iter(&self) -> impl DoubleEndedIterator<Item = &Stretch> {
-        self.done.iter().chain(&self.now)
-    }
-
-    /// Those that touch `[from, to)`.
-    fn within(&self, from: i64, to: i64) -> impl Iterator<Item = &Stretch> {
-        let first = self.done.partition_point(|s| s.to <= from);
-        self.done.range(first..).chain(&self.now).take_while(move |s| s.from < to).filter(move |s| s.to > from)
-    }
-}
 
 /// Everything that was seen.
 #[derive(Default)]
@@ -88,11 +51,14 @@ pub struct Sampled {
     unseen: u64,
     rate: u32,
     gc: Cycles,
+    /// When the last cycles ended.
+    ends: VecDeque<(u32, i64)>,
     reasons: Vec<Arc<str>>,
-    /// The P that each thread had at the last look.
-    threads: FxHashMap<i32, u32>,
-    code: BTreeMap<u32, VecDeque<(i64, Frames)>>,
-    coded: usize,
+    threads: BTreeMap<i32, Track>,
+    /// What was executed: by Ps, and by threads.
+    code: Code,
+    kernel: Kernel,
+    heat: Heat,
     wall: Option<i64>,
     /// One line on what is wrong.
     pub problem: Option<String>,
@@ -129,10 +95,11 @@ impl Sampled {
         self.looks += 1;
         self.wall = Some(wall_less_mono);
         for p in &sample.procs {
-            self.kept +=
-                self.procs.entry(p.id).or_default().see(before, at, activity(p.state), p.goroutine.map_or(0, |g| g.0));
-            if let Some(t) = p.tid {
-                self.threads.insert(t.0, p.id);
+            let (what, g) = (activity(p.state), p.goroutine.map_or(0, |g| g.0));
+            let tid = p.tid.map_or(0, |t| t.0.cast_unsigned());
+            self.kept += self.procs.entry(p.id).or_default().see_with(before, at, (what, g, tid), false);
+            if before < at {
+                self.heat.add(p.id, before, at, what > Activity::Idle && what != Activity::Stopped);
             }
             let old = self.ticks.insert(p.id, (p.schedtick, p.goroutine));
             if let Some((tick, g)) = old {
@@ -144,6 +111,13 @@ impl Sampled {
             {
                 self.seen.insert(g.0);
             }
+        }
+        for t in sample.threads.iter().filter(|t| t.tid.0 > 0) {
+            if self.threads.len() >= THREADS && !self.threads.contains_key(&t.tid.0) {
+                continue;
+            }
+            let with = (activity(t.state), t.goroutine.map_or(0, |g| g.0), t.proc.map_or(0, |p| p + 1));
+            self.kept += self.threads.entry(t.tid.0).or_default().see_with(before, at, with, true);
         }
         for f in &sample.followed {
             let activity = match f.status {
@@ -187,44 +161,70 @@ impl Sampled {
         }
         self.gc.last = s.ended;
         self.gc.stw_ns = s.pause_total_ns.saturating_sub(self.gc.stops_at_first);
-        for Pause { ns, end, .. } in &s.pauses {
+        for Pause { cycle, ns, end } in &s.pauses {
             self.gc.stw_max = self.gc.stw_max.max(*ns);
             let to = end.cast_signed() - wall_less_mono;
+            self.ends.push_back((*cycle, to));
+            self.ends.drain(..self.ends.len().saturating_sub(ENDS));
             self.world.done.push_back(Stretch {
                 from: to - ns.cast_signed(),
                 to,
                 activity: Activity::Stopped,
+                other: 0,
                 goroutine: 0,
             });
             self.kept += 1;
         }
     }
 
-    /// A thread was on a processor here, leaf first: it fills the lane of the P that the thread had.
+    /// A thread was on a processor here, leaf first: it fills its lane, and that of the P that it had.
     pub fn add_code(&mut self, at: i64, tid: Tid, stack: Frames) {
-        let Some(p) = self.threads.get(&tid.0) else { return };
-        self.code.entry(*p).or_default().push_back((at, stack));
-        self.coded += 1;
-        if self.coded > STACKS {
-            let cut = self.last.unwrap_or(at) - (self.last.unwrap_or(at) - self.first.unwrap_or(at)) / 2;
-            for c in self.code.values_mut() {
-                let n = c.partition_point(|s| s.0 < cut).max(1).min(c.len());
-                c.drain(..n);
-                self.coded -= n;
-            }
+        let Some(t) = self.threads.get(&tid.0) else { return };
+        // A run between two looks is on the P that the thread had last: most likely, where that is not long ago.
+        let near = |s: &&Stretch| s.other != 0 && s.from <= at && at - s.to < SAME_PROC;
+        let had = t.at(at).filter(|s| s.other != 0).or_else(|| t.iter().rev().take(LOOKED_BACK).find(near));
+        let had = had.and_then(|s| s.other.checked_sub(1));
+        let (first, last) = self.extent();
+        for lane in had.map(LaneKind::Proc).into_iter().chain([LaneKind::Thread(i64::from(tid.0))]) {
+            self.code.add(lane, at, stack.clone(), last - (last - first) / 2);
         }
     }
 
-    /// What a P was seen to execute between two times: the first stack there is.
-    fn code_in(&self, p: u32, from: i64, to: i64) -> Vec<Location> {
-        let Some(c) = self.code.get(&p) else { return Vec::new() };
-        let i = c.partition_point(|s| s.0 < from);
-        c.get(i).filter(|s| s.0 <= to).map(|s| s.1.to_vec()).unwrap_or_default()
+    /// A thread was switched by the kernel, in the order of its time.
+    pub fn switch(&mut self, tid: Tid, at: i64, to: Switch) {
+        self.kernel.switch(tid, at, to);
+    }
+
+    /// All switches until `until` were told, `count` of them since the last time, which was `ns` before.
+    pub fn switches_known(&mut self, until: i64, count: u64, ns: u64) {
+        self.kernel.known(until);
+        self.switch_rate(until, count, ns);
+    }
+
+    /// Switches are no longer told one by one.
+    pub fn switches_over(&mut self) {
+        self.kernel.over();
+    }
+
+    /// What the kernel sums up for threads, since the last time.
+    pub fn add_sums(&mut self, sums: &[(Tid, Sums)]) {
+        sums.iter().for_each(|(t, s)| self.kernel.sums(*t, *s));
+        if let Some((_, s)) = sums.first() {
+            let slices = sums.iter().map(|s| s.1.slices).sum();
+            self.switch_rate(s.to, slices, (s.to - s.from).max(0).cast_unsigned());
+        }
+    }
+
+    fn switch_rate(&mut self, at: i64, count: u64, ns: u64) {
+        if ns > 0 {
+            let rate = u128::from(count) * 1_000_000_000 / u128::from(ns);
+            self.level(LaneKind::Switches, at, rate.min(1 << 40) as u64);
+        }
     }
 
     /// A stop that we made ourselves.
     pub fn our_stop(&mut self, from: i64, to: i64) {
-        self.ours.done.push_back(Stretch { from, to, activity: Activity::Stopped, goroutine: 0 });
+        self.ours.done.push_back(Stretch { from, to, activity: Activity::Stopped, other: 0, goroutine: 0 });
         self.kept += 1;
     }
 
@@ -241,12 +241,12 @@ impl Sampled {
     fn forget(&mut self) {
         let (Some(first), Some(last)) = (self.first, self.last) else { return };
         let cut = first + (last - first) / 2;
-        let tracks = self.procs.values_mut().chain(self.followed.values_mut());
+        let tracks = self.procs.values_mut().chain(self.followed.values_mut()).chain(self.threads.values_mut());
         for t in tracks.chain([&mut self.collector, &mut self.world, &mut self.ours]) {
-            let n = t.done.partition_point(|s| s.to <= cut);
-            t.done.drain(..n);
-            self.kept -= n;
+            self.kept -= t.forget(cut);
         }
+        // Threads that are gone.
+        self.threads.retain(|_, t| !t.done.is_empty() || t.now.is_some_and(|s| s.to > cut));
         for l in self.levels.values_mut() {
             let n = l.partition_point(|s| s.0 <= cut).saturating_sub(1);
             l.drain(..n);
@@ -258,6 +258,7 @@ impl Sampled {
     fn track(&self, lane: LaneKind) -> Option<&Track> {
         match lane {
             LaneKind::Proc(p) => self.procs.get(&p),
+            LaneKind::Thread(t) => self.threads.get(&i32::try_from(t).ok()?),
             LaneKind::Goroutine(g) => self.followed.get(&g),
             LaneKind::Collector => Some(&self.collector),
             LaneKind::StopTheWorld => Some(&self.world),
@@ -266,7 +267,7 @@ impl Sampled {
         }
     }
 
-    fn states(&self, grid: Grid, kind: LaneKind, note: String) -> Lane {
+    fn states(&self, grid: Grid, kind: LaneKind, note: String, functions: &mut Functions) -> Lane {
         let mut states = States::new(grid);
         // The world runs and we stop nothing as long as somebody looks.
         if matches!(kind, LaneKind::StopTheWorld | LaneKind::OurStops)
@@ -275,14 +276,15 @@ impl Sampled {
             states.add(a, b, Activity::Idle, None);
         }
         let who = |s: &Stretch| match kind {
-            LaneKind::Proc(_) => Some(GoroutineId(s.goroutine)).filter(|g| g.0 != 0),
+            LaneKind::Proc(_) | LaneKind::Thread(_) => Some(GoroutineId(s.goroutine)).filter(|g| g.0 != 0),
             LaneKind::Goroutine(g) => Some(g),
             _ => None,
         };
         for s in self.track(kind).into_iter().flat_map(|t| t.within(grid.from_ns, grid.to_ns())) {
             states.add(s.from, s.to, s.activity, who(s));
         }
-        Lane { kind, cells: states.cells(), note }
+        self.code.fill(kind, grid, &mut states, functions);
+        Lane::new(kind, states.cells(), note)
     }
 
     /// How busy a P was in `[from, to)`: share of the time in which a goroutine ran on it; none without looks.
@@ -299,6 +301,11 @@ impl Sampled {
     /// Wall clock less the clock of all times, ns, at the last look.
     pub fn wall_ns(&self) -> Option<i64> {
         self.wall
+    }
+
+    /// When a cycle ended, by its number, if that is one of the last.
+    pub fn cycle_end(&self, number: u64) -> Option<i64> {
+        self.ends.iter().rev().find(|e| u64::from(e.0) == number).map(|e| e.1)
     }
 
     /// The last look's amounts.
@@ -330,20 +337,28 @@ pub(super) fn time(ns: u64) -> String {
 
 impl Source for Sampled {
     fn view(&mut self, q: &TimelineQuery) -> TimelineView {
-        let extent = (self.first.unwrap_or(0), self.last.unwrap_or(0));
+        let extent = self.extent();
         let grid = Grid::of(q, extent);
+        let mut functions = Functions::default();
+        let mut kinds: Vec<LaneKind> = self.procs.keys().map(|p| LaneKind::Proc(*p)).collect();
+        if q.threads {
+            kinds.extend(self.threads.keys().map(|t| LaneKind::Thread(i64::from(*t))));
+        }
+        kinds.extend(q.goroutines.iter().map(|g| LaneKind::Goroutine(*g)));
         let mut lanes: Vec<Lane> =
-            self.procs.keys().map(|p| self.states(grid, LaneKind::Proc(*p), String::new())).collect();
-        lanes.extend(q.goroutines.iter().map(|g| self.states(grid, LaneKind::Goroutine(*g), String::new())));
+            kinds.into_iter().map(|k| self.states(grid, k, String::new(), &mut functions)).collect();
+        if q.threads {
+            lanes.extend(self.kernel.lanes(grid));
+        }
         let cycles = self.gc.last.wrapping_sub(self.gc.first.unwrap_or(self.gc.last));
         let seconds = (extent.1 - extent.0) as f64 / 1e9;
         let note = match cycles {
             0 => "no cycle yet".to_string(),
             n => format!("every {}", time((seconds * 1e9 / f64::from(n)) as u64)),
         };
-        lanes.push(self.states(grid, LaneKind::Collector, note));
+        lanes.push(self.states(grid, LaneKind::Collector, note, &mut functions));
         let note = if self.gc.stw_max > 0 { format!("max {}", time(self.gc.stw_max)) } else { String::new() };
-        lanes.push(self.states(grid, LaneKind::StopTheWorld, note));
+        lanes.push(self.states(grid, LaneKind::StopTheWorld, note, &mut functions));
         for (kind, amounts) in &self.levels {
             let mut levels = Levels::new(grid);
             let first = amounts.partition_point(|a| a.0 < grid.from_ns).saturating_sub(1);
@@ -351,12 +366,13 @@ impl Source for Sampled {
                 levels.add(*at, *amount);
             }
             levels.hold(extent.1.saturating_add(1));
-            lanes.push(Lane { kind: *kind, cells: levels.cells(), note: String::new() });
+            lanes.push(Lane::new(*kind, levels.cells(), String::new()));
         }
         if self.ours.iter().next().is_some() {
-            lanes.push(self.states(grid, LaneKind::OurStops, String::new()));
+            let ours = self.states(grid, LaneKind::OurStops, String::new(), &mut functions);
+            lanes.push(Lane { sources: vec![(0, TimelineSource::Ours)], ..ours });
         }
-        lanes.sort_by_key(|l| l.kind);
+        lanes.sort_by_key(|l| l.kind.place());
         TimelineView {
             source: TimelineSource::Sampled,
             from_ns: grid.from_ns,
@@ -368,12 +384,16 @@ impl Source for Sampled {
             unseen: self.unseen,
             rate: self.rate,
             problem: self.problem.clone(),
-            others: Vec::new(),
+            functions: functions.names,
             wall_ns: self.wall,
+            ..TimelineView::default()
         }
     }
 
     fn spans(&mut self, lane: LaneKind, from_ns: i64, to_ns: i64, count: usize) -> Vec<Span> {
+        if let LaneKind::Cpu(t) = lane {
+            return self.kernel.spans(t, from_ns, to_ns, count);
+        }
         let span = |s: &Stretch| {
             let what = match (lane, s.activity) {
                 (LaneKind::Goroutine(_), Activity::Blocked) => {
@@ -389,17 +409,22 @@ impl Source for Sampled {
                 to_ns: Some(s.to),
                 activity: s.activity,
                 goroutine: match lane {
-                    LaneKind::Proc(_) => Some(GoroutineId(s.goroutine)).filter(|g| g.0 != 0),
+                    LaneKind::Proc(_) | LaneKind::Thread(_) => Some(GoroutineId(s.goroutine)).filter(|g| g.0 != 0),
                     LaneKind::Goroutine(g) => Some(g),
                     _ => None,
                 },
-                proc: if let LaneKind::Proc(p) = lane { Some(p) } else { None },
-                thread: None,
-                what,
-                stack: match lane {
-                    LaneKind::Proc(p) => self.code_in(p, s.from, s.to),
-                    _ => Vec::new(),
+                proc: match lane {
+                    LaneKind::Proc(p) => Some(p),
+                    LaneKind::Thread(_) => s.other.checked_sub(1),
+                    _ => None,
                 },
+                thread: match lane {
+                    LaneKind::Thread(t) => Some(t),
+                    LaneKind::Proc(_) => Some(i64::from(s.other)).filter(|t| *t != 0),
+                    _ => None,
+                },
+                what,
+                stack: self.code.first_in(lane, s.from, s.to),
                 by: None,
             }
         };
@@ -412,11 +437,80 @@ impl Source for Sampled {
             by_kind: BTreeMap::new(),
             goroutines: self.seen.len() as u64,
             procs: self.procs.len() as u64,
-            threads: 0,
+            threads: self.threads.len() as u64,
             gc_cycles: u64::from(self.gc.last.wrapping_sub(self.gc.first.unwrap_or(self.gc.last))),
             stw_ns: self.gc.stw_ns,
             stw_max_ns: self.gc.stw_max,
         }
+    }
+
+    fn find(&mut self, q: &MarkQuery) -> Found {
+        let wanted = Wanted::of(&q.text);
+        let mut found: Option<Mark> = None;
+        let mut note = |at_ns: i64, mark: &dyn Fn() -> Mark| {
+            if nearer(q, at_ns, found.as_ref().map(|m| m.at_ns)) {
+                found = Some(mark());
+            }
+        };
+        let id = |g: u64| Some(GoroutineId(g)).filter(|g| g.0 != 0);
+        if q.text.trim().is_empty() {
+            for s in self.track(q.lane).into_iter().flat_map(Track::iter) {
+                let what = format!("{:?}", s.activity).to_lowercase();
+                note(s.from, &|| Mark { lane: q.lane, at_ns: s.from, what: what.clone(), goroutine: None });
+            }
+            return Found { mark: found, go_on_ns: None };
+        }
+        for (p, t) in &self.procs {
+            let (lane, mut last) = (LaneKind::Proc(*p), 0);
+            for s in t.iter() {
+                if wanted.is_goroutine(s.goroutine) && last != s.goroutine {
+                    let mark = || Mark {
+                        lane,
+                        at_ns: s.from,
+                        what: format!("g{} runs", s.goroutine),
+                        goroutine: id(s.goroutine),
+                    };
+                    note(s.from, &mark);
+                }
+                last = s.goroutine;
+            }
+        }
+        for (g, t) in &self.followed {
+            for s in t.iter().filter(|s| s.activity == Activity::Blocked) {
+                let Some(reason) = self.reasons.get(s.goroutine as usize).filter(|r| wanted.in_name(r)) else {
+                    continue;
+                };
+                let lane = LaneKind::Goroutine(*g);
+                note(s.from, &|| Mark {
+                    lane,
+                    at_ns: s.from,
+                    what: format!("g{} waits: {reason}", g.0),
+                    goroutine: Some(*g),
+                });
+            }
+        }
+        for (lane, (at, stack)) in self.code.of_procs() {
+            let Some(f) = stack.iter().find(|l| wanted.in_name(&l.function)) else { continue };
+            let g = || self.track(lane).and_then(|t| t.at(*at)).and_then(|s| id(s.goroutine));
+            note(*at, &|| Mark { lane, at_ns: *at, what: format!("sample in {}", f.function), goroutine: g() });
+        }
+        let cycles = self.collector.iter().filter(|s| s.activity == Activity::Marking);
+        for (lane, name, s) in cycles
+            .map(|s| (LaneKind::Collector, "GC mark phase", s))
+            .chain(self.world.iter().map(|s| (LaneKind::StopTheWorld, "stop-the-world (stw)", s)))
+            .filter(|m| wanted.in_name(m.1))
+        {
+            note(s.from, &|| Mark { lane, at_ns: s.from, what: name.into(), goroutine: None });
+        }
+        Found { mark: found, go_on_ns: None }
+    }
+
+    fn extent(&self) -> (i64, i64) {
+        (self.first.unwrap_or(0), self.last.unwrap_or(0))
+    }
+
+    fn overview(&self, grid: Grid, bands: bool) -> Overview {
+        self.heat.overview(grid, bands)
     }
 }
 

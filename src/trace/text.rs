@@ -5,8 +5,13 @@
 
 use super::Source;
 use super::columns::{Grid, Levels, States};
+use super::heat::Shares;
+use super::search::{Wanted, nearer};
 use crate::base::GoroutineId;
-use crate::model::{Activity, Lane, LaneKind, Span, TimelineQuery, TimelineSource, TimelineSummary, TimelineView};
+use crate::model::{
+    Activity, Found, Lane, LaneKind, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSource, TimelineSummary,
+    TimelineView,
+};
 use std::collections::BTreeMap;
 
 /// Longest line that is looked at, bytes: `scheddetail` has long ones on machines with many processors.
@@ -143,6 +148,26 @@ impl TextLog {
         TextLog { origin: origin.clamp(0, MAX_NS as i64), growing: true, ..TextLog::default() }
     }
 
+    /// A cycle of this number ended at this time by a better clock: times in lines are whole milliseconds since the runtime began, and when that was we
+    /// only guess. All that is known moves with it; whether something did.
+    pub fn tie(&mut self, number: u64, ended: i64) -> bool {
+        let Some(c) = self.cycles.iter().rev().find(|c| c.number == number) else { return false };
+        let by = ended.saturating_sub(c.at.saturating_add(c.phases.iter().sum::<u64>().cast_signed()));
+        // Times are cut off to milliseconds: the truth is up to one later. What is so near is not moved to and fro.
+        if by.abs() <= 1_000_000 || by.abs() > 10_000_000_000 {
+            return false;
+        }
+        self.origin = self.origin.saturating_add(by);
+        self.cycles.iter_mut().for_each(|c| c.at = c.at.saturating_add(by));
+        self.moments.iter_mut().for_each(|m| m.at = m.at.saturating_add(by));
+        true
+    }
+
+    /// The number of the last cycle.
+    pub fn last_cycle(&self) -> Option<u64> {
+        self.cycles.last().map(|c| c.number)
+    }
+
     /// Is there anything in it?
     pub fn is_empty(&self) -> bool {
         self.cycles.is_empty() && self.moments.is_empty()
@@ -215,12 +240,6 @@ impl TextLog {
         }
     }
 
-    fn extent(&self) -> (i64, i64) {
-        let ends = self.cycles.iter().map(|c| c.at.saturating_add(c.phases.iter().sum::<u64>().cast_signed()));
-        let last = ends.chain(self.moments.iter().map(|m| m.at)).max().unwrap_or(0);
-        (self.origin, last.max(self.origin))
-    }
-
     /// Stops of the world and mark phases.
     fn phases(&self) -> impl Iterator<Item = (LaneKind, i64, i64, &Cycle)> {
         self.cycles.iter().flat_map(|c| {
@@ -247,7 +266,7 @@ impl TextLog {
             LaneKind::Collector => format!("{} cycles", self.cycles.len()),
             _ => format!("max {:.2} ms", longest as f64 / MS),
         };
-        Lane { kind: lane, cells: states.cells(), note }
+        Lane::new(lane, states.cells(), note)
     }
 
     /// What a P was seen to do, each moment for the time until the next.
@@ -265,7 +284,7 @@ impl TextLog {
             let g = machine.and_then(|k| m.running.get(&k)).map(|g| GoroutineId(*g));
             states.add(m.at, until, activity, g);
         }
-        Lane { kind: LaneKind::Proc(p as u32), cells: states.cells(), note: String::new() }
+        Lane::new(LaneKind::Proc(p as u32), states.cells(), String::new())
     }
 }
 
@@ -304,8 +323,8 @@ impl Source for TextLog {
             }
             heap.hold(extent.1);
             goal.hold(extent.1);
-            lanes.push(Lane { kind: LaneKind::Heap, cells: heap.cells(), note: String::new() });
-            lanes.push(Lane { kind: LaneKind::HeapGoal, cells: goal.cells(), note: String::new() });
+            lanes.push(Lane::new(LaneKind::Heap, heap.cells(), String::new()));
+            lanes.push(Lane::new(LaneKind::HeapGoal, goal.cells(), String::new()));
         }
         if !self.moments.is_empty() {
             let (mut queue, mut goroutines) = (Levels::new(grid), Levels::new(grid));
@@ -318,9 +337,9 @@ impl Source for TextLog {
             queue.hold(extent.1);
             goroutines.hold(extent.1);
             if self.moments.iter().any(|m| m.goroutines > 0) {
-                lanes.push(Lane { kind: LaneKind::Goroutines, cells: goroutines.cells(), note: String::new() });
+                lanes.push(Lane::new(LaneKind::Goroutines, goroutines.cells(), String::new()));
             }
-            lanes.push(Lane { kind: LaneKind::RunQueue, cells: queue.cells(), note: String::new() });
+            lanes.push(Lane::new(LaneKind::RunQueue, queue.cells(), String::new()));
         }
         TimelineView {
             source: TimelineSource::Text,
@@ -387,6 +406,41 @@ impl Source for TextLog {
             stw_ns: stops().sum(),
             stw_max_ns: stops().max().unwrap_or(0),
         }
+    }
+
+    fn extent(&self) -> (i64, i64) {
+        let ends = self.cycles.iter().map(|c| c.at.saturating_add(c.phases.iter().sum::<u64>().cast_signed()));
+        let last = ends.chain(self.moments.iter().map(|m| m.at)).max().unwrap_or(0);
+        (self.origin, last.max(self.origin))
+    }
+
+    fn find(&mut self, q: &MarkQuery) -> Found {
+        let wanted = Wanted::of(&q.text);
+        let mut found: Option<Mark> = None;
+        for (lane, from, _, c) in self.phases() {
+            let what = match lane {
+                LaneKind::Collector => format!("GC cycle {}", c.number),
+                _ => format!("stop-the-world of GC cycle {}", c.number),
+            };
+            let hit = if q.text.trim().is_empty() { lane == q.lane } else { wanted.in_name(&what) };
+            if hit && nearer(q, from, found.as_ref().map(|m| m.at_ns)) {
+                found = Some(Mark { lane, at_ns: from, what, goroutine: None });
+            }
+        }
+        Found { mark: found, go_on_ns: None }
+    }
+
+    fn overview(&self, grid: Grid, bands: bool) -> Overview {
+        let mut all = Shares::new(grid, bands);
+        for p in 0..self.moments.iter().map(|m| m.status.len()).max().unwrap_or(0) {
+            all.begin();
+            for pair in self.moments.windows(2) {
+                let Some((status, _)) = pair[0].status.get(p) else { continue };
+                let ns = (pair[1].at - pair[0].at).max(0).cast_unsigned();
+                all.add(pair[0].at, pair[1].at, (if matches!(status, 1 | 2) { ns } else { 0 }, ns));
+            }
+        }
+        all.overview()
     }
 }
 

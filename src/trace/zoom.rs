@@ -23,14 +23,14 @@ impl Columns {
 
     /// Lanes, in the order of their kinds.
     pub(super) fn lanes(mut self, until: i64) -> Vec<Lane> {
-        let lane = |(kind, cells)| Lane { kind, cells, note: String::new() };
+        let lane = |(kind, cells)| Lane::new(kind, cells, String::new());
         let states = self.states.iter().map(|(k, s)| (*k, s.cells()));
         for l in self.levels.values_mut() {
             l.hold(until);
         }
         let mut lanes: Vec<Lane> = states.map(lane).collect();
         lanes.extend(self.levels.into_iter().map(|(k, l)| lane((k, l.cells()))));
-        lanes.sort_by_key(|l| l.kind);
+        lanes.sort_by_key(|l| l.kind.place());
         lanes
     }
 }
@@ -119,6 +119,8 @@ impl Sink for Spans {
 
 /// What has to be done between two generations.
 pub(super) trait Again: Sink {
+    /// What could be read is worth something even if it is not all.
+    const IN_PARTS: bool = false;
     /// Ids mean something else from here on.
     fn next_generation(&mut self) {}
     /// Enough.
@@ -128,6 +130,7 @@ pub(super) trait Again: Sink {
 }
 impl Again for Columns {}
 impl Again for Spans {
+    const IN_PARTS: bool = true;
     fn next_generation(&mut self) {
         self.names.next_generation();
     }

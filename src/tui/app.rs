@@ -344,13 +344,28 @@ impl App {
                 if !end {
                     self.overlays.push(top);
                 }
-                self.searched(text);
+                // A timeline is searched where its data is, and not at every key.
+                match matches!(self.focused(), PaneId::Timeline | PaneId::Spans) {
+                    true if end => self.search_timeline(text),
+                    true => {}
+                    false => self.searched(text),
+                }
             }
             Outcome::Answer(a) => self.answer(a),
             Outcome::Say(text) => {
                 self.overlays.push(top);
                 self.session.message = Some(crate::session::Message { tone: Tone::Warn, text });
             }
+        }
+    }
+
+    fn search_timeline(&mut self, text: String) {
+        self.search = (!text.trim().is_empty()).then_some(text);
+        if let Some(text) = self.search.clone() {
+            // The newest has nothing behind it.
+            let t = &self.session.timeline;
+            let forward = !(t.follows() && t.drawn().is_some_and(|v| v.growing));
+            self.session.find_mark(&text, forward);
         }
     }
 

@@ -135,6 +135,11 @@ pub fn prepare(o: &Options, wake: impl Fn() + Send + 'static) -> (App, bool, boo
     app.theme = Box::new(move |n| Theme::build(n, user.as_ref(), palette).0);
     app.layouts = kept.layout;
     app.session.timeline.slow = low;
+    if set.diff.min_samples.is_some() || set.diff.min_change.is_some() {
+        let (samples, percent) = crate::session::profile::DEFAULT_THRESHOLDS;
+        let t = (set.diff.min_samples.unwrap_or(samples), set.diff.min_change.unwrap_or(percent));
+        app.session.profile.thresholds = Some(t);
+    }
     app.welcome = o.demo;
     app.first_workspace = o.workspace;
     (app, o.mouse || set.mouse, low)

@@ -250,6 +250,9 @@ impl App {
             return self.session.say(Tone::Note, "no search; / begins one");
         };
         let id = self.focused();
+        if matches!(id, PaneId::Timeline | PaneId::Spans) {
+            return self.session.find_mark(&text, forward);
+        }
         match self.panes[id as usize].search(&self.session, &text, forward, false) {
             Some(false) => self.session.say(Tone::Warn, &format!("no match for {text}")),
             _ => self.settle_on(id),

@@ -293,6 +293,7 @@ impl Shop {
             }
             Request::ProfileSources => samples::sources(self.healthy),
             Request::ProfileFetch { .. } => Reply::Done,
+            Request::FindMark(q) => Reply::Found(times::find(q)),
             Request::Timeline(q) => Reply::Timeline(Box::new(times::view(q))),
             Request::Spans { lane, from_ns, .. } => Reply::Spans(times::spans(*lane, *from_ns)),
             Request::Snapshot { file } => {

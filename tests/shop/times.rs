@@ -27,25 +27,36 @@ pub fn view(q: &TimelineQuery) -> TimelineView {
                 busy: if activity == Activity::Idle { 0 } else { busy },
                 goroutine,
                 changes: 1 + i as u32 % 3,
+                function: (q.threads && busy > 80).then_some(u16::from(i % 17 > 8)),
             }
         };
-        Lane { kind: LaneKind::Proc(p), cells: Cells::States((0..columns).map(cell).collect()), note: String::new() }
+        let whole = Lane::new(LaneKind::Proc(p), Cells::States((0..columns).map(cell).collect()), String::new());
+        // With threads somebody takes a trace, which is read to the middle.
+        let sources = vec![(0, TimelineSource::Trace), (q.columns / 2, TimelineSource::Sampled)];
+        Lane { sources: if q.threads { sources } else { Vec::new() }, ..whole }
     };
     let states = |kind, note: &str, on: Activity, long: i64| {
         let cell = |i: usize| {
             let activity = if at(i) % SECOND < long { on } else { Activity::Idle };
-            Cell { activity, busy: if activity == on { 255 } else { 0 }, goroutine: None, changes: 1 }
+            Cell { activity, busy: if activity == on { 255 } else { 0 }, changes: 1, ..Cell::default() }
         };
-        Lane { kind, cells: Cells::States((0..columns).map(cell).collect()), note: note.into() }
+        Lane::new(kind, Cells::States((0..columns).map(cell).collect()), note.into())
     };
     let levels = |kind, f: &dyn Fn(i64) -> u64| {
         let level = |i: usize| {
             let n = f(at(i));
             Some(Level { min: n, max: n, last: n })
         };
-        Lane { kind, cells: Cells::Levels((0..columns).map(level).collect()), note: String::new() }
+        Lane::new(kind, Cells::Levels((0..columns).map(level).collect()), String::new())
     };
     let mut lanes = vec![proc(0), proc(1)];
+    if q.threads {
+        for tid in [77, 79] {
+            lanes.push(states(LaneKind::Thread(tid), "", Activity::Running, SECOND / 2));
+            let cpu = states(LaneKind::Cpu(tid), "", Activity::Runnable, SECOND / 3);
+            lanes.push(Lane { sources: vec![(0, TimelineSource::Kernel)], ..cpu });
+        }
+    }
     for g in &q.goroutines {
         lanes.push(states(LaneKind::Goroutine(*g), "", Activity::Runnable, SECOND / 3));
     }
@@ -66,8 +77,23 @@ pub fn view(q: &TimelineQuery) -> TimelineView {
         unseen: 91,
         rate: 100,
         problem: None,
+        over: if q.threads { vec![TimelineSource::Trace] } else { Vec::new() },
         others: Vec::new(),
+        functions: if q.threads { vec!["main.handle".into(), "encoding/json.Marshal".into()] } else { Vec::new() },
+        overview: Some(overview(q)),
         wall_ns: Some(43_470 * SECOND),
+    }
+}
+
+/// The whole run: a quarter is still to come.
+fn overview(q: &TimelineQuery) -> Overview {
+    let column = |i: u16| (i < q.columns / 4 * 3).then_some((i * 13 % 256) as u8);
+    let band = |i: u16| if i < q.columns / 4 * 3 { [i % 3, i % 2, 0, 1, i % 4] } else { [0; BANDS] };
+    Overview {
+        from_ns: 30 * SECOND,
+        column_ns: 1 << 28,
+        busy: (0..q.columns).map(column).collect(),
+        bands: if q.heat { (0..q.columns).map(band).collect() } else { Vec::new() },
     }
 }
 
@@ -86,4 +112,17 @@ pub fn spans(lane: LaneKind, from_ns: i64) -> Vec<Span> {
         by: None,
     };
     (0..5).map(span).collect()
+}
+
+/// Two marks, 45 s in and a second later; the search goes on once on its way to the first.
+pub fn find(q: &MarkQuery) -> Found {
+    let mark = |at_ns, what: &str| Mark { lane: LaneKind::Proc(1), at_ns, what: what.into(), goroutine: None };
+    match (q.text.as_str(), q.forward) {
+        ("parse", false) if q.from_ns > 48 * SECOND => Found { mark: None, go_on_ns: Some(48 * SECOND) },
+        ("parse", false) => Found { mark: Some(mark(45 * SECOND + 5, "region parse")), go_on_ns: None },
+        ("parse", true) if q.from_ns == 45 * SECOND + 5 => {
+            Found { mark: Some(mark(46 * SECOND, "task parse of 2")), go_on_ns: None }
+        }
+        _ => Found::default(),
+    }
 }

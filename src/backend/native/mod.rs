@@ -378,8 +378,11 @@ impl Host {
             | Request::Spans { .. }
             | Request::TimelineSummary
             | Request::TimelineCode { .. }
+            | Request::FindMark(_)
             | Request::Record { .. }
+            | Request::TraceOver { .. }
             | Request::TraceReport(_)
+            | Request::TraceReportOf { .. }
             | Request::SetTrigger(_)
             | Request::ClearTrigger { .. }) => {
                 if let Some(result) = self.timeline(id, r) {

@@ -71,7 +71,7 @@ fn answer(desk: &mut Option<ProfileDesk>, pid: i32, linked: bool, r: Request) ->
         Request::ProfileSources => {
             let mut all = sources(pid, linked);
             if let Reply::ProfileSources { sources, .. } = &mut all
-                && OnCpu::open(pid, 1).is_ok()
+                && OnCpu::open(pid, 1, false).is_ok()
             {
                 sources.insert(0, perf(pid));
             }

@@ -7,12 +7,17 @@ use crate::base::clock::monotonic_ns;
 use crate::base::{GoroutineId, LoadAddr, MemoryError, Tid};
 use crate::engine::{Loaded, OpenError};
 use crate::goruntime::sample::Sampler;
-use crate::model::{LaneKind, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState};
+use crate::model::{
+    LaneKind, Mark, MarkQuery, Overview, Span, TimelineQuery, TimelineSummary, TimelineView, TriggerSpec, TriggerState,
+};
 use crate::target::TargetError;
 use crate::target::linux::perf::OnCpu;
 use crate::target::linux::polite;
+use crate::target::linux::schedstat::SchedSums;
 use crate::target::linux::wake::Doorbell;
 use crate::trace::Source;
+use crate::trace::columns::Grid;
+use crate::trace::kernel::{Sums, Switch};
 use crate::trace::sampled::{Frames, Sampled};
 use crate::trace::trigger::Trigger;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +50,8 @@ struct State {
     triggers: Vec<Set>,
     /// Which code runs is wanted, too.
     code: bool,
+    /// What the kernel says of threads is wanted, too.
+    threads: bool,
     /// Those that fired and are not dealt with yet.
     fired: Vec<(TriggerSpec, String)>,
     over: bool,
@@ -78,6 +85,7 @@ impl Sampling {
             standing: None,
             triggers: Vec::new(),
             code: false,
+            threads: false,
             fired: Vec::new(),
             over: false,
         };
@@ -103,12 +111,34 @@ impl Sampling {
         Ok(s)
     }
 
-    pub(super) fn view(&self, q: &TimelineQuery) -> Result<TimelineView, Failure> {
+    fn asked(&self, q: &TimelineQuery) -> Result<MutexGuard<'_, State>, Failure> {
         let mut s = self.wanted()?;
         if s.follow != q.goroutines {
             s.follow.clone_from(&q.goroutines);
         }
-        Ok(s.seen.view(q))
+        s.threads = q.threads;
+        Ok(s)
+    }
+
+    /// What looks alone show, with an overview of them.
+    pub(super) fn shown(&self, q: &TimelineQuery) -> Result<TimelineView, Failure> {
+        Ok(self.asked(q)?.seen.shown(q))
+    }
+
+    /// The same, with the overview on a grid that others share.
+    pub(super) fn view_with(&self, q: &TimelineQuery, whole: Grid) -> Result<(TimelineView, Overview), Failure> {
+        let mut s = self.asked(q)?;
+        Ok((s.seen.view(q), s.seen.overview(whole, q.heat)))
+    }
+
+    /// First and last look, ns.
+    pub(super) fn extent(&self) -> Result<(i64, i64), Failure> {
+        Ok(self.wanted()?.seen.extent())
+    }
+
+    /// When a collector cycle ended, if it is one of the last.
+    pub(super) fn cycle_end(&self, number: u64) -> Option<i64> {
+        lock(&self.state).seen.cycle_end(number)
     }
 
     /// Wall clock less the clock of all times, ns, while another source is shown.
@@ -118,6 +148,11 @@ impl Sampling {
 
     pub(super) fn spans(&self, lane: LaneKind, from_ns: i64, to_ns: i64, count: usize) -> Result<Vec<Span>, Failure> {
         Ok(self.wanted()?.seen.spans(lane, from_ns, to_ns, count))
+    }
+
+    /// The nearest mark in what was seen.
+    pub(super) fn find(&self, q: &MarkQuery) -> Result<Option<Mark>, Failure> {
+        Ok(self.wanted()?.seen.find(q).mark)
     }
 
     pub(super) fn summary(&self) -> Result<TimelineSummary, Failure> {
@@ -141,7 +176,7 @@ impl Sampling {
     pub(super) fn code(&self, on: bool) -> Result<(), Failure> {
         if on {
             // Whether it is permitted is to be told now, and not by a thread that has nobody to tell.
-            OnCpu::open(self.loaded.pid, CODE_HZ).map_err(|e| from_open(&OpenError::Target(e)))?;
+            OnCpu::open(self.loaded.pid, CODE_HZ, true).map_err(|e| from_open(&OpenError::Target(e)))?;
         }
         self.wanted()?.code = on;
         Ok(())
@@ -174,21 +209,82 @@ fn states(s: &State) -> Vec<TriggerState> {
     s.triggers.iter().map(|t| TriggerState { spec: t.spec.clone(), fired: t.fired.clone() }).collect()
 }
 
-/// What threads executed since the last time.
-fn gather(loaded: &Loaded, code: &mut Option<OnCpu>) -> Result<Vec<(i64, Tid, Frames)>, TargetError> {
-    let cpu = match code {
-        Some(c) => c,
-        None => code.insert(OnCpu::open(loaded.pid, CODE_HZ)?),
-    };
-    cpu.add_threads()?;
-    let locations = |pcs: &[u64]| {
-        let at = |(i, pc): (usize, &u64)| loaded.rt.pcs().get(LoadAddr(*pc), i == 0);
-        let infos = pcs.iter().enumerate().filter_map(at);
-        infos.flat_map(|i| i.frames.iter().map(|f| (*f.at).clone()).collect::<Vec<_>>()).collect::<Frames>()
-    };
-    Ok(cpu.drain().into_iter().map(|s| (s.at_ns, s.tid, locations(&s.pcs))).collect())
+/// What the kernel is asked for, beside looks.
+#[derive(Default)]
+struct Asking {
+    cpu: Option<OnCpu>,
+    /// When switches were told last.
+    since: Option<i64>,
+    sums: Option<SchedSums>,
 }
 
+impl Asking {
+    /// What threads executed since the last time, and the switches between them.
+    fn code(&mut self, loaded: &Loaded, state: &Mutex<State>) -> Result<(), TargetError> {
+        let cpu = match &mut self.cpu {
+            Some(c) => c,
+            None => {
+                self.since = None;
+                self.cpu.insert(OnCpu::open(loaded.pid, CODE_HZ, true)?)
+            }
+        };
+        // What happens from here on is for the next time.
+        let now = monotonic_ns().cast_signed();
+        cpu.add_threads()?;
+        let drained = cpu.drain();
+        let told = cpu.tells_switches();
+        let samples: Vec<(i64, Tid, Frames)> =
+            drained.samples.into_iter().map(|s| (s.at_ns, s.tid, locations(loaded, &s.pcs))).collect();
+        let mut s = lock(state);
+        for (at, tid, stack) in samples {
+            s.seen.add_code(at, tid, stack);
+        }
+        if told {
+            let mut off = 0;
+            for w in drained.switches {
+                let to = match (w.on, w.preempted) {
+                    (true, _) => Switch::On,
+                    (false, true) => Switch::Preempted,
+                    (false, false) => Switch::Asleep,
+                };
+                off += u64::from(!w.on);
+                s.seen.switch(w.tid, w.at_ns, to);
+            }
+            let ns = self.since.map_or(0, |t| (now - t).max(0).cast_unsigned());
+            s.seen.switches_known(now, off, ns);
+            self.since = Some(now);
+        }
+        Ok(())
+    }
+
+    /// No more samples.
+    fn no_code(&mut self, state: &Mutex<State>) {
+        if self.cpu.take().is_some_and(|c| c.tells_switches()) {
+            lock(state).seen.switches_over();
+        }
+    }
+
+    /// How long threads ran and waited for a processor since the last time, where switches are not told one by one.
+    fn sums(&mut self, loaded: &Loaded, state: &Mutex<State>) -> Result<(), TargetError> {
+        if self.cpu.as_ref().is_some_and(OnCpu::tells_switches) {
+            self.sums = None;
+            return Ok(());
+        }
+        let found = self.sums.get_or_insert_with(|| SchedSums::new(loaded.pid)).read(monotonic_ns().cast_signed())?;
+        let sums: Vec<(Tid, Sums)> = found
+            .into_iter()
+            .map(|s| (s.tid, Sums { from: s.from_ns, to: s.to_ns, run: s.run_ns, wait: s.wait_ns, slices: s.slices }))
+            .collect();
+        lock(state).seen.add_sums(&sums);
+        Ok(())
+    }
+}
+
+fn locations(loaded: &Loaded, pcs: &[u64]) -> Frames {
+    let at = |(i, pc): (usize, &u64)| loaded.rt.pcs().get(LoadAddr(*pc), i == 0);
+    let infos = pcs.iter().enumerate().filter_map(at);
+    infos.flat_map(|i| i.frames.iter().map(|f| (*f.at).clone()).collect::<Vec<_>>()).collect()
+}
 /// Wall clock less monotonic clock, ns.
 fn wall_less_mono() -> i64 {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);
@@ -201,7 +297,7 @@ fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doo
     let pace = Duration::from_secs(1) / RATE;
     let mut next = Instant::now();
     let mut follow = Vec::new();
-    let mut code = None;
+    let mut asking = Asking::default();
     let mut round = 0u64;
     let mut random = monotonic_ns() | 1;
     loop {
@@ -242,19 +338,23 @@ fn watch(state: &Mutex<State>, loaded: &Loaded, mut sampler: Sampler, bell: &Doo
                 }
             }
         }
-        if s.code && round.is_multiple_of(CODE_EVERY) {
-            match gather(loaded, &mut code) {
-                Ok(found) => found.into_iter().for_each(|(at, tid, stack)| s.seen.add_code(at, tid, stack)),
-                Err(e) => {
-                    s.seen.problem = Some(format!("perf events: {e}"));
-                    s.code = false;
-                }
-            }
-        } else if !s.code {
-            code = None;
-        }
         let wanted = (s.follow != follow).then(|| s.follow.clone());
+        let (code, threads) = (s.code, s.threads);
         drop(s);
+        if !code {
+            asking.no_code(state);
+        }
+        if round.is_multiple_of(CODE_EVERY) {
+            let asked = if code { asking.code(loaded, state) } else { Ok(()) };
+            if let Err(e) = asked {
+                let mut s = lock(state);
+                s.seen.problem = Some(format!("perf events: {e}"));
+                s.code = false;
+            }
+            if threads && let Err(e) = asking.sums(loaded, state) {
+                lock(state).seen.problem = Some(e.to_string());
+            }
+        }
         if let Some(ids) = wanted {
             let found = |id: &GoroutineId| Some((*id, rt.find_goroutine(mem, *id)?));
             sampler.follow(ids.iter().filter_map(found).collect());

@@ -6,8 +6,12 @@ use super::{Host, from_engine, no_target};
 use crate::backend::protocol::*;
 use crate::base::clock::monotonic_ns;
 use crate::engine::Happened;
-use crate::model::{StopReason, TimelineSource, TimelineView, TriggerAction, TriggerSpec};
+use crate::model::{Found, StopReason, TimelineQuery, TimelineSource, TimelineView, TriggerAction, TriggerSpec};
 use crate::trace::Source;
+use crate::trace::columns::Grid;
+use crate::trace::file::TraceFile;
+use crate::trace::overlay::overlay;
+use crate::trace::search::nearest;
 use crate::trace::text::TextLog;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,23 +79,56 @@ impl Host {
         let mut lines = self.lines.as_ref().map(Lines::lock).filter(|l| !l.0.is_empty());
         Ok(Some(match r {
             Request::Timeline(q) => {
-                let mut others = vec![TimelineSource::Sampled];
-                others.extend(trace.map(|_| TimelineSource::Trace));
-                others.extend(lines.as_ref().map(|_| TimelineSource::Text));
+                let has = |s| q.source.is_none_or(|only| only == s);
+                let all = [
+                    Some(TimelineSource::Sampled),
+                    trace.map(|_| TimelineSource::Trace),
+                    lines.as_ref().map(|_| TimelineSource::Text),
+                ];
+                let others: Vec<TimelineSource> = all.into_iter().flatten().collect();
                 let finish = move |mut v: TimelineView, wall_ns: Option<i64>| {
                     v.others = others;
-                    v.others.retain(|s| *s != v.source);
+                    v.others.retain(|s| *s != v.source && !v.over.contains(s));
                     v.wall_ns = v.wall_ns.or(wall_ns);
                     Reply::Timeline(Box::new(v))
                 };
-                match (q.source, trace, &mut lines) {
+                let trace = trace.filter(|_| has(TimelineSource::Trace));
+                let text = lines.as_mut().filter(|_| has(TimelineSource::Text));
+                match (q.source, trace, text) {
                     (Some(TimelineSource::Trace), Some(t), _) => {
                         let wall = sampling.wall()?;
-                        t.answer(id, out(), move |f| finish(f.view(&q), wall))?;
+                        t.answer(id, out(), move |f| finish(f.shown(&q), wall))?;
                         return Ok(None);
                     }
-                    (Some(TimelineSource::Text), _, Some(l)) => finish(l.0.view(&q), sampling.wall()?),
-                    _ => finish(sampling.view(&q)?, None),
+                    (Some(TimelineSource::Text), _, Some(l)) => finish(l.0.shown(&q), sampling.wall()?),
+                    (None, trace, text) if trace.is_some() || text.is_some() => {
+                        // All of the same columns, over all that anybody knows.
+                        let looks = sampling.extent()?;
+                        let extents = [trace.map(Tracing::extent), text.as_ref().map(|l| l.0.extent())];
+                        let join = |a: (i64, i64), b: (i64, i64)| (a.0.min(b.0), a.1.max(b.1));
+                        let extent = extents.into_iter().flatten().fold(looks, join);
+                        let (grid, whole) = (Grid::of(&q, extent), Grid::whole(extent, q.columns));
+                        let span_ns = grid.column_ns * grid.columns as u64;
+                        let q = TimelineQuery { from_ns: Some(grid.from_ns), span_ns, ..q };
+                        let (mut v, overview) = sampling.view_with(&q, whole)?;
+                        v.overview = Some(overview);
+                        if let Some(l) = text {
+                            if let Some((n, at)) = l.0.last_cycle().and_then(|n| Some((n, sampling.cycle_end(n)?))) {
+                                l.0.tie(n, at);
+                            }
+                            v = overlay(v, l.0.view(&q));
+                        }
+                        if let Some(t) = trace {
+                            let over = move |f: &mut TraceFile| {
+                                let overview = Some(f.overview(whole, q.heat));
+                                finish(overlay(v, TimelineView { overview, ..f.view(&q) }), None)
+                            };
+                            t.answer(id, out(), over)?;
+                            return Ok(None);
+                        }
+                        finish(v, None)
+                    }
+                    _ => finish(sampling.shown(&q)?, None),
                 }
             }
             Request::Spans { lane, from_ns, to_ns, count, source } => {
@@ -105,16 +142,45 @@ impl Host {
                     _ => sampling.spans(lane, from_ns, to_ns, count)?,
                 })
             }
+            Request::FindMark(q) => {
+                let looked = match q.source {
+                    Some(TimelineSource::Trace) => None,
+                    Some(TimelineSource::Text) => lines.as_mut().and_then(|l| l.0.find(&q).mark),
+                    _ => sampling.find(&q)?,
+                };
+                match trace.filter(|_| matches!(q.source, None | Some(TimelineSource::Trace))) {
+                    Some(t) => {
+                        let both = move |f: &mut TraceFile| {
+                            let found = f.find(&q);
+                            // What is not searched yet may have a nearer one.
+                            let mark = if found.go_on_ns.is_some() { None } else { nearest(&q, found.mark, looked) };
+                            Reply::Found(Found { mark, ..found })
+                        };
+                        t.answer(id, out(), both)?;
+                        return Ok(None);
+                    }
+                    None => Reply::Found(Found { mark: looked, go_on_ns: None }),
+                }
+            }
             Request::TraceReport(kind) => {
-                let t = trace.ok_or_else(|| {
-                    Failure::new(FailureKind::BadState, "no execution trace was taken of this process")
-                        .fix(":record takes one")
+                trace.ok_or_else(no_trace)?.answer(id, out(), move |f| Reply::TraceReport(Box::new(f.report(kind))))?;
+                return Ok(None);
+            }
+            Request::TraceReportOf { kind, of } => {
+                trace.ok_or_else(no_trace)?.try_answer(id, out(), move |f| {
+                    let report = f.report_of(kind, of).map_err(|why| Failure::new(FailureKind::BadRequest, why))?;
+                    Ok(Reply::TraceReport(Box::new(report)))
                 })?;
-                t.answer(id, out(), move |f| Reply::TraceReport(Box::new(f.report(kind))))?;
                 return Ok(None);
             }
             Request::Record { seconds } => {
                 let taken = Tracing::start(loaded, seconds, out())?;
+                drop(lines);
+                self.trace = Some(taken);
+                Reply::Done
+            }
+            Request::TraceOver { file } => {
+                let taken = Tracing::open(&file, sampling.wall()?)?;
                 drop(lines);
                 self.trace = Some(taken);
                 Reply::Done
@@ -159,6 +225,10 @@ impl Host {
             }
         }
     }
+}
+
+fn no_trace() -> Failure {
+    Failure::new(FailureKind::BadState, "no execution trace was taken of this process").fix(":record takes one")
 }
 
 /// Spans in one answer at most.

@@ -7,6 +7,7 @@ pub mod memory;
 pub mod perf;
 pub mod polite;
 pub mod procfs;
+pub mod schedstat;
 pub mod spawn;
 pub mod sys;
 pub mod tracer;

@@ -11,6 +11,7 @@ use perf_event_open::count::Counter;
 use perf_event_open::event::sw::Software;
 use perf_event_open::sample::Sampler;
 use perf_event_open::sample::record::Record;
+use perf_event_open::sample::record::ctx::Switch;
 use perf_event_open::sample::record::sample::CallChain;
 use std::collections::BTreeMap;
 use std::io;
@@ -31,17 +32,40 @@ pub struct CpuSample {
     pub pcs: Vec<u64>,
 }
 
+/// The kernel switched a thread.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuSwitch {
+    /// Which thread.
+    pub tid: Tid,
+    /// When, ns of CLOCK_MONOTONIC.
+    pub at_ns: i64,
+    /// Onto a processor, or off one.
+    pub on: bool,
+    /// It would have run on (told from Linux 4.17 on).
+    pub preempted: bool,
+}
+
+/// What was seen between two looks at the rings; each thread's own in the order of time.
+#[derive(Clone, Debug, Default)]
+pub struct Drained {
+    /// Samples.
+    pub samples: Vec<CpuSample>,
+    /// Switches, where they are told.
+    pub switches: Vec<CpuSwitch>,
+}
+
 /// Sampling of all threads of a process.
 pub struct OnCpu {
     pid: i32,
     hz: u32,
     threads: BTreeMap<i32, (Counter, Sampler)>,
     kernel: bool,
+    switches: bool,
     /// Samples that the kernel had to drop.
     pub lost: u64,
 }
 
-fn open(tid: i32, hz: u32, kernel: bool) -> io::Result<(Counter, Sampler)> {
+fn open(tid: i32, hz: u32, kernel: bool, switches: bool) -> io::Result<(Counter, Sampler)> {
     let mut opts = Opts {
         exclude: Priv { kernel: !kernel, hv: true, idle: true, ..Priv::default() },
         sample_on: SampleOn::Freq(u64::from(hz)),
@@ -51,25 +75,40 @@ fn open(tid: i32, hz: u32, kernel: bool) -> io::Result<(Counter, Sampler)> {
     };
     opts.sample_format.call_chain =
         Some(Chains { exclude_user: false, exclude_kernel: true, defer_user: false, max_stack_frames: 0 });
+    opts.extra_record.ctx_switch = switches;
+    opts.record_id_all = switches;
     let counter = Counter::new(Software::CpuClock, (Proc(tid.cast_unsigned()), Cpu::ALL), &opts)?;
-    let sampler = counter.sampler(if hz > OFTEN { BIG_RING } else { RING })?;
+    let sampler = counter.sampler(if hz > OFTEN || switches { BIG_RING } else { RING })?;
     counter.enable()?;
     Ok((counter, sampler))
 }
 
+fn time(t: Option<u64>) -> i64 {
+    t.unwrap_or(0).min(i64::MAX as u64).cast_signed()
+}
+
 impl OnCpu {
-    /// Begins to sample `hz` times a second of each thread's own time. The error says what forbids it.
-    pub fn open(pid: i32, hz: u32) -> Result<OnCpu, TargetError> {
-        let mut s = OnCpu { pid, hz, threads: BTreeMap::new(), kernel: true, lost: 0 };
-        // Time in the kernel counts for the Go code that asked for it, as in Go's own profiles; where that is forbidden, user code alone.
-        match s.begin() {
-            Err(TargetError::Denied { .. }) => {
-                s.kernel = false;
-                s.begin()?;
+    /// Begins to sample `hz` times a second of each thread's own time, and, if `switches`, to be told of its switches where that is possible. The
+    /// error says what forbids it.
+    pub fn open(pid: i32, hz: u32, switches: bool) -> Result<OnCpu, TargetError> {
+        let mut s = OnCpu { pid, hz, threads: BTreeMap::new(), kernel: true, switches, lost: 0 };
+        // Time in the kernel counts for the Go code that asked for it, as in Go's own profiles; where that is forbidden, user code alone. Rings
+        // for switches are larger than users may have with many threads.
+        let mut result = s.begin();
+        for (kernel, switches) in [(false, switches), (false, false)] {
+            if !matches!(result, Err(TargetError::Denied { .. })) {
+                break;
             }
-            other => other?,
+            (s.kernel, s.switches) = (kernel, switches);
+            s.threads.clear();
+            result = s.begin();
         }
-        Ok(s)
+        result.map(|()| s)
+    }
+
+    /// Are switches told?
+    pub fn tells_switches(&self) -> bool {
+        self.switches
     }
 
     /// Does time in system calls count?
@@ -89,7 +128,7 @@ impl OnCpu {
             if self.threads.contains_key(&tid.0) {
                 continue;
             }
-            match open(tid.0, self.hz, self.kernel) {
+            match open(tid.0, self.hz, self.kernel, self.switches) {
                 Ok(t) => drop(self.threads.insert(tid.0, t)),
                 // It ended meanwhile.
                 Err(e) if e.raw_os_error() == Some(libc::ESRCH) => {}
@@ -115,8 +154,8 @@ impl OnCpu {
     }
 
     /// What was seen since the last time.
-    pub fn drain(&mut self) -> Vec<CpuSample> {
-        let mut out = Vec::new();
+    pub fn drain(&mut self) -> Drained {
+        let mut out = Drained::default();
         for (tid, (_, sampler)) in &self.threads {
             let Some(records) = sampler.iter() else { continue };
             for (_, record) in records {
@@ -127,8 +166,15 @@ impl OnCpu {
                             _ => None,
                         };
                         let pcs = s.call_chain.as_ref().and_then(|c| c.iter().find_map(user)).unwrap_or_default();
-                        let at_ns = s.record_id.time.unwrap_or(0).min(i64::MAX as u64).cast_signed();
-                        out.push(CpuSample { tid: Tid(*tid), at_ns, pcs });
+                        out.samples.push(CpuSample { tid: Tid(*tid), at_ns: time(s.record_id.time), pcs });
+                    }
+                    Record::CtxSwitch(w) => {
+                        let at_ns = time(w.record_id.and_then(|r| r.time));
+                        let (on, preempted) = match w.info {
+                            Switch::InFrom(_) => (true, false),
+                            Switch::OutTo { preempt, .. } => (false, preempt),
+                        };
+                        out.switches.push(CpuSwitch { tid: Tid(*tid), at_ns, on, preempted });
                     }
                     Record::LostRecords(l) => self.lost += l.lost_records,
                     Record::LostSamples(l) => self.lost += l.lost_samples,

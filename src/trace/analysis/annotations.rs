@@ -33,7 +33,7 @@ impl Open {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Spread {
+pub(super) struct Spread {
     count: u64,
     total: u64,
     min: u64,
@@ -42,7 +42,7 @@ struct Spread {
 }
 
 impl Spread {
-    fn add(&mut self, ns: u64) {
+    pub(super) fn add(&mut self, ns: u64) {
         self.min = if self.count == 0 { ns } else { self.min.min(ns) };
         self.max = self.max.max(ns);
         self.count += 1;
@@ -53,7 +53,7 @@ impl Spread {
         }
         self.histogram[bucket] += 1;
     }
-    fn row(&self) -> Durations {
+    pub(super) fn row(&self) -> Durations {
         Durations {
             count: self.count,
             total_ns: self.total,
@@ -114,9 +114,13 @@ impl Annotations {
     pub(super) fn task_begin(&mut self, e: &Event, c: &Chunk, names: &mut Names) {
         let name = names.of_string(&c.tables, e.args[2]);
         let parent = Some(e.args[1]).filter(|p| *p != u64::MAX);
-        if let Some(t) = self.work(e.args[0], e.g) {
-            (t.name, t.from, t.to) = (name, Some(e.time), None);
-            t.parent = t.parent.or(parent);
+        match self.work(e.args[0], e.g) {
+            Some(t) => {
+                (t.name, t.from, t.to) = (name, Some(e.time), None);
+                t.parent = t.parent.or(parent);
+            }
+            // It is not told one by one, but there was one more.
+            None => self.seen += 1,
         }
         if let Some(p) = parent {
             self.task(p);

@@ -400,6 +400,12 @@ impl Goroutines {
         rows
     }
 
+    /// All that are remembered, with the function that they were started with.
+    pub(super) fn functions(&self) -> impl Iterator<Item = (i64, u32)> {
+        let here = self.here().filter_map(|g| Some((g.id, g.function?)));
+        here.chain(self.done.iter().map(|d| (d.id, d.function)))
+    }
+
     /// The function that a goroutine was started with.
     pub(super) fn function_of(&self, id: i64) -> Option<u32> {
         let here = self.here().find(|g| g.id == id).and_then(|g| g.function);

@@ -4,6 +4,7 @@ mod annotations;
 mod collector;
 mod goroutines;
 pub mod names;
+pub(super) mod restricted;
 
 use super::exec::event::{Event, GoState, NONE, ProcState, Transition};
 use super::exec::format::ev;
@@ -399,6 +400,13 @@ impl Analysis {
     /// The function that a goroutine was started with.
     pub fn function_of(&self, g: GoroutineId) -> &str {
         self.goroutines.function_of(g.0.cast_signed()).map_or("", |f| self.names.text(f))
+    }
+
+    /// Goroutines that were started with a function of such a name.
+    pub fn goroutines_of(&self, mut is: impl FnMut(&str) -> bool) -> rustc_hash::FxHashSet<i64> {
+        let mut names: rustc_hash::FxHashMap<u32, bool> = rustc_hash::FxHashMap::default();
+        let all = self.goroutines.functions();
+        all.filter(|(_, f)| *names.entry(*f).or_insert_with(|| is(self.names.text(*f)))).map(|g| g.0).collect()
     }
 
     /// Goroutines that are there at the end, as far as the trace tells, by id.

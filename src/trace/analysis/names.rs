@@ -30,6 +30,8 @@ pub struct Names {
     frame_ids: FxHashMap<Frame, u32>,
     stacks: Vec<Box<[u32]>>,
     stack_ids: FxHashMap<Box<[u32]>, u32>,
+    /// Stacks for which there was no room.
+    left_out: u64,
     /// Of this generation, by id.
     local_strings: FxHashMap<u64, u32>,
     local_stacks: Vec<u32>,
@@ -44,6 +46,7 @@ impl Default for Names {
             frame_ids: FxHashMap::default(),
             stacks: vec![Box::default()],
             stack_ids: FxHashMap::default(),
+            left_out: 0,
             local_strings: FxHashMap::default(),
             local_stacks: Vec::new(),
         };
@@ -111,7 +114,10 @@ impl Names {
         let n = match self.stack_ids.get(frames.as_slice()) {
             Some(n) => *n,
             None if frames.is_empty() => 0,
-            None if self.stacks.len() >= MAX_STACKS => 0,
+            None if self.stacks.len() >= MAX_STACKS => {
+                self.left_out += 1;
+                0
+            }
             None => {
                 let n = self.stacks.len() as u32;
                 self.stacks.push(frames.clone().into());
@@ -176,6 +182,11 @@ impl Names {
             }
             p.ends.push(p.stacks.len() as u32);
             p.values.extend(values);
+        }
+        if self.left_out > 0 {
+            p.notes.push(format!(
+                "the trace has more than the {MAX_STACKS} stacks that are told apart: (no stack) stands for the rest"
+            ));
         }
         p
     }

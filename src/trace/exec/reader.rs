@@ -101,11 +101,11 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a trace. One of v1 is read whole here.
+    /// Opens a trace. One of v1 is read to its end here, twice.
     pub fn open(store: Arc<dyn Store>, mode: Mode) -> Result<Reader, Fault> {
         let (format, scanner) = Scanner::open(store.clone(), mode == Mode::Strict)?;
         let v1 = match format.generations {
-            false => Some(v1::read(store.as_ref(), &format)?),
+            false => Some(v1::read(store.clone(), &format)?),
             true => None,
         };
         let source = ahead(scanner).map_err(|e| Trouble::from(e).at(0, None))?;

@@ -49,7 +49,12 @@ fn event(s: &Session, x: &Span) -> Answer {
 impl Pane for SpansPane {
     fn title(&self, s: &Session, _ctx: &Ctx) -> (String, String) {
         let lane = s.timeline.current().map_or(String::new(), |l| lanes::name(l.kind));
-        (format!("Moment {lane}"), s.timeline.drawn().map_or(String::new(), |_| format!("{} spans", spans(s).len())))
+        (
+            format!("Moment {lane}"),
+            s.timeline.drawn().map_or(String::new(), |_| {
+                format!("{}{} spans", spans(s).len(), if s.timeline.spans_cut() { "+" } else { "" })
+            }),
+        )
     }
     fn interests(&self, _s: &Session, _ctx: &Ctx, _rows: u16) -> Vec<Interest> {
         vec![Interest::Spans]
@@ -66,7 +71,7 @@ impl Pane for SpansPane {
             Pen::new(buf, area, 0, look.style("dim"), look).put(text, Style::default());
             return;
         }
-        let now = s.timeline.moment().unwrap_or(0);
+        let now = s.timeline.exact().or(s.timeline.moment()).unwrap_or(0);
         // Where the user did not choose, the span at the timeline's cursor.
         let at = match self.chosen {
             Some(t) => all.iter().position(|x| x.from_ns >= t),
@@ -129,6 +134,11 @@ impl Pane for SpansPane {
             }
             (Ui::FollowSelected, Some(Span { goroutine: Some(g), .. })) => {
                 s.timeline.follow(g);
+                Handled::Yes
+            }
+            (Ui::NextMark(forward), _) => {
+                self.chosen = None;
+                s.find_mark("", *forward);
                 Handled::Yes
             }
             (Ui::TimeNow, _) => {

@@ -5,7 +5,8 @@ use super::super::fault::Trouble;
 use super::super::format::{Format, SPECS, ev as new};
 use super::super::reader::{Begin, Chunk};
 use super::super::tables::{RawFrame, Tables};
-use super::parse::{EVENTS, Event, Parsed, ev};
+use super::parse::{EVENTS, Event, Parser, ev};
+use super::stream::Stream;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -50,7 +51,11 @@ const NO_TASK: u64 = u64::MAX;
 
 /// Turns the events of a trace into new ones, one after the other.
 pub struct Converter {
-    events: VecDeque<Event>,
+    events: Stream,
+    /// The next one.
+    front: Option<Event>,
+    /// Length of the file.
+    bytes: u64,
     tables: Arc<Tables>,
     extra: VecDeque<New>,
     stops: bool,
@@ -65,12 +70,14 @@ pub struct Converter {
     stop: u64,
     last: i64,
     marks: u64,
-    /// For each event, whether the next one of its goroutine is a `GoSysBlock`; by index of system calls.
-    blocks: VecDeque<bool>,
+    /// System calls so far.
+    calls: usize,
 }
 
 impl Converter {
-    pub(super) fn new(p: Parsed, events: Vec<Event>, format: &Format) -> Result<Converter, Trouble> {
+    pub(super) fn new(mut events: Stream, bytes: u64, format: &Format) -> Result<Converter, Trouble> {
+        let front = events.next()?;
+        let p: &mut Parser = events.parser();
         let mut t = Tables::default();
         let mut max = 0;
         for (id, s) in &p.strings {
@@ -95,9 +102,13 @@ impl Converter {
                 frames.iter().map(|&[pc, func, file, line]| RawFrame { pc, func, file, line }).collect();
             t.add_stack(u64::from(*id), &raw)?;
         }
+        // The tables have them now.
+        p.strings.clear();
         Ok(Converter {
-            blocks: blocking(&events),
-            events: events.into(),
+            events,
+            front,
+            bytes,
+            calls: 0,
             tables: Arc::new(t),
             extra: VecDeque::new(),
             stops: format.stops,
@@ -118,8 +129,8 @@ impl Converter {
     pub(in super::super) fn next(&mut self, chunk: &mut Chunk, count: usize, strict: bool) -> bool {
         chunk.tables.clone_from(&self.tables);
         if self.marks == 0 {
-            chunk.begins = Some(Begin { number: 1, at: 0, end: 0, complete: true });
-            if let Some(e) = self.events.front() {
+            chunk.begins = Some(Begin { number: 1, at: 0, end: self.bytes, complete: true });
+            if let Some(e) = &self.front {
                 self.marks += 1;
                 chunk.events.push(New::mark(e.ts.saturating_sub(1), 1));
             }
@@ -127,9 +138,17 @@ impl Converter {
         while chunk.events.len() < count {
             let next = match self.extra.pop_front() {
                 Some(e) => Ok(Some(e)),
-                None => match self.events.pop_front() {
-                    Some(e) => self.convert(&e, &mut chunk.names),
-                    None => {
+                None => match self.take() {
+                    Ok(Some(e)) => self.convert(&e, &mut chunk.names),
+                    // It was sound when it was read before: the file changed, or cannot be read any more.
+                    Err(t) => {
+                        chunk.faults.push(t.at(0, None));
+                        chunk.broken = true;
+                        self.marks += 1;
+                        chunk.events.push(New::mark(self.last.saturating_add(1), self.marks));
+                        return false;
+                    }
+                    Ok(None) => {
                         self.marks += 1;
                         chunk.events.push(New::mark(self.last.saturating_add(1), self.marks));
                         return false;
@@ -153,6 +172,12 @@ impl Converter {
             }
         }
         true
+    }
+
+    fn take(&mut self) -> Result<Option<Event>, Trouble> {
+        let Some(e) = self.front.take() else { return Ok(None) };
+        self.front = self.events.next()?;
+        Ok(Some(e))
     }
 
     fn reason(&self, text: &str) -> u64 {
@@ -245,7 +270,8 @@ impl Converter {
             ev::GO_UNBLOCK => new::GO_UNBLOCK,
             ev::GO_SYSCALL => {
                 args = [0, stack, 0, 0];
-                if !self.blocks.pop_front().unwrap_or(false) {
+                self.calls += 1;
+                if !self.events.blocks(self.calls - 1) {
                     // It did not block: the shortest there is.
                     let own = New {
                         time: e.ts,
@@ -341,17 +367,4 @@ impl Converter {
         let g = if e.g == 0 { NONE } else { e.g.cast_signed() };
         New { time: e.ts, m, p: i64::from(e.p), g, args, typ }
     }
-}
-
-/// For each system call, whether the goroutine's next event says that it blocked.
-fn blocking(events: &[Event]) -> VecDeque<bool> {
-    let mut next: FxHashMap<u64, u8> = FxHashMap::default();
-    let mut out = VecDeque::new();
-    for e in events.iter().rev() {
-        if e.typ == ev::GO_SYSCALL {
-            out.push_front(next.get(&e.g) == Some(&ev::GO_SYS_BLOCK));
-        }
-        next.insert(e.g, e.typ);
-    }
-    out
 }

@@ -22,6 +22,9 @@ struct State {
     status: Status,
 }
 
+/// Ends of system calls that are kept in memory to be put where they belong: 200 MB.
+const MAX_MOVED: usize = 3 << 20;
+
 /// No goroutine: the event may come at any time.
 const UNORDERED: u64 = u64::MAX;
 /// Stands for the collector.
@@ -61,34 +64,38 @@ struct Proc {
     done: bool,
 }
 
-/// Ps with what they have left.
-pub(super) struct Frontier {
+/// All events of all Ps, one after the other; only the batch that each P is in is in memory.
+pub(super) struct Merge {
     procs: Vec<Proc>,
+    gs: FxHashMap<u64, State>,
+    heap: BinaryHeap<Reverse<(i64, usize)>>,
+    taken: Vec<Event>,
+    open: Vec<usize>,
 }
 
-impl Frontier {
-    pub(super) fn of(ids: impl Iterator<Item = i32>, samples: Vec<Event>) -> Frontier {
+impl Merge {
+    pub(super) fn of(ids: impl Iterator<Item = i32>, samples: Vec<Event>) -> Merge {
         let mut procs: Vec<Proc> = ids.map(|id| Proc { id, events: VecDeque::new(), done: false }).collect();
         procs.push(Proc { id: fake::PROFILE, events: samples.into(), done: false });
-        Frontier { procs }
+        Merge {
+            gs: FxHashMap::default(),
+            heap: BinaryHeap::new(),
+            taken: vec![Event::default(); procs.len()],
+            open: (0..procs.len()).collect(),
+            procs,
+        }
     }
-}
 
-/// All events in order.
-pub(super) fn merge(
-    frontier: &mut Frontier,
-    mut batch: impl FnMut(i32) -> Result<Option<VecDeque<Event>>, Trouble>,
-) -> Result<Vec<Event>, Trouble> {
-    let mut gs: FxHashMap<u64, State> = FxHashMap::default();
-    let mut out: Vec<Event> = Vec::new();
-    let mut heap: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
-    let mut taken: Vec<Event> = vec![Event::default(); frontier.procs.len()];
-    let mut open: Vec<usize> = (0..frontier.procs.len()).collect();
-    loop {
+    /// The next one; none at the end. `batch` gives the next batch of a P.
+    pub(super) fn next(
+        &mut self,
+        mut batch: impl FnMut(i32) -> Result<Option<VecDeque<Event>>, Trouble>,
+    ) -> Result<Option<Event>, Trouble> {
+        let Merge { procs, gs, heap, taken, open } = self;
         let mut i = 0;
         'procs: while i < open.len() {
             let n = open[i];
-            let p = &mut frontier.procs[n];
+            let p = &mut procs[n];
             while p.events.is_empty() {
                 match batch(p.id)? {
                     Some(events) => p.events = events,
@@ -111,10 +118,10 @@ pub(super) fn merge(
             }
         }
         let Some(Reverse((_, n))) = heap.pop() else {
-            if frontier.procs.iter().any(|p| !p.done) {
+            if procs.iter().any(|p| !p.done) {
                 return Err(Trouble::order("no consistent ordering of events possible"));
             }
-            break;
+            return Ok(None);
         };
         let mut e = taken[n];
         let (g, init, mut next) = transition(&e);
@@ -124,7 +131,6 @@ pub(super) fn merge(
             ev::GO_SYS_EXIT_LOCAL => ev::GO_SYS_EXIT,
             t => t,
         };
-        out.push(e);
         if g != UNORDERED {
             let now = gs.get(&g).copied().unwrap_or_default();
             if !ready(g, now, init) {
@@ -138,33 +144,71 @@ pub(super) fn merge(
             gs.insert(g, next);
         }
         open.push(n);
+        Ok(Some(e))
     }
-    settle(&mut out)?;
-    Ok(out)
 }
 
-/// Ends of system calls happened when they say, not when they were written.
-fn settle(events: &mut [Event]) -> Result<(), Trouble> {
-    if !events.is_sorted_by_key(|e| e.ts) {
-        return Err(time_order());
-    }
-    let mut blocked: FxHashMap<u64, i64> = FxHashMap::default();
-    for e in events.iter_mut() {
+/// Ends of system calls happened when they say, not when they were written: these are taken out and put where they belong.
+pub(super) fn is_moved(e: &Event) -> bool {
+    e.typ == ev::GO_SYS_EXIT && e.args[2] != 0
+}
+
+/// An end of a system call, and its number among all events: of one time, the one written first comes first.
+pub(super) type Moved = (u64, Event);
+
+/// Finds what has to be moved.
+#[derive(Default)]
+pub(super) struct Settling {
+    blocked: FxHashMap<u64, i64>,
+    last: Option<i64>,
+    unsorted: bool,
+    wrong: Option<Trouble>,
+    seq: u64,
+    /// When the first event is, clock units.
+    pub first: Option<i64>,
+    moved: Vec<Moved>,
+}
+
+impl Settling {
+    /// The next event.
+    pub(super) fn see(&mut self, e: &Event) -> Result<(), Trouble> {
+        self.unsorted |= self.last.is_some_and(|t| t > e.ts);
+        self.last = Some(e.ts);
+        let mut at = e.ts;
         match e.typ {
             ev::GO_SYS_BLOCK | ev::GO_IN_SYSCALL => {
-                blocked.insert(e.g, e.ts);
+                self.blocked.insert(e.g, e.ts);
             }
-            ev::GO_SYS_EXIT if e.args[2] != 0 => {
-                let ts = e.args[2].cast_signed();
-                match blocked.get(&e.g).copied().unwrap_or(0) {
-                    0 => return Err(Trouble::order("stray syscall exit")),
-                    b if ts < b => return Err(time_order()),
-                    _ => e.ts = ts,
+            ev::GO_SYS_EXIT if is_moved(e) => {
+                at = e.args[2].cast_signed();
+                let trouble = match self.blocked.get(&e.g).copied().unwrap_or(0) {
+                    0 => Some(Trouble::order("stray syscall exit")),
+                    b if at < b => Some(time_order()),
+                    _ => None,
+                };
+                self.wrong = self.wrong.take().or(trouble);
+                if self.moved.len() >= MAX_MOVED {
+                    let what = "system calls that blocked, in a trace of Go 1.21 or before";
+                    return Err(Trouble::Limit { what, limit: MAX_MOVED });
                 }
+                self.moved.push((self.seq, Event { ts: at, ..*e }));
             }
             _ => {}
         }
+        self.first = Some(self.first.map_or(at, |f| f.min(at)));
+        self.seq += 1;
+        Ok(())
     }
-    events.sort_by_key(|e| e.ts);
-    Ok(())
+
+    /// What has to be moved, in order.
+    pub(super) fn finish(mut self) -> Result<(Vec<Moved>, i64), Trouble> {
+        if self.unsorted {
+            return Err(time_order());
+        }
+        if let Some(t) = self.wrong {
+            return Err(t);
+        }
+        self.moved.sort_by_key(|m| (m.1.ts, m.0));
+        Ok((self.moved, self.first.unwrap_or(0)))
+    }
 }

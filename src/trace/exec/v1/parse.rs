@@ -1,11 +1,12 @@
 //! Bytes to events, each P's in turn.
 
 use super::super::fault::Trouble;
-use super::super::format::Format;
+use super::super::format::{Format, HEADER};
+use super::super::store::Store;
 use super::super::tables::uvarint;
-use super::order::{Frontier, merge};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Event numbers.
 #[allow(missing_docs)]
@@ -140,33 +141,50 @@ pub(super) type Frame = [u64; 4];
 
 /// An event as it stands there.
 #[derive(Default)]
-struct Raw<'a> {
+struct Raw {
     typ: u8,
     args: Vec<u64>,
-    text: &'a [u8],
-    batch: Option<(i32, usize)>,
+    text: Vec<u8>,
+    batch: Option<i32>,
 }
 
-/// What the events refer to.
+/// Where a batch is, and how many events are in it.
+#[derive(Clone, Copy, Debug)]
+struct Batch {
+    at: u64,
+    end: u64,
+    count: usize,
+}
+
+/// A P and its batches.
 #[derive(Default)]
-pub(super) struct Parsed {
+struct Proc {
+    id: i32,
+    batches: Vec<Batch>,
+    /// The next one to be read.
+    next: usize,
+}
+
+/// Reads a trace of v1, batch by batch. It is read more than once: what is told of strings and stacks is taken the first time.
+pub(super) struct Parser {
+    store: Arc<dyn Store>,
+    /// A part of it, where that begins, and the place in the part.
+    data: Vec<u8>,
+    base: u64,
+    off: usize,
+    /// It reaches to the end of the file.
+    whole: bool,
+    samples: bool,
+    /// Ps in the order in which they come.
+    procs: Vec<Proc>,
+    by_p: FxHashMap<i32, usize>,
     pub strings: FxHashMap<u64, String>,
     pub inline: Vec<String>,
-    pub stacks: FxHashMap<u32, Vec<Frame>>,
-}
-
-pub(super) struct Parser<'a> {
-    data: &'a [u8],
-    off: usize,
-    samples: bool,
-    /// Ps in the order in which they come, with their batches: offset, events.
-    procs: Vec<(i32, VecDeque<(usize, usize)>)>,
-    by_p: FxHashMap<i32, usize>,
-    strings: FxHashMap<u64, String>,
-    inline: Vec<String>,
     inline_ids: FxHashMap<String, u64>,
     pub stacks: FxHashMap<u32, Vec<Frame>>,
     frames: FxHashMap<u64, Frame>,
+    /// Strings and stacks are known.
+    again: bool,
     ticks_per_second: i64,
     cpu: Vec<Event>,
     timers: FxHashSet<u64>,
@@ -178,6 +196,11 @@ const VARINT: &str = "malformatted base-128 varint";
 /// Longest argument list and text.
 const MAX_ARGS: u64 = 2048;
 const MAX_TEXT: u64 = 1_000_000;
+/// Bytes that are read at once while batches are looked for, and how many have to be there for one event: more than the longest has.
+const WINDOW: usize = 8 << 20;
+const EVENT: usize = 2 << 20;
+/// Longest batch, bytes: the runtime's have 64 KiB, and what stands behind the last one is all stacks.
+const MAX_BATCH: u64 = 64 << 20;
 
 fn form<T>(what: impl Into<String>) -> Result<T, Trouble> {
     Err(Trouble::form(what))
@@ -188,11 +211,15 @@ pub(super) fn time_order() -> Trouble {
     Trouble::order("time stamps out of order")
 }
 
-impl<'a> Parser<'a> {
-    pub(super) fn new(data: &'a [u8], format: &Format) -> Parser<'a> {
-        Parser {
-            data,
+impl Parser {
+    /// Finds the batches.
+    pub(super) fn new(store: Arc<dyn Store>, format: &Format) -> Result<Parser, Trouble> {
+        let mut p = Parser {
+            store,
+            data: Vec::new(),
+            base: HEADER as u64,
             off: 0,
+            whole: false,
             samples: format.samples,
             procs: Vec::new(),
             by_p: FxHashMap::default(),
@@ -201,61 +228,105 @@ impl<'a> Parser<'a> {
             inline_ids: FxHashMap::default(),
             stacks: FxHashMap::default(),
             frames: FxHashMap::default(),
+            again: false,
             ticks_per_second: 0,
             cpu: Vec::new(),
             timers: FxHashSet::default(),
             last: (0, 0, 0),
             last_g: FxHashMap::default(),
-        }
+        };
+        p.collect()?;
+        p.cpu.sort_by_key(|e| e.ts);
+        Ok(p)
     }
 
-    pub(super) fn finish(self) -> Parsed {
-        Parsed { strings: self.strings, inline: self.inline, stacks: self.stacks }
+    /// Ps in the order in which they come, and CPU samples.
+    pub(super) fn parts(&self) -> (impl Iterator<Item = i32> + '_, Vec<Event>) {
+        (self.procs.iter().map(|p| p.id), self.cpu.clone())
     }
 
-    /// All events in order, times in ns from the first one on.
-    pub(super) fn parse(&mut self) -> Result<Vec<Event>, Trouble> {
-        self.collect()?;
-        self.cpu.sort_by_key(|e| e.ts);
-        let mut frontier = Frontier::of(self.procs.iter().map(|p| p.0), std::mem::take(&mut self.cpu));
-        let mut events = merge(&mut frontier, |p| self.batch(p))?;
+    /// All batches are read once more.
+    pub(super) fn begin_again(&mut self) {
+        self.again = true;
+        self.procs.iter_mut().for_each(|p| p.next = 0);
+        self.last = (0, 0, 0);
+        self.last_g.clear();
+    }
+
+    /// Length of a clock unit, ns. All batches have to have been read.
+    pub(super) fn tick(&self) -> Result<f64, Trouble> {
         if self.ticks_per_second == 0 {
             return form("no EvFrequency event");
         }
-        let first = events.first().map_or(0, |e| e.ts);
-        let tick = 1e9 / self.ticks_per_second as f64;
-        for e in &mut events {
-            e.ts = (e.ts.wrapping_sub(first) as f64 * tick) as i64;
-            if e.typ == ev::GO_UNBLOCK && self.timers.contains(&e.g) {
-                e.p = fake::TIMER;
-            }
-            if e.typ == ev::GO_SYS_EXIT {
-                e.p = fake::SYSCALL;
+        Ok(1e9 / self.ticks_per_second as f64)
+    }
+
+    /// An event in its place: its time since `first`, ns, and on which of the Ps that are none it is.
+    pub(super) fn place(&self, e: &mut Event, first: i64, tick: f64) {
+        e.ts = (e.ts.wrapping_sub(first) as f64 * tick) as i64;
+        if e.typ == ev::GO_UNBLOCK && self.timers.contains(&e.g) {
+            e.p = fake::TIMER;
+        }
+        if e.typ == ev::GO_SYS_EXIT {
+            e.p = fake::SYSCALL;
+        }
+    }
+
+    /// Goes on so that a whole event is there, if there is one.
+    fn fill(&mut self) -> Result<(), Trouble> {
+        if self.whole || self.data.len() - self.off >= EVENT {
+            return Ok(());
+        }
+        self.data.drain(..self.off);
+        self.base += self.off as u64;
+        self.off = 0;
+        let mut have = self.data.len();
+        self.data.resize(WINDOW, 0);
+        while have < WINDOW {
+            match self.store.read_at(self.base + have as u64, &mut self.data[have..])? {
+                0 => {
+                    self.whole = true;
+                    break;
+                }
+                n => have += n,
             }
         }
-        Ok(events)
+        self.data.truncate(have);
+        Ok(())
     }
 
     /// First pass: where batches are, and CPU samples.
     fn collect(&mut self) -> Result<(), Trouble> {
         let mut raw = Raw::default();
         let mut current = 0;
-        while self.raw(true, &mut raw)? {
+        let mut before: Option<usize> = None;
+        loop {
+            self.fill()?;
+            let at = self.base + self.off as u64;
+            if !self.raw(true, &mut raw)? {
+                break;
+            }
+            if let Some(i) = before {
+                self.ends(i, self.base + self.off as u64);
+            }
             if raw.typ == 0 {
                 continue;
             }
-            if let Some((p, at)) = raw.batch {
+            if let Some(p) = raw.batch {
+                if let Some(i) = before {
+                    self.ends(i, at);
+                }
                 let (procs, new) = (&mut self.procs, self.by_p.len());
                 let i = *self.by_p.entry(p).or_insert_with(|| {
-                    procs.push((p, VecDeque::new()));
+                    procs.push(Proc { id: p, ..Proc::default() });
                     new
                 });
-                self.procs[i].1.push_back((at, 0));
-                current = p;
+                self.procs[i].batches.push(Batch { at, end: self.base + self.off as u64, count: 0 });
+                (current, before) = (p, Some(i));
             }
-            let batch = self.by_p.get(&current).and_then(|i| self.procs[*i].1.back_mut());
+            let batch = self.by_p.get(&current).and_then(|i| self.procs[*i].batches.last_mut());
             match batch {
-                Some(b) => b.1 += 1,
+                Some(b) => b.count += 1,
                 None => {
                     return form(format!(
                         "read event {} with current P of {current}, but P has no batches yet",
@@ -274,48 +345,55 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
+    /// The last batch of a P reaches to here.
+    fn ends(&mut self, proc: usize, end: u64) {
+        if let Some(b) = self.procs.get_mut(proc).and_then(|p| p.batches.last_mut()) {
+            b.end = end;
+        }
+    }
+
     fn value(&mut self) -> Result<u64, Trouble> {
-        let (v, at) = uvarint(self.data, self.off).ok_or_else(|| Trouble::form(VARINT))?;
+        let (v, at) = uvarint(&self.data, self.off).ok_or_else(|| Trouble::form(VARINT))?;
         self.off = at;
         Ok(v)
     }
 
-    fn take(&mut self, n: u64) -> Result<&'a [u8], Trouble> {
-        let data = self.data;
+    fn take(&mut self, n: u64) -> Result<std::ops::Range<usize>, Trouble> {
         let end = usize::try_from(n).ok().and_then(|n| self.off.checked_add(n));
-        let Some(bytes) = end.and_then(|e| data.get(self.off..e)) else {
+        let Some(end) = end.filter(|e| *e <= self.data.len()) else {
             return form("failed to read trace: unexpected end");
         };
-        self.off += bytes.len();
+        let bytes = self.off..end;
+        self.off = end;
         Ok(bytes)
     }
 
     /// The next raw event; false at the end. On the first pass (`skim`) arguments are skipped where they can be.
-    fn raw(&mut self, skim: bool, raw: &mut Raw<'a>) -> Result<bool, Trouble> {
+    fn raw(&mut self, skim: bool, raw: &mut Raw) -> Result<bool, Trouble> {
         let Some(&b) = self.data.get(self.off) else { return Ok(false) };
         self.off += 1;
         let (typ, narg) = (b & 0x3f, (b >> 6) + 1);
         raw.args.clear();
-        (raw.typ, raw.batch, raw.text) = (typ, None, &[]);
+        raw.text.clear();
+        (raw.typ, raw.batch) = (typ, None);
         if typ == 0 || typ >= ev::COUNT || (typ == ev::CPU_SAMPLE && !self.samples) {
             return form(format!("unknown event type {typ}"));
         }
         match typ {
             ev::STRING => {
                 raw.typ = 0;
-                self.string(skim)?;
+                self.string(skim || self.again)?;
             }
             ev::BATCH => {
                 if narg != 2 {
                     return form(format!("EvBatch has wrong number of arguments: got {narg}, want 2"));
                 }
-                let at = self.off - 1;
                 let (pid, ticks) = (self.value()?, self.value()?);
                 if pid != u64::MAX && pid > i32::MAX as u64 {
                     return form(format!("processor ID {pid} is larger than maximum"));
                 }
                 raw.args.extend([pid, ticks]);
-                raw.batch = Some((pid.cast_signed() as i32, at));
+                raw.batch = Some(pid.cast_signed() as i32);
             }
             _ if narg <= 3 => {
                 for _ in 0..narg {
@@ -345,19 +423,20 @@ impl<'a> Parser<'a> {
         if len > MAX_TEXT {
             return form(format!("string has too large length {len}"));
         }
-        let text = String::from_utf8_lossy(self.take(len)?).into_owned();
+        let bytes = self.take(len)?;
+        let text = String::from_utf8_lossy(&self.data[bytes]).into_owned();
         self.strings.insert(id, text);
         Ok(())
     }
 
-    fn long(&mut self, skim: bool, typ: u8, raw: &mut Raw<'a>) -> Result<(), Trouble> {
+    fn long(&mut self, skim: bool, typ: u8, raw: &mut Raw) -> Result<(), Trouble> {
         let len = self.value()?;
         if len > MAX_ARGS {
             return form(format!("failed to read event {typ} argument: length-prefixed argument too big: {len} bytes"));
         }
         let bytes = self.take(len)?;
         if !skim || typ == ev::CPU_SAMPLE {
-            let mut at = 0;
+            let (bytes, mut at) = (&self.data[bytes], 0);
             while at < bytes.len() {
                 let (v, next) = uvarint(bytes, at).ok_or_else(|| Trouble::form(VARINT))?;
                 raw.args.push(v);
@@ -369,16 +448,29 @@ impl<'a> Parser<'a> {
             if !skim && len > MAX_TEXT {
                 return form(format!("string is too large (len={len})"));
             }
-            raw.text = self.take(len)?;
+            let bytes = self.take(len)?;
+            if !skim {
+                raw.text.extend_from_slice(&self.data[bytes]);
+            }
         }
         Ok(())
     }
 
     /// The next batch of a P; none if there is no more.
-    fn batch(&mut self, p: i32) -> Result<Option<VecDeque<Event>>, Trouble> {
-        let next = self.by_p.get(&p).and_then(|i| self.procs[*i].1.pop_front());
-        let Some((at, count)) = next else { return Ok(None) };
-        self.off = at;
+    pub(super) fn batch(&mut self, p: i32) -> Result<Option<VecDeque<Event>>, Trouble> {
+        let Some(proc) = self.by_p.get(&p).and_then(|i| self.procs.get_mut(*i)) else { return Ok(None) };
+        let Some(Batch { at, end, count }) = proc.batches.get(proc.next).copied() else { return Ok(None) };
+        proc.next += 1;
+        let len = end - at;
+        if len > MAX_BATCH {
+            let what = "bytes of a batch in a trace of Go 1.21 or before";
+            return Err(Trouble::Limit { what, limit: MAX_BATCH as usize });
+        }
+        self.data.resize(len as usize, 0);
+        (self.base, self.off) = (at, 0);
+        if !self.store.fill(at, &mut self.data)? {
+            return form("failed to read trace: unexpected end");
+        }
         let mut out = VecDeque::with_capacity(count);
         let mut raw = Raw::default();
         let mut header = false;
@@ -422,6 +514,7 @@ impl<'a> Parser<'a> {
             ev::TIMER_GOROUTINE => {
                 self.timers.insert(raw.args[0]);
             }
+            ev::STACK if self.again => {}
             ev::STACK => self.stack(&raw.args)?,
             _ => return Ok(Some(self.timed(raw, stack))),
         }
@@ -467,7 +560,7 @@ impl<'a> Parser<'a> {
             }
             ev::GO_SYS_EXIT | ev::GO_WAITING | ev::GO_IN_SYSCALL => e.g = e.args[0],
             ev::LOG => {
-                let text = String::from_utf8_lossy(raw.text).into_owned();
+                let text = String::from_utf8_lossy(&raw.text).into_owned();
                 let new = self.inline.len() as u64;
                 let inline = &mut self.inline;
                 e.args[3] = *self.inline_ids.entry(text).or_insert_with_key(|t| {

@@ -41,17 +41,24 @@ struct State {
     stw: bool,
 }
 
-/// Checks all events, and puts some on the Ps that are none.
-pub(super) fn verify(events: &mut [Event], stacks: &FxHashMap<u32, Vec<Frame>>) -> Result<(), Trouble> {
-    let mut s = State::default();
-    s.gs.insert(0, Go { status: Running, ..Go::default() });
-    for e in events {
-        s.event(e)?;
+/// Checks events one after the other, and puts some on the Ps that are none.
+pub(super) struct Verifier(State);
+
+impl Verifier {
+    pub(super) fn new() -> Verifier {
+        let mut s = State::default();
+        s.gs.insert(0, Go { status: Running, ..Go::default() });
+        Verifier(s)
+    }
+
+    /// The next event.
+    pub(super) fn check(&mut self, e: &mut Event, stacks: &FxHashMap<u32, Vec<Frame>>) -> Result<(), Trouble> {
+        self.0.event(e)?;
         if e.stack != 0 && stacks.get(&e.stack).is_none_or(Vec::is_empty) {
             e.stack = 0;
         }
+        Ok(())
     }
-    Ok(())
 }
 
 fn bad<T>(e: &Event, what: &str) -> Result<T, Trouble> {
