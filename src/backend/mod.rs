@@ -5,6 +5,7 @@
 
 pub mod adapter;
 pub mod client;
+pub mod delve;
 pub mod dump;
 pub mod failure;
 pub mod fetch;
@@ -17,6 +18,7 @@ pub mod listen;
 pub mod native;
 pub mod offline;
 pub mod oncpu;
+mod outbox;
 pub mod profile;
 pub mod protocol;
 pub mod replay;

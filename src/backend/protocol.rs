@@ -4,6 +4,7 @@
 //! [`StopEpoch`] at which it was true. The same enums travel over an in-memory pipe or, framed, over a socket.
 
 pub use super::adapter::{CodeLine, NamedGoroutine, ValuesOf};
+pub use super::delve::DelveSpec;
 pub use super::failure::{Failure, FailureKind};
 pub use super::starting::{BuildSpec, LaunchSpec, Redirects};
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
@@ -45,6 +46,8 @@ pub enum TargetSpec {
         /// What to compare it with.
         base: Vec<String>,
     },
+    /// A remote `dlv --headless`.
+    Delve(DelveSpec),
 }
 
 /// A frame of a goroutine. `goroutine` none means: the one of the current stop.

@@ -51,6 +51,9 @@ impl Session {
     pub fn why_no_heap(&self) -> Option<&'static str> {
         match &self.target {
             None => Some(""),
+            Some(t) if t.kind == crate::model::TargetKind::Delve => {
+                Some("Delve has no walk of the heap: run adit where the program runs, or open a core")
+            }
             Some(_) if !self.caps.memory => Some("a goroutine dump has no memory: there is no heap to look at"),
             Some(_) if !self.readable() => Some("the target runs: Ctrl-C pauses"),
             _ => None,

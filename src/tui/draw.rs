@@ -283,6 +283,7 @@ impl App {
         for (n, name, short, off) in WORKSPACES {
             let active = n == self.workspace;
             let text = format!("{n}{}{}", if active { "*" } else { " " }, if wide { name } else { short });
+            let off = off.or(self.session.why_no_workspace(n));
             let style = match (active, off) {
                 (true, _) => look.style("tab.active"),
                 (false, Some(_)) => look.style("tab.off"),

@@ -3,6 +3,7 @@
 
 pub mod dap;
 pub mod dlv;
+pub mod headless;
 pub mod heart;
 pub mod oneshot;
 pub mod screen;

@@ -78,6 +78,7 @@ impl Host {
             TargetSpec::Profile { sources, base } => {
                 Ok(self.offline.insert(Box::new(ProfileDesk::open(&sources, &base)?)).opened())
             }
+            TargetSpec::Delve(_) => Err(Failure::new(FailureKind::BadState, "a remote dlv is served by itself")),
             TargetSpec::File { path, exe } => self.open_file(&path, exe.as_deref()),
             TargetSpec::Launch(spec) => {
                 if let Some(b) = &spec.build {
@@ -159,7 +160,7 @@ impl Host {
         let fail =
             |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
         let mut master = File::from(fd.try_clone().map_err(fail)?);
-        let out = self.outbox.out.clone();
+        let out = self.outbox.sender();
         let lines = Lines::new();
         self.lines = Some(lines.clone());
         let reader = move || {

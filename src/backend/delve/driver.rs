@@ -1,0 +1,606 @@
+//! The driver: takes requests, hands them on, and tells the client what becomes of the program.
+
+use super::DelveSpec;
+use super::breakpoints::{SharedBook, open};
+use super::client::{Answer, Connection, Inbox, decode};
+use super::connect::{self, Address, Found};
+use super::going::Going;
+use super::reader::{Reader, lacks};
+use super::stops::{Asked, Stood};
+use super::wire;
+use super::worker::{Go, Job, Said, work};
+use crate::backend::outbox::Outbox;
+use crate::backend::protocol::*;
+use crate::base::StopEpoch;
+use crate::base::go_version::GoVersion;
+use crate::base::mmap::FileBytes;
+use crate::model::*;
+use crate::symbols::Symbols;
+use crate::target::linux::wake::Wake;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
+
+/// How often Delve is asked whether another client has let the program run, or stopped it elsewhere.
+const BEAT: Duration = Duration::from_secs(1);
+/// Delve is said to be silent after so long.
+const SILENCE: Duration = Duration::from_secs(15);
+/// Longest wait for what is asked at the opening.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What comes to the driver beside requests.
+pub(super) enum Event {
+    /// From the reader's thread.
+    Said(Said),
+    /// The command that lets the program run has come back.
+    Back(Answer),
+    /// The state after a command was refused: why, and the state.
+    Refused(String, Answer),
+    /// Somebody else's command has come back.
+    Foreign(Answer),
+    /// The state as it is now, asked by the clock.
+    Beat(Answer),
+    /// `halt` has come back.
+    Halted(Answer),
+    /// The program was started again for request so-and-so.
+    Restarted(u64, Answer),
+    /// Its state then.
+    Fresh(u64, Answer),
+    /// A connection ended.
+    Lost(String),
+}
+
+/// What the program does.
+pub(super) enum Run {
+    Stopped,
+    Going(Box<Going>),
+    Exited,
+}
+
+pub(super) struct Driver<'a> {
+    pub outbox: &'a mut Outbox,
+    pub control: Arc<Connection>,
+    pub reads: Arc<Connection>,
+    pub inbox: Inbox<Event>,
+    pub jobs: Sender<Job>,
+    pub book: SharedBook,
+    pub multiclient: bool,
+    pub attached: bool,
+    pub found_running: bool,
+    pub epoch: StopEpoch,
+    pub run: Run,
+    /// The newest stop.
+    pub stop: Option<Stop>,
+    /// Delve's state at it.
+    pub state: wire::State,
+    /// A stop is being described.
+    pub describing: bool,
+    /// The request that waits for the first stop of a program: opened, or started again.
+    pub opening: Option<u64>,
+    target: TargetInfo,
+    caps: Caps,
+    /// Breakpoints as last told.
+    listed: Vec<Breakpoint>,
+    beat: (Instant, bool),
+    silent: bool,
+    spec: DelveSpec,
+    address: Address,
+    exposed: bool,
+    pub lost: bool,
+    pub finished: bool,
+}
+
+/// Serves the client of `requests` until it leaves or Delve is gone; returns whether there was anything to serve: an address at
+/// which there is no usable Delve is said in the reply to the request `id` that was to open it.
+pub(in crate::backend) fn serve(
+    id: u64,
+    spec: DelveSpec,
+    requests: &mut UnboundedReceiver<ToHost>,
+    outbox: &mut Outbox,
+    wake: &Wake,
+) -> bool {
+    let (tx, events) = mpsc::channel();
+    let inbox = Inbox::new(tx, wake.doorbell());
+    outbox.notice(Notice::Progress { what: format!("connecting to {}", spec.address), done: 0, total: 0 });
+    match Driver::open(id, spec, outbox, inbox) {
+        Ok(mut d) => {
+            d.run(requests, &events, wake);
+            true
+        }
+        Err((f, outbox)) => {
+            outbox.reply(id, Err(f));
+            false
+        }
+    }
+}
+
+impl<'a> Driver<'a> {
+    fn open(
+        id: u64,
+        spec: DelveSpec,
+        outbox: &'a mut Outbox,
+        inbox: Inbox<Event>,
+    ) -> Result<Driver<'a>, (Failure, &'a mut Outbox)> {
+        let found = Address::parse(&spec.address).and_then(|a| {
+            let told = inbox.clone();
+            let found = connect::find(&a, move |why| told.put(Event::Lost(why)))?;
+            Ok((a, found))
+        });
+        let (address, found) = match found {
+            Ok(f) => f,
+            Err(f) => return Err((f, outbox)),
+        };
+        let book = SharedBook::default();
+        // The one given last comes first, as in our own look-ups.
+        let rules = spec.rules.iter().rev().map(|(from, to)| [from.clone(), to.clone()]).collect();
+        let reader = Reader::new(&found, rules, book.clone());
+        let (jobs, queue) = mpsc::channel();
+        let said = inbox.clone();
+        let worker = move || work(reader, &queue, &|s| said.put(Event::Said(s)));
+        if let Err(e) = std::thread::Builder::new().name("delve-reader".into()).spawn(worker) {
+            return Err((Failure::new(FailureKind::Internal, format!("cannot start a thread: {e}")), outbox));
+        }
+        let Found { control, reads, go, multiclient, attached, core, notes, exposed, .. } = found;
+        let caps = Caps { control: !core, variables: true, set: !core, restart: !attached && !core, ..Caps::default() };
+        let mut d = Driver {
+            outbox,
+            control,
+            reads,
+            inbox,
+            jobs,
+            book,
+            multiclient,
+            attached,
+            found_running: false,
+            epoch: StopEpoch(1),
+            run: Run::Stopped,
+            stop: None,
+            state: wire::State::default(),
+            describing: false,
+            opening: Some(id),
+            target: TargetInfo { kind: TargetKind::Delve, launched: false, notes, ..TargetInfo::default() },
+            caps,
+            listed: Vec::new(),
+            beat: (Instant::now(), false),
+            silent: false,
+            spec,
+            address,
+            exposed,
+            lost: false,
+            finished: false,
+        };
+        let state: Result<wire::StateOut, _> = d.control.call("State", json!({"NonBlocking": true}), PATIENCE);
+        let state = match state {
+            Ok(s) => s.state.unwrap_or_default(),
+            Err(e) => return Err((super::reader::failure(e, PATIENCE), d.outbox)),
+        };
+        if state.recording || state.dumping {
+            let what = if state.recording { "recording" } else { "writing a core" };
+            let f = Failure::new(FailureKind::BadState, format!("Delve at {} is {what}", d.address.text()));
+            return Err((f.fix("connect again when it has done that"), d.outbox));
+        }
+        d.found_running = state.running;
+        d.target.leaving = Some(d.leaving());
+        if state.running {
+            d.learn(&state, &go);
+            d.run = Run::Going(Box::new(Going::foreign()));
+            d.opened(None);
+            d.watch_foreign();
+        } else {
+            d.learn(&state, &go);
+            d.stood(state, Asked::Run, false, None, 0);
+        }
+        Ok(d)
+    }
+
+    /// What the state and the machine say of the program.
+    fn learn(&mut self, state: &wire::State, go: &str) {
+        let pid = (state.pid > 0).then_some(state.pid);
+        let release = GoVersion::parse(go.find("go1").map_or("", |at| &go[at..]));
+        let here = pid.is_some_and(|pid| runs_here(pid, &state.command_line));
+        let file = match (&self.spec.exe, pid) {
+            (Some(f), _) => Some(f.clone()),
+            (None, Some(pid)) if here => Some(format!("/proc/{pid}/exe").into()),
+            _ => None,
+        };
+        let local = file.and_then(|f| match load(&f) {
+            Ok(s) => Some(Arc::new(s)),
+            Err(why) => {
+                self.target.notes.push(format!("{}: {why}: lines with code are not marked", f.display()));
+                None
+            }
+        });
+        let t = &mut self.target;
+        t.pid = pid;
+        t.go = release.short().trim_end_matches(';').to_string();
+        // Paths with blanks are cut short here; it is for the header only.
+        t.exe = state.command_line.split(' ').next().unwrap_or("").to_string();
+        if t.exe.is_empty() {
+            t.exe.clone_from(&self.spec.address);
+        }
+        match &local {
+            Some(s) => {
+                t.build = crate::engine::open::build_facts(s);
+                t.arch = "amd64".into();
+                (t.optimised, t.stripped) = (s.is_optimised(), !s.has_dwarf_section());
+                t.pie = s.image().is_pie();
+                t.main_package.clone_from(&s.build_info().path);
+                t.go = s.go_version().short().to_string();
+            }
+            None => t.build = BuildFacts { go: t.go.clone(), ..BuildFacts::default() },
+        }
+        let go = t.go.clone();
+        self.job(Job::Know { go, local, same_machine: here });
+    }
+
+    /// What becomes of the program when we leave, while it stands and while it runs.
+    fn leaving(&self) -> (String, String) {
+        let (stands, runs) = match (self.multiclient, self.attached) {
+            (true, _) if self.found_running => ("Delve stays, and the program runs on", "Delve stays, and the program runs on"),
+            (true, _) => ("Delve stays, and the program stands, as it was found", "Delve stays, and the program runs on"),
+            (false, true) => ["Delve lets the program run on, and ends"; 2].into(),
+            (false, false) => ["Delve ends without a client, and the program that it started with it"; 2].into(),
+        };
+        (stands.to_string(), runs.to_string())
+    }
+
+    fn opened(&mut self, stop: Option<Stop>) {
+        let Some(id) = self.opening.take() else { return };
+        let reply = Reply::Opened { target: Arc::new(self.target.clone()), caps: self.caps, stop };
+        self.outbox.reply(id, Ok(reply));
+        self.target.notes.clear();
+        if std::mem::take(&mut self.exposed) {
+            let text = connect::warning(&self.address);
+            self.outbox.notice(Notice::Log { level: LogLevel::Error, text });
+        }
+    }
+
+    pub(super) fn job(&mut self, job: Job) {
+        // The thread ends with us only.
+        let _thread_is_gone = self.jobs.send(job);
+    }
+
+    fn run(&mut self, requests: &mut UnboundedReceiver<ToHost>, events: &Receiver<Event>, wake: &Wake) {
+        while !self.finished {
+            let pause = if self.outbox.waits() { 20 } else { BEAT.as_millis() as i32 };
+            let woken = wake.wait(pause);
+            self.outbox.flush();
+            if woken.terminate {
+                return self.leave("the host was asked to end (SIGTERM)");
+            }
+            while let Ok(e) = events.try_recv() {
+                self.event(e);
+            }
+            while !self.finished {
+                match requests.try_recv() {
+                    Ok(ToHost { id, request }) => self.request(id, request),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => return self.leave("the client went away"),
+                }
+            }
+            self.pulse();
+        }
+        self.outbox.flush();
+    }
+
+    /// Asks from time to time how things are.
+    fn pulse(&mut self) {
+        let (since, asked) = self.beat;
+        if asked {
+            if since.elapsed() > SILENCE && !std::mem::replace(&mut self.silent, true) {
+                let text = format!("Delve has not answered for {} s", SILENCE.as_secs());
+                self.outbox.notice(Notice::Log { level: LogLevel::Error, text });
+            }
+            return;
+        }
+        // One connection may be busy with a long answer; and nobody else can change anything there.
+        if !self.multiclient || since.elapsed() < BEAT || self.describing || !matches!(self.run, Run::Stopped) {
+            return;
+        }
+        self.beat = (Instant::now(), true);
+        let inbox = self.inbox.clone();
+        self.control.send("State", json!({"NonBlocking": true}), move |a| inbox.put(Event::Beat(a)));
+    }
+
+    fn event(&mut self, e: Event) {
+        match e {
+            Event::Said(s) => self.said(s),
+            Event::Back(a) => self.back(a),
+            Event::Refused(why, a) => self.refused(why, a),
+            Event::Foreign(a) => self.foreign_back(a),
+            Event::Halted(Err(e)) if !self.lost => {
+                self.outbox.notice(Notice::Log { level: LogLevel::Warn, text: format!("halt: {e}") });
+            }
+            Event::Halted(_) => {}
+            Event::Beat(a) => {
+                self.beat.1 = false;
+                self.silent = false;
+                self.felt(a);
+            }
+            Event::Restarted(id, a) => self.restarted(id, a),
+            Event::Fresh(id, a) => match decode::<wire::StateOut>("State", a) {
+                Ok(out) => {
+                    let state = out.state.unwrap_or_default();
+                    self.opening = Some(id);
+                    let go = self.target.go.clone();
+                    self.learn(&state, &go);
+                    self.stood(state, Asked::Run, false, None, 0);
+                }
+                Err(e) => self.outbox.reply(id, Err(super::reader::failure(e, PATIENCE))),
+            },
+            Event::Lost(why) => self.vanished(&why),
+        }
+    }
+
+    fn said(&mut self, s: Said) {
+        match s {
+            Said::Reply(id, result) => {
+                match &result {
+                    Ok(Reply::Breakpoints(v)) => self.listed.clone_from(v),
+                    Ok(Reply::Breakpoint(b)) => {
+                        self.listed.retain(|x| x.id != b.id);
+                        self.listed.push((**b).clone());
+                    }
+                    _ => {}
+                }
+                self.outbox.reply(id, result);
+            }
+            Said::Rows(n) => {
+                self.outbox.notice(Notice::Progress { what: "goroutines".into(), done: n as u64, total: 0 });
+            }
+            Said::Ready(r) => self.ready(r),
+            Said::Described(stop) => self.described(*stop),
+            Said::Jumped(state) => self.stood(*state, Asked::Step, false, None, 0),
+            Said::Gone(id) => {
+                self.listed.retain(|b| b.id != id);
+                self.outbox.notice(Notice::BreakpointGone(id));
+            }
+        }
+    }
+
+    /// Another client may have changed something.
+    fn felt(&mut self, a: Answer) {
+        let Ok(out) = decode::<wire::StateOut>("State", a) else { return };
+        let state = out.state.unwrap_or_default();
+        if !matches!(self.run, Run::Stopped) || self.describing {
+            return;
+        }
+        let place = |s: &wire::State| s.thread.as_ref().map(|t| (t.id, t.pc));
+        if state.running {
+            self.run = Run::Going(Box::new(Going::foreign()));
+            self.epoch = StopEpoch(self.epoch.0 + 1);
+            self.outbox.notice(Notice::Resumed { epoch: self.epoch });
+            self.outbox.notice(Notice::Log {
+                level: LogLevel::Warn,
+                text: "another client of Delve let the program run".into(),
+            });
+            self.watch_foreign();
+        } else if state.exited {
+            self.exited(state.exit_status);
+        } else if place(&state) != place(&self.state) {
+            self.stood(state, Asked::Run, false, None, 0);
+        }
+    }
+
+    fn request(&mut self, id: u64, request: Request) {
+        match request {
+            Request::Hello { version } => {
+                let adit = env!("CARGO_PKG_VERSION").into();
+                self.outbox.reply(id, Ok(Reply::Hello { version: version.min(PROTOCOL_VERSION), adit }));
+            }
+            Request::Open(_) => {
+                let f = Failure::new(FailureKind::BadState, "a target is open already");
+                self.outbox.reply(id, Err(f));
+            }
+            Request::Resume { kind, goroutine } => self.go(id, Go::Resume(kind, goroutine)),
+            Request::Call { frame, expression, limits } => self.go(id, Go::Call(frame, expression, limits)),
+            Request::Pause => self.pause(id),
+            Request::Restart { rebuild, args } => self.restart(id, rebuild, args),
+            Request::Detach { kill: true } => {
+                let f = Failure::new(FailureKind::Permission, "adit never ends a program that is Delve's")
+                    .fix("dlv connect ADDRESS, then exit, asks whether to");
+                self.outbox.reply(id, Err(f));
+            }
+            Request::Detach { kill: false } => {
+                self.leave("as asked");
+                self.outbox.reply(id, Ok(Reply::Done));
+            }
+            Request::ResizePty { .. } => self.outbox.reply(id, Ok(Reply::Done)),
+            // What is not to be had is said whether the program runs or not.
+            r if unavailable(&r) => self.outbox.reply(id, Err(lacks(&r))),
+            r => self.hand_on(id, r),
+        }
+    }
+
+    fn hand_on(&mut self, id: u64, request: Request) {
+        match (&mut self.run, request) {
+            (Run::Exited, Request::Breakpoints) => self.outbox.reply(id, Ok(Reply::Breakpoints(self.listed.clone()))),
+            (Run::Exited, _) => self.outbox.reply(id, Err(Failure::new(FailureKind::Gone, "the process is gone"))),
+            (Run::Stopped, request) => {
+                let epoch = self.epoch;
+                self.job(Job::Answer { id, epoch, request });
+            }
+            (Run::Going(_), Request::Breakpoints) => {
+                self.outbox.reply(id, Ok(Reply::Breakpoints(self.listed.clone())));
+            }
+            (
+                Run::Going(_),
+                r @ (Request::SetBreakpoint { .. } | Request::EditBreakpoint { .. } | Request::ClearBreakpoint(_)),
+            ) => self.interlude(id, r),
+            (Run::Going(_), _) => {
+                let f = Failure::new(FailureKind::BadState, "the program runs, and Delve reads it only while it stands");
+                self.outbox.reply(id, Err(f.fix("Ctrl-C pauses it")));
+            }
+        }
+    }
+
+    /// The program stands: has it described.
+    pub(super) fn stood(&mut self, state: wire::State, asked: Asked, paused: bool, trouble: Option<String>, stop_us: u64) {
+        self.epoch = StopEpoch(self.epoch.0 + 1);
+        self.describing = true;
+        self.state = state.clone();
+        let stood = Box::new(Stood { state, asked, paused, trouble, stop_us });
+        let epoch = self.epoch;
+        self.job(Job::Describe { stood, epoch });
+    }
+
+    fn described(&mut self, stop: Stop) {
+        self.describing = false;
+        let going = match std::mem::replace(&mut self.run, Run::Stopped) {
+            Run::Going(g) => Some(g),
+            _ => None,
+        };
+        self.stop = Some(stop.clone());
+        self.clear_temporary(going.as_deref(), &stop);
+        self.beat.0 = Instant::now();
+        if self.opening.is_some() {
+            return self.opened(Some(stop));
+        }
+        let (epoch, call) = (stop.epoch, going.as_ref().and_then(|g| g.call));
+        self.outbox.notice(Notice::Stopped(Box::new(stop)));
+        if let Some(id) = call {
+            let reply = super::going::called(&self.state, epoch);
+            self.outbox.reply(id, reply);
+        }
+        if let Some((id, args)) = going.and_then(|g| g.restart) {
+            self.restart(id, false, args);
+        }
+    }
+
+    /// Breakpoints that were for this stop only.
+    fn clear_temporary(&mut self, going: Option<&Going>, stop: &Stop) {
+        let mut done: Vec<i32> = going.and_then(|g| g.temporary).into_iter().collect();
+        if let StopReason::Breakpoint(id) = stop.reason
+            && open(&self.book).asked.get(&id.0).is_some_and(|s| s.temporary)
+            && !done.contains(&id.0)
+        {
+            done.push(id.0);
+        }
+        if !done.is_empty() {
+            self.job(Job::Clear(done));
+        }
+    }
+
+    fn restart(&mut self, id: u64, rebuild: bool, args: Option<Vec<String>>) {
+        let refuse = |what: &str, fix: &str| Failure::new(FailureKind::Unavailable, what).fix(fix);
+        if self.attached {
+            let f = refuse("Delve attached to this process: it cannot start it again", "start the program by itself");
+            return self.outbox.reply(id, Err(f));
+        }
+        if rebuild {
+            // Asked for it, Delve ends the program before it finds out that it cannot build it.
+            let f = refuse("Delve does not say whether it can build this program", "dlv connect, then rebuild");
+            return self.outbox.reply(id, Err(f));
+        }
+        match &mut self.run {
+            Run::Going(g) => {
+                g.restart = Some((id, args));
+                g.paused = true;
+                self.halt();
+            }
+            _ => {
+                let inbox = self.inbox.clone();
+                let ask = json!({"Position": "", "ResetArgs": args.is_some(), "NewArgs": args, "Rerecord": false,
+                                 "Rebuild": false, "NewRedirects": ["", "", ""]});
+                self.control.send("Restart", ask, move |a| inbox.put(Event::Restarted(id, a)));
+            }
+        }
+    }
+
+    fn restarted(&mut self, id: u64, a: Answer) {
+        let out: wire::Restarted = match decode("Restart", a) {
+            Ok(out) => out,
+            Err(e) => return self.outbox.reply(id, Err(super::reader::failure(e, PATIENCE))),
+        };
+        self.run = Run::Stopped;
+        for d in out.discarded {
+            let b = d.breakpoint.map_or(0, |b| b.id);
+            let text = format!("breakpoint {b} has no place any more: {}", d.reason);
+            self.outbox.notice(Notice::Log { level: LogLevel::Warn, text });
+            open(&self.book).forget(b);
+            self.outbox.notice(Notice::BreakpointGone(crate::base::BreakpointId(b)));
+        }
+        let inbox = self.inbox.clone();
+        self.control.send("State", json!({"NonBlocking": false}), move |a| inbox.put(Event::Fresh(id, a)));
+    }
+
+    pub(super) fn exited(&mut self, status: i32) {
+        let signal = (status < 0).then(|| {
+            nix::sys::signal::Signal::try_from(-status).map_or_else(|_| format!("signal {}", -status), |s| s.as_str().into())
+        });
+        let status = (status >= 0).then_some(status);
+        let call = match std::mem::replace(&mut self.run, Run::Exited) {
+            Run::Going(g) => g.call,
+            _ => None,
+        };
+        if let Some(id) = self.opening.take() {
+            let f = Failure::new(FailureKind::Gone, "the program under Delve has ended");
+            self.outbox.reply(id, Err(f.fix("dlv connect, then restart, starts it again")));
+        }
+        self.outbox.notice(Notice::Exited { status, signal });
+        if let Some(id) = call {
+            self.outbox.reply(id, Err(Failure::new(FailureKind::Gone, "the process ended during the call")));
+        }
+    }
+
+    fn vanished(&mut self, why: &str) {
+        if std::mem::replace(&mut self.lost, true) || self.finished {
+            return;
+        }
+        let reason = format!("Delve at {} is gone: {why}", self.address.text());
+        if let Some(id) = self.opening.take() {
+            self.outbox.reply(id, Err(Failure::new(FailureKind::Host, reason.clone())));
+        }
+        self.outbox.notice(Notice::Detached { reason });
+        self.finished = true;
+    }
+}
+
+/// Nothing that Delve does would answer it.
+fn unavailable(r: &Request) -> bool {
+    matches!(
+        r,
+        Request::Waits(_)
+            | Request::Refs { .. }
+            | Request::Heap { .. }
+            | Request::Snapshot { .. }
+            | Request::Timeline(_)
+            | Request::Spans { .. }
+            | Request::TimelineSummary
+            | Request::TraceReport(_)
+            | Request::Record { .. }
+            | Request::TimelineCode { .. }
+            | Request::SetTrigger(_)
+            | Request::ClearTrigger { .. }
+            | Request::Profile(_)
+            | Request::ProfileBase { .. }
+            | Request::ProfileSources
+            | Request::ProfileFetch { .. }
+            | Request::SetRegister { .. }
+            | Request::SetMemory { .. }
+            | Request::Input(_)
+            | Request::Redirect(_)
+            | Request::Values { .. }
+            | Request::Code { .. }
+    )
+}
+
+/// Is the process with this id here the program that Delve has? Its port may have come through a tunnel.
+fn runs_here(pid: i32, command_line: &str) -> bool {
+    let Ok(bytes) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
+    let words: Vec<String> = bytes
+        .split(|b| *b == 0)
+        .filter(|w| !w.is_empty())
+        .map(|w| String::from_utf8_lossy(w).into_owned())
+        .collect();
+    !command_line.is_empty() && words.join(" ") == command_line.trim()
+}
+
+fn load(file: &Path) -> Result<Symbols, String> {
+    let bytes = FileBytes::open(file).map_err(|e| e.to_string())?;
+    Symbols::load(bytes).map_err(|e| e.to_string())
+}
