@@ -1,7 +1,8 @@
 //! Breakpoints: ours in Delve's words and Delve's in ours. Runs on the reader's thread, while the program stands.
 
 use super::convert::location;
-use super::reader::{Reader, scope_of};
+use super::quirks::Feature;
+use super::reader::Reader;
 use super::values;
 use super::wire::{self, NewBreakpoint};
 use crate::backend::protocol::*;
@@ -162,6 +163,7 @@ impl Reader {
         if let Err(e) = split(&spec.actions.log) {
             return Err(Failure::new(FailureKind::BadRequest, e.to_string()));
         }
+        self.can_wait(spec)?;
         let place = match &spec.place {
             BreakpointPlace::Watch { expression, access } => return self.set_watchpoint(spec, expression, *access, frame),
             BreakpointPlace::Spec(s) => s.clone(),
@@ -192,6 +194,13 @@ impl Reader {
         }
     }
 
+    fn can_wait(&self, spec: &BreakpointSpec) -> Result<(), Failure> {
+        match spec.after.is_none() || self.quirks().has(Feature::HitCounts) {
+            true => Ok(()),
+            false => Err(Failure::new(FailureKind::Unavailable, self.quirks().lacks(Feature::HitCounts))),
+        }
+    }
+
     /// Places that a location stands for, and how it is to be named when the program is started again.
     pub fn find_location(&self, place: &str, frame: FrameRef) -> Result<(Vec<wire::Place>, String), Failure> {
         // Delve compares with paths as its client has them; ours are as the program has them.
@@ -200,7 +209,7 @@ impl Reader {
         let found: wire::Locations = self
             .call(
                 "FindLocation",
-                json!({"Scope": scope_of(frame), "Loc": place, "IncludeNonExecutableLines": false,
+                json!({"Scope": self.scope_of(frame), "Loc": place, "IncludeNonExecutableLines": false,
                        "SubstitutePathRules": self.rules()}),
             )
             .map_err(|f| self.no_scope_yet(f, place))?;
@@ -263,7 +272,7 @@ impl Reader {
             Access::Write => WATCH_WRITE,
             Access::ReadWrite => WATCH_READ_WRITE,
         };
-        let scope = scope_of(frame);
+        let scope = self.scope_of(frame);
         let now: wire::Evaluated = self.call(
             "Eval",
             json!({"Scope": scope, "Expr": expression, "Cfg": values::config(LoadLimits::default(), 0)}),
@@ -315,6 +324,7 @@ impl Reader {
         if let Err(e) = split(&spec.actions.log) {
             return Err(Failure::new(FailureKind::BadRequest, e.to_string()));
         }
+        self.can_wait(spec)?;
         self.amend(id.0, spec)?;
         let traced = {
             let mut book = open(self.book());

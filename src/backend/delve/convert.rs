@@ -108,8 +108,14 @@ pub fn frames(all: &[wire::Frame]) -> Vec<Frame> {
             ..Frame::default()
         }
     };
-    all.iter().enumerate().map(one).collect()
+    // Before the runtime has begun there is nothing that the first function could return to.
+    let known = |f: &&wire::Frame| f.pc >= PAGE || f.function.is_some();
+    let end = all.iter().take_while(known).count();
+    all[..end].iter().enumerate().map(one).collect()
 }
+
+/// The lowest page of memory has no code.
+const PAGE: u64 = 4096;
 
 fn deferred(d: &wire::Defer, frame: u32) -> Defer {
     let at = location(&d.function);
@@ -160,7 +166,7 @@ mod tests {
 
     #[test]
     fn inlined_frames_share_the_next_one() {
-        let f = |offset, bottom| wire::Frame { offset, bottom, ..wire::Frame::default() };
+        let f = |offset, bottom| wire::Frame { pc: 0x40_0000, offset, bottom, ..wire::Frame::default() };
         let all = frames(&[f(-8, false), f(-8, false), f(0, false), f(0, true)]);
         assert_eq!(all.iter().map(|f| f.inlined).collect::<Vec<_>>(), [true, false, true, false]);
     }

@@ -83,6 +83,8 @@ pub(super) struct Driver<'a> {
     pub opening: Option<u64>,
     target: TargetInfo,
     caps: Caps,
+    /// Requests for changes that the reader has; they are answered only while the program stands.
+    pub changing: std::collections::BTreeSet<u64>,
     /// Breakpoints as last told.
     listed: Vec<Breakpoint>,
     beat: (Instant, bool),
@@ -164,6 +166,7 @@ impl<'a> Driver<'a> {
             opening: Some(id),
             target: TargetInfo { kind: TargetKind::Delve, launched: false, notes, ..TargetInfo::default() },
             caps,
+            changing: Default::default(),
             listed: Vec::new(),
             beat: (Instant::now(), false),
             silent: false,
@@ -339,6 +342,7 @@ impl<'a> Driver<'a> {
     fn said(&mut self, s: Said) {
         match s {
             Said::Reply(id, result) => {
+                self.changing.remove(&id);
                 match &result {
                     Ok(Reply::Breakpoints(v)) => self.listed.clone_from(v),
                     Ok(Reply::Breakpoint(b)) => {
@@ -379,6 +383,12 @@ impl<'a> Driver<'a> {
                 text: "another client of Delve let the program run".into(),
             });
             self.watch_foreign();
+            if !self.changing.is_empty()
+                && let Run::Going(g) = &mut self.run
+            {
+                g.for_changes = true;
+                self.halt();
+            }
         } else if state.exited {
             self.exited(state.exit_status);
         } else if place(&state) != place(&self.state) {
@@ -422,15 +432,15 @@ impl<'a> Driver<'a> {
             (Run::Exited, _) => self.outbox.reply(id, Err(Failure::new(FailureKind::Gone, "the process is gone"))),
             (Run::Stopped, request) => {
                 let epoch = self.epoch;
+                if is_change(&request) {
+                    self.changing.insert(id);
+                }
                 self.job(Job::Answer { id, epoch, request });
             }
             (Run::Going(_), Request::Breakpoints) => {
                 self.outbox.reply(id, Ok(Reply::Breakpoints(self.listed.clone())));
             }
-            (
-                Run::Going(_),
-                r @ (Request::SetBreakpoint { .. } | Request::EditBreakpoint { .. } | Request::ClearBreakpoint(_)),
-            ) => self.interlude(id, r),
+            (Run::Going(_), r) if is_change(&r) => self.interlude(id, r),
             (Run::Going(_), _) => {
                 let f = Failure::new(FailureKind::BadState, "the program runs, and Delve reads it only while it stands");
                 self.outbox.reply(id, Err(f.fix("Ctrl-C pauses it")));
@@ -463,7 +473,8 @@ impl<'a> Driver<'a> {
         let (epoch, call) = (stop.epoch, going.as_ref().and_then(|g| g.call));
         self.outbox.notice(Notice::Stopped(Box::new(stop)));
         if let Some(id) = call {
-            let reply = super::going::called(&self.state, epoch);
+            let refused = going.as_ref().and_then(|g| g.no_call.clone());
+            let reply = refused.map_or_else(|| super::going::called(&self.state, epoch), Err);
             self.outbox.reply(id, reply);
         }
         if let Some((id, args)) = going.and_then(|g| g.restart) {
@@ -558,6 +569,11 @@ impl<'a> Driver<'a> {
         self.outbox.notice(Notice::Detached { reason });
         self.finished = true;
     }
+}
+
+/// Is it worth a short stop of a program that runs?
+fn is_change(r: &Request) -> bool {
+    matches!(r, Request::SetBreakpoint { .. } | Request::EditBreakpoint { .. } | Request::ClearBreakpoint(_))
 }
 
 /// Nothing that Delve does would answer it.

@@ -30,10 +30,14 @@ pub(super) struct Going {
     pub paused: bool,
     /// When.
     halted: Option<Instant>,
+    /// It was stopped for changes that the reader has already.
+    pub for_changes: bool,
     /// Requests that need a short stop.
     interlude: Vec<(u64, Request)>,
     /// The request that waits for a call's result.
     pub call: Option<u64>,
+    /// Why the call was not made.
+    pub no_call: Option<Failure>,
     /// A breakpoint for this once.
     pub temporary: Option<i32>,
     /// To be started again when it stands.
@@ -179,17 +183,12 @@ impl Driver<'_> {
             Ok(out) => {
                 let state = out.state.unwrap_or_default();
                 let met = state.thread.as_ref().is_some_and(|t| t.breakpoint.is_some());
-                let (asked, call) = match &self.run {
-                    Run::Going(g) => (g.asked, g.call),
-                    _ => (Asked::Run, None),
-                };
-                if let Some(id) = call {
-                    if let Run::Going(g) = &mut self.run {
-                        g.call = None;
-                    }
-                    let f = Failure::new(FailureKind::Unavailable, why.clone());
-                    self.outbox.reply(id, Err(f));
-                } else if !met && !why.is_empty() {
+                let (mut asked, mut call) = (Asked::Run, None);
+                if let Run::Going(g) = &mut self.run {
+                    (asked, call) = (g.asked, g.call);
+                    g.no_call = call.map(|_| Failure::new(FailureKind::Unavailable, why.clone()));
+                }
+                if call.is_none() && !met && !why.is_empty() {
                     self.outbox.notice(Notice::Log { level: LogLevel::Error, text: why.clone() });
                 }
                 let trouble = (met && call.is_none() && asked == Asked::Run && !why.is_empty()).then_some(why);
@@ -221,7 +220,7 @@ impl Driver<'_> {
             return self.next_command();
         }
         // Our own short stop and nothing else.
-        let only_us = !g.interlude.is_empty() && !met && g.asked == Asked::Run && state.watch_ended.is_empty();
+        let only_us = (g.for_changes || !g.interlude.is_empty()) && !met && g.asked == Asked::Run && state.watch_ended.is_empty();
         if (only_us || (nobody && !stepping)) && !wanted {
             self.answer_interlude();
             return self.job(Job::Prepare { go: Go::Again, step_in_progress: false });
@@ -235,6 +234,7 @@ impl Driver<'_> {
     fn answer_interlude(&mut self) {
         let Run::Going(g) = &mut self.run else { return };
         g.halted = None;
+        g.for_changes = false;
         let epoch = self.epoch;
         for (id, request) in std::mem::take(&mut g.interlude) {
             self.job(Job::Answer { id, epoch, request });

@@ -1,6 +1,6 @@
 //! The list of goroutines: read by pages, so that nothing waits for a long one but who asked for it; once a stop.
 
-use super::reader::{Reader, scope_of};
+use super::reader::Reader;
 use super::wire;
 use crate::backend::listed::Listed;
 use crate::backend::protocol::*;
@@ -207,7 +207,7 @@ impl Reader {
     /// A goroutine's frames, and whether there are more.
     pub fn frames(&self, g: Option<GoroutineId>, depth: u32, defers: bool) -> Result<(Vec<Frame>, bool), Failure> {
         let depth = depth.clamp(1, 10_000);
-        let scope = scope_of(FrameRef { goroutine: g, frame: 0 });
+        let scope = self.scope_of(FrameRef { goroutine: g, frame: 0 });
         // Delve gives one frame more than the depth that it is asked for.
         let options = u8::from(defers);
         let got: wire::Stack =

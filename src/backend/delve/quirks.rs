@@ -11,15 +11,15 @@ pub enum Feature {
     NextInstruction,
     /// `SetExecutionPoint`: go on at another line.
     Jump,
-    /// `State` says why the target stands.
-    StopReason,
+    /// `delve.bphitcount[N]` in conditions: a breakpoint that waits for another.
+    HitCounts,
 }
 
 /// What, since when, and how it shows: the row's text is what a user is told who lacks it.
 const SINCE: &[(Feature, Release, &str)] = &[
     (Feature::NextInstruction, (1, 23, 0), "stepping over an instruction"),
     (Feature::Jump, (1, 27, 2), "going on at another line (`jump`)"),
-    (Feature::StopReason, (1, 27, 0), "the reason of a stop"),
+    (Feature::HitCounts, (1, 24, 1), "breakpoints that wait for another"),
 ];
 
 /// The oldest release that is known to work.

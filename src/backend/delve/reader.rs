@@ -60,6 +60,8 @@ pub struct Reader {
     pub(super) reading: Reading,
     pub(super) lists: Lists,
     pub(super) epoch: StopEpoch,
+    /// The stop is on a thread without a goroutine: whoever asks for one's frames means the thread's.
+    pub(super) threadless: bool,
     given: HashMap<u64, Given>,
     last: u64,
 }
@@ -77,6 +79,7 @@ impl Reader {
             reading: Reading::of(&GoVersion::parse(&found.go)),
             lists: Lists::default(),
             epoch: StopEpoch::default(),
+            threadless: false,
             given: HashMap::new(),
             last: 0,
         }
@@ -98,6 +101,11 @@ impl Reader {
                 self.same_machine.then(|| i64::try_from(crate::base::clock::monotonic_ns()).unwrap_or(0));
         }
         self.lists.at(epoch)
+    }
+
+    /// A frame in Delve's words.
+    pub(super) fn scope_of(&self, frame: FrameRef) -> Scope {
+        scope_of(if self.threadless { FrameRef { goroutine: None, ..frame } } else { frame })
     }
 
     pub(super) fn rules(&self) -> &[[String; 2]] {
@@ -134,14 +142,14 @@ impl Reader {
             Request::Scope { frame, limits } => self.scope(frame, limits),
             Request::Children { handle, start, count, limits } => self.children(handle, start, count, limits),
             Request::Eval { frame, expression, limits } => {
-                let v = self.eval(scope_of(frame), &expression, values::config(limits, 0))?;
-                let made = values::row(&v, expression.clone(), expression, scope_of(frame));
+                let v = self.eval(self.scope_of(frame), &expression, values::config(limits, 0))?;
+                let made = values::row(&v, expression.clone(), expression, self.scope_of(frame));
                 Ok(Reply::Value { epoch, value: Box::new(self.hand_out(made)) })
             }
             Request::Set { frame, expression, value } => {
                 let done: Result<serde_json::Value, Failure> = self.call(
                     "Set",
-                    json!({"Scope": scope_of(frame), "Symbol": expression, "Value": value}),
+                    json!({"Scope": self.scope_of(frame), "Symbol": expression, "Value": value}),
                 );
                 done.map_err(|f| match f.message.contains("can not set variables of type") {
                     true => f.fix(format!(":call {expression} = {value} can")),
@@ -220,11 +228,13 @@ impl Reader {
     }
 
     fn scope(&mut self, frame: FrameRef, limits: LoadLimits) -> Result<Reply, Failure> {
-        let scope = scope_of(frame);
+        let scope = self.scope_of(frame);
         let ask = json!({"Scope": scope, "Cfg": values::config(limits, 0)});
         let arguments: wire::Arguments = self.call("ListFunctionArgs", &ask)?;
         let locals: wire::Variables = self.call("ListLocalVars", &ask)?;
-        let all: Vec<wire::Variable> = arguments.list.into_iter().chain(locals.list).collect();
+        // The compiler's own variables are nobody's.
+        let users = |v: &wire::Variable| !v.name.starts_with('.');
+        let all: Vec<wire::Variable> = arguments.list.into_iter().chain(locals.list).filter(users).collect();
         let variables: Vec<Variable> = all.iter().map(|v| self.hand_out(values::named(v, scope))).collect();
         Ok(Reply::Variables { epoch: self.epoch, total: variables.len() as u64, variables })
     }
@@ -293,7 +303,7 @@ impl Reader {
 
     fn registers(&self, frame: FrameRef) -> Result<Reply, Failure> {
         let got: wire::Registers =
-            self.call("ListRegisters", json!({"ThreadID": 0, "IncludeFp": true, "Scope": scope_of(frame)}))?;
+            self.call("ListRegisters", json!({"ThreadID": 0, "IncludeFp": true, "Scope": self.scope_of(frame)}))?;
         let one = |r: wire::Register| {
             // Vector registers come with every way to read them.
             let value = r.value.split('\t').next().unwrap_or("").to_string();

@@ -124,6 +124,7 @@ impl Reader {
         let state = &s.state;
         let thread = state.thread.clone().unwrap_or_default();
         let selected = state.goroutine.as_ref();
+        self.threadless = selected.is_none();
         let at = match selected {
             // The selected goroutine may be a parked one.
             Some(g) if g.thread == 0 => location(&g.current),

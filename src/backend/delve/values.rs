@@ -84,7 +84,8 @@ fn unavailable(text: &str) -> Unavailable {
     let gone = ["could not find loclist entry", "empty OP stack", "location list"].iter().any(|w| text.contains(w));
     let pc = text.rsplit("address 0x").next().and_then(|h| u64::from_str_radix(h.trim(), 16).ok());
     match (gone, pc) {
-        (true, pc) => Unavailable::OptimisedOut { pc: LoadAddr(pc.unwrap_or(0)), why: String::new() },
+        (true, Some(pc)) => Unavailable::OptimisedOut { pc: LoadAddr(pc), why: String::new() },
+        (true, None) => Unavailable::Other("optimised out here".into()),
         (false, _) => Unavailable::Other(text.to_string()),
     }
 }
