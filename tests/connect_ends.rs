@@ -208,7 +208,7 @@ fn a_program_that_delve_started() {
         let mut s = Screen::start(80, 24, &["connect", &server.address]);
         s.wait_for("launched, stopped");
         s.send("q");
-        s.wait_for("Delve ends without a client, and the program that it started with it");
+        s.wait_for("Delve ends, and with it the program that it started");
         s.send("\r");
         s.wait_end();
         assert!(server.ends(), "Delve {}: ended with its only client", r.name);

@@ -61,7 +61,7 @@ impl Address {
         match self {
             Address::Unix(_) => Ok(Vec::new()),
             Address::Tcp(a) => a.to_socket_addrs().map(Iterator::collect).map_err(|e| {
-                Failure::new(FailureKind::BadRequest, format!("{a}: the host is not found: {e}"))
+                Failure::new(FailureKind::Host, format!("{a}: the host is not found: {e}"))
                     .fix("check its name")
             }),
         }
@@ -93,18 +93,18 @@ impl Address {
         let at = self.text();
         match e.kind() {
             io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Failure::new(
-                FailureKind::BadRequest,
+                FailureKind::Host,
                 format!("nothing listens at {at}, or a dlv there has its only client already"),
             )
             .fix("start it with: dlv exec PROGRAM --headless --accept-multiclient --listen=HOST:PORT"),
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
-                Failure::new(FailureKind::BadRequest, format!("{at} does not answer within {} s", PATIENCE.as_secs()))
+                Failure::new(FailureKind::Host, format!("{at} does not answer within {} s", PATIENCE.as_secs()))
                     .fix("check the address, and what may be between (firewall, port forwarding)")
             }
             io::ErrorKind::PermissionDenied => {
                 Failure::new(FailureKind::Permission, format!("{at}: {e}")).fix("run adit as a user who may")
             }
-            _ => Failure::new(FailureKind::BadRequest, format!("cannot connect to {at}: {e}"))
+            _ => Failure::new(FailureKind::Host, format!("cannot connect to {at}: {e}"))
                 .fix("check the address"),
         }
     }
@@ -224,9 +224,13 @@ fn not_delve(address: &Address, e: CallError) -> Failure {
         ),
         CallError::Lost(why) => fail(why).fix("check the address: what listens there is something else"),
         CallError::Late { .. } => fail(format!("it says nothing for {} s", PATIENCE.as_secs()))
-            .fix("check the address; if it is Delve, it may still be starting, or recording"),
-        CallError::Refused(why) | CallError::Malformed { why, .. } => {
-            fail(why).fix("check the address: what listens there is something else")
+            .fix(
+                "check the address; `dlv dap` serves editors only: start dlv with --headless; Delve may still be starting, \
+                 or recording",
+            ),
+        CallError::Refused(why) => fail(why).fix("check the address: what listens there is something else"),
+        e @ CallError::Malformed { .. } => {
+            fail(e.to_string()).fix("check the address: what listens there is something else")
         }
     }
 }

@@ -246,7 +246,7 @@ impl<'a> Driver<'a> {
             (true, _) if self.found_running => ("Delve stays, and the program runs on", "Delve stays, and the program runs on"),
             (true, _) => ("Delve stays, and the program stands, as it was found", "Delve stays, and the program runs on"),
             (false, true) => ["Delve lets the program run on, and ends"; 2].into(),
-            (false, false) => ["Delve ends without a client, and the program that it started with it"; 2].into(),
+            (false, false) => ["Delve ends, and with it the program that it started"; 2].into(),
         };
         (stands.to_string(), runs.to_string())
     }
