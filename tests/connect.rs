@@ -47,7 +47,14 @@ fn text(d: &mut Debuggee, e: &str) -> String {
 
 fn list(d: &mut Debuggee, text: &str, system: bool) -> Vec<Goroutine> {
     let filter = GoroutineFilter { system, text: text.into(), inverse: false };
-    match d.call(Request::Goroutines(GoroutineQuery { filter, start: 0, count: 10_000, stack: 0, defers: false, names: false })) {
+    match d.call(Request::Goroutines(GoroutineQuery {
+        filter,
+        start: 0,
+        count: 10_000,
+        stack: 0,
+        defers: false,
+        names: false,
+    })) {
         Ok(Reply::Goroutines { rows, .. }) => rows,
         other => panic!("{other:?}"),
     }
@@ -85,8 +92,13 @@ fn the_first_flow() {
         let b = d.break_at("main.(*Cart).Total");
         assert_eq!((b.id, b.at.len(), b.at[0].function.as_str()), (BreakpointId(1), 1, "main.(*Cart).Total"), "{n}");
         let stop = d.resume(ResumeKind::Continue).expect("a stop");
-        assert_eq!((stop.reason, stop.goroutine), (StopReason::Breakpoint(BreakpointId(1)), Some(GoroutineId(1))), "{n}");
-        let places = d.walk(&[ResumeKind::Next, ResumeKind::Next, ResumeKind::Next, ResumeKind::Step, ResumeKind::StepOut]);
+        assert_eq!(
+            (stop.reason, stop.goroutine),
+            (StopReason::Breakpoint(BreakpointId(1)), Some(GoroutineId(1))),
+            "{n}"
+        );
+        let places =
+            d.walk(&[ResumeKind::Next, ResumeKind::Next, ResumeKind::Next, ResumeKind::Step, ResumeKind::StepOut]);
         let line = |t: &str| line_of("shop", t);
         let total = |t: &str| format!("main.(*Cart).Total:{}", line(t));
         assert_eq!(
@@ -100,7 +112,11 @@ fn the_first_flow() {
             ],
             "{n}"
         );
-        assert_eq!(d.stop.as_ref().unwrap().returned.iter().map(|v| v.value.as_str()).collect::<Vec<_>>(), ["800"], "{n}");
+        assert_eq!(
+            d.stop.as_ref().unwrap().returned.iter().map(|v| v.value.as_str()).collect::<Vec<_>>(),
+            ["800"],
+            "{n}"
+        );
         // A stack, another frame, values and their children.
         let Ok(Reply::Stack { stack, .. }) = d.call(Request::Stack { goroutine: None, depth: 20, defers: true }) else {
             panic!("{n}: no stack")
@@ -170,7 +186,11 @@ fn breakpoints_of_every_kind() {
         assert_eq!(d.at(), format!("main.sequence:{line}"), "{n}");
         until(&mut d, "the log", |d| d.hits.len() >= 7);
         let lines: Vec<&str> = d.hits.iter().map(|h| h.text.as_str()).collect();
-        assert_eq!((lines.len(), lines[0], lines[6]), (7, "price of 3: {\"part 3\"}", "price of 9: {\"part 9\"}"), "{n}");
+        assert_eq!(
+            (lines.len(), lines[0], lines[6]),
+            (7, "price of 3: {\"part 3\"}", "price of 9: {\"part 9\"}"),
+            "{n}"
+        );
         assert!(d.hits.iter().all(|h| h.breakpoint == log.id && h.kind == HitKind::Reached), "{n}");
         d.hits.clear();
         d.call(Request::ClearBreakpoint(half.id)).expect("cleared");
@@ -191,11 +211,7 @@ fn breakpoints_of_every_kind() {
             other => panic!("{n}: watch: {other:?}"),
         };
         let stop = d.resume(ResumeKind::Continue).expect("a stop");
-        assert_eq!(
-            stop.reason,
-            StopReason::Watchpoint { id: watch.id, old: "0".into(), new: "1".into() },
-            "{n}"
-        );
+        assert_eq!(stop.reason, StopReason::Watchpoint { id: watch.id, old: "0".into(), new: "1".into() }, "{n}");
         assert_eq!(d.breakpoints.get(&watch.id).map(|b| b.mechanism), Some(Mechanism::DebugRegister), "{n}");
         d.call(Request::ClearBreakpoint(watch.id)).expect("cleared");
         // A regular expression, one that is for once, and one that waits for another.
@@ -312,11 +328,15 @@ fn data_code_and_what_delve_lacks() {
         let at = eval(&mut d, "main.wide").expect("a variable");
         assert_eq!((at.len, at.children), (Some(6), 6), "{n}");
         let memory = d.call(Request::Memory { addr: at.addr, len: 48 });
-        assert!(matches!(memory, Ok(Reply::Memory { bytes, .. }) if bytes.len() == 48 && bytes.iter().all(|b| *b == 0)), "{n}");
+        assert!(
+            matches!(memory, Ok(Reply::Memory { bytes, .. }) if bytes.len() == 48 && bytes.iter().all(|b| *b == 0)),
+            "{n}"
+        );
         assert!(d.call(Request::Memory { addr: LoadAddr(8), len: 8 }).is_err(), "{n}");
         let Ok(Reply::Registers(regs)) = d.call(Request::Registers(frame(0))) else { panic!("{n}: registers") };
         assert!(regs.iter().any(|(name, v)| name == "rip" && v.starts_with("0x")), "{n}: {regs:?}");
-        let Ok(Reply::Instructions { function, instructions }) = d.call(Request::Disassemble { frame: frame(0) }) else {
+        let Ok(Reply::Instructions { function, instructions }) = d.call(Request::Disassemble { frame: frame(0) })
+        else {
             panic!("{n}: code")
         };
         assert!(function == "main.price" && instructions.iter().filter(|i| i.current).count() == 1, "{n}");
@@ -335,13 +355,18 @@ fn data_code_and_what_delve_lacks() {
                 break;
             }
         }
-        assert!(matches!(d.call(Request::Threads), Ok(Reply::Threads { threads, .. }) if threads.iter().any(|t| t.goroutine.is_some())), "{n}");
+        assert!(
+            matches!(d.call(Request::Threads), Ok(Reply::Threads { threads, .. }) if threads.iter().any(|t| t.goroutine.is_some())),
+            "{n}"
+        );
         // Names and package variables.
-        let names = |d: &mut Debuggee, kind, filter: &str| {
-            match d.call(Request::Symbols { kind, filter: filter.into(), count: 50 }) {
-                Ok(Reply::Symbols { names, .. }) => names,
-                other => panic!("{other:?}"),
-            }
+        let names = |d: &mut Debuggee, kind, filter: &str| match d.call(Request::Symbols {
+            kind,
+            filter: filter.into(),
+            count: 50,
+        }) {
+            Ok(Reply::Symbols { names, .. }) => names,
+            other => panic!("{other:?}"),
         };
         assert!(names(&mut d, SymbolKind::Functions, "MAIN.gro").contains(&"main.grow".into()), "{n}");
         assert!(names(&mut d, SymbolKind::Sources, "probed/main.go").len() == 1, "{n}");
@@ -355,7 +380,11 @@ fn data_code_and_what_delve_lacks() {
         match part {
             Ok(Reply::Variables { variables, total: 3, .. }) => {
                 let v = &variables[0];
-                assert_eq!((v.name.as_str(), v.expression.as_str(), v.value.as_str()), ("[1]", "main.list[1]", "2"), "{n}");
+                assert_eq!(
+                    (v.name.as_str(), v.expression.as_str(), v.value.as_str()),
+                    ("[1]", "main.list[1]", "2"),
+                    "{n}"
+                );
             }
             other => panic!("{n}: {other:?}"),
         }
@@ -373,11 +402,15 @@ fn data_code_and_what_delve_lacks() {
             ("source", Request::Source { file: "/nowhere/main.go".into() }),
         ] {
             let f = d.call(request).expect_err(what);
-            assert!(f.kind == FailureKind::Unavailable && f.fix.is_some() && !f.message.contains('\n'), "{n} {what}: {f:?}");
+            assert!(
+                f.kind == FailureKind::Unavailable && f.fix.is_some() && !f.message.contains('\n'),
+                "{n} {what}: {f:?}"
+            );
         }
         let kill = d.call(Request::Detach { kill: true }).expect_err("never");
         assert!(kill.message.contains("never ends"), "{n}: {kill}");
-        let jump = d.call(Request::Jump { goroutine: None, to: format!("main.go:{}", line_of("probed", "return id * 10")) });
+        let jump =
+            d.call(Request::Jump { goroutine: None, to: format!("main.go:{}", line_of("probed", "return id * 10")) });
         match (n, jump) {
             ("1.27", Ok(_)) => assert!(d.wait_stop().is_some()),
             ("1.27", other) => panic!("{n}: {other:?}"),
@@ -400,7 +433,9 @@ fn data_code_and_what_delve_lacks() {
         }
         let (_server, mut d) = launch(&r, "panics", &["fatal"]);
         match d.resume(ResumeKind::Continue).map(|s| s.reason) {
-            Some(StopReason::FatalError(m)) => assert!(m.contains("unlock of unlocked mutex") || m.contains("output"), "{n}: {m}"),
+            Some(StopReason::FatalError(m)) => {
+                assert!(m.contains("unlock of unlocked mutex") || m.contains("output"), "{n}: {m}")
+            }
             other => panic!("{n}: {other:?}"),
         }
     }
@@ -408,9 +443,29 @@ fn data_code_and_what_delve_lacks() {
 
 /// Programs of the agreement with Delve that have one order of events.
 const PROGRAMS: &[&str] = &[
-    "scalars", "slices", "maps", "structs", "pointers", "interfaces", "closures", "channels", "generics", "scopes", "consts",
-    "strings", "times", "methods", "control", "results", "recursion", "packagevars", "callbacks", "deferloop", "anonymous",
-    "steps", "defers",
+    "scalars",
+    "slices",
+    "maps",
+    "structs",
+    "pointers",
+    "interfaces",
+    "closures",
+    "channels",
+    "generics",
+    "scopes",
+    "consts",
+    "strings",
+    "times",
+    "methods",
+    "control",
+    "results",
+    "recursion",
+    "packagevars",
+    "callbacks",
+    "deferloop",
+    "anonymous",
+    "steps",
+    "defers",
 ];
 
 #[derive(Default)]
@@ -439,10 +494,8 @@ fn rows(d: &mut Debuggee) -> Vec<(String, String, String, u64)> {
     let plain = |s: &str| decimal.replace_all(&address.replace_all(s, "0x_"), "N").into_owned();
     match d.call(Request::Scope { frame: frame(0), limits: LoadLimits::default() }) {
         Ok(Reply::Variables { variables, .. }) => {
-            let mut all: Vec<_> = variables
-                .iter()
-                .map(|v| (v.name.clone(), v.type_name.clone(), plain(&v.value), v.children))
-                .collect();
+            let mut all: Vec<_> =
+                variables.iter().map(|v| (v.name.clone(), v.type_name.clone(), plain(&v.value), v.children)).collect();
             all.sort();
             all
         }
@@ -499,7 +552,9 @@ fn compare(r: &Release, name: &str, score: &mut Score) {
         } else {
             score.differences.push(format!("{name} {from}: names {:?} {:?}", names(&t), names(&o)));
         }
-        for (a, b) in t.iter().zip(&o).filter(|(a, b)| a.0 == b.0 && !a.0.starts_with('~') && settled(&a.2) && settled(&b.2)) {
+        for (a, b) in
+            t.iter().zip(&o).filter(|(a, b)| a.0 == b.0 && !a.0.starts_with('~') && settled(&a.2) && settled(&b.2))
+        {
             score.values.1 += 1;
             if a == b {
                 score.values.0 += 1;
@@ -529,7 +584,10 @@ fn the_same_session_on_both() {
         for name in PROGRAMS.iter().filter(|p| only.as_deref().is_none_or(|o| o == **p)) {
             let mut s = Score::default();
             compare(&r, name, &mut s);
-            println!("Delve {} {name:12} steps {}/{} values {}/{}", r.name, s.steps.0, s.steps.1, s.values.0, s.values.1);
+            println!(
+                "Delve {} {name:12} steps {}/{} values {}/{}",
+                r.name, s.steps.0, s.steps.1, s.values.0, s.values.1
+            );
             for d in &s.differences {
                 println!("    {d}");
             }
@@ -565,7 +623,8 @@ fn over_a_unix_socket_and_with_the_programs_file_elsewhere() {
         assert_eq!(b.at[0].file, source.display().to_string(), "{n}");
         d.break_at(&format!("{}:{}", source.display(), line + 1));
         d.resume(ResumeKind::Continue).expect("a stop");
-        let Ok(Reply::CodeLines { lines, .. }) = d.call(Request::CodeLines { file: source.display().to_string() }) else {
+        let Ok(Reply::CodeLines { lines, .. }) = d.call(Request::CodeLines { file: source.display().to_string() })
+        else {
             panic!("{n}: lines with code")
         };
         assert!(lines.contains(&line), "{n}: {lines:?}");

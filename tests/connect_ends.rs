@@ -134,7 +134,10 @@ fn case(r: &Release, served: Served, held: bool, how: &str) {
                     move || {
                         use std::io::Write;
                         let mut c = std::net::TcpStream::connect(address).unwrap();
-                        c.write_all(b"{\"method\":\"RPCServer.Command\",\"params\":[{\"name\":\"continue\"}],\"id\":1}\n").unwrap();
+                        c.write_all(
+                            b"{\"method\":\"RPCServer.Command\",\"params\":[{\"name\":\"continue\"}],\"id\":1}\n",
+                        )
+                        .unwrap();
                         std::thread::sleep(Duration::from_secs(3));
                     }
                 });

@@ -55,12 +55,16 @@ fn line(id: u64, result: &Value) -> Option<Vec<u8>> {
 fn plain(method: &str) -> Value {
     let place = json!({"pc": 0x4a_0000, "file": "/src/main.go", "line": 7, "function": {"name": "main.f"}});
     match method {
-        "GetVersion" => json!({"DelveVersion": "Version: 1.27.2", "APIVersion": 2, "TargetGoVersion": "Go cmd/compile go1.27.3"}),
+        "GetVersion" => {
+            json!({"DelveVersion": "Version: 1.27.2", "APIVersion": 2, "TargetGoVersion": "Go cmd/compile go1.27.3"})
+        }
         "IsMulticlient" => json!({"IsMulticlient": true}),
         "AttachedToExistingProcess" => json!({"Answer": true}),
-        "State" | "Command" => json!({"State": {"Pid": 0, "currentThread": {"id": 5, "pc": 0x4a_0000, "goroutineID": 1, "file": "/src/main.go",
+        "State" | "Command" => {
+            json!({"State": {"Pid": 0, "currentThread": {"id": 5, "pc": 0x4a_0000, "goroutineID": 1, "file": "/src/main.go",
             "line": 7, "function": {"name": "main.f"}},
-            "currentGoroutine": {"id": 1, "currentLoc": place, "userCurrentLoc": place, "threadID": 5, "status": 2}}}),
+            "currentGoroutine": {"id": 1, "currentLoc": place, "userCurrentLoc": place, "threadID": 5, "status": 2}}})
+        }
         _ => json!({}),
     }
 }
@@ -96,7 +100,10 @@ fn what_is_no_delve_is_said_in_one_line() {
         (says(b"SSH-2.0-OpenSSH_9.9\r\n"), "SSH-2.0"),
         (says(b"\x1b[2J\x1b]0;x\x07\xff\xfe\n"), "\\x1b"),
         (says(b"{\"id\":1,\"result\":[1,2,3],\"error\":null}\n"), "is not understood"),
-        (says(b"{\"id\":1,\"result\":null,\"error\":\"rpc: can't find service\\nsecond line\"}\n"), "can't find service"),
+        (
+            says(b"{\"id\":1,\"result\":null,\"error\":\"rpc: can't find service\\nsecond line\"}\n"),
+            "can't find service",
+        ),
         (says(b"[]\n"), "no answer of Delve's"),
         (fake(Arc::new(|_, _| None)), "closed the connection without an answer"),
         (fake(Arc::new(|_, _| Some(Vec::new()))), "says nothing for 5 s"),
@@ -104,7 +111,9 @@ fn what_is_no_delve_is_said_in_one_line() {
         (
             fake(Arc::new(|m, id| match m {
                 "GetVersion" => line(id, &json!({"DelveVersion": "Version: 1.5.0", "APIVersion": 1})),
-                _ => Some(format!("{}\n", json!({"id": id, "result": null, "error": "unknown API version"})).into_bytes()),
+                _ => Some(
+                    format!("{}\n", json!({"id": id, "result": null, "error": "unknown API version"})).into_bytes(),
+                ),
             })),
             "API version 1 and not version 2",
         ),
@@ -136,11 +145,16 @@ fn other_servers_of_delve() {
     for r in releases() {
         let mut dap = Server::start(&r.dlv, &["dap"]);
         let f = refused(&dap.address.clone());
-        assert!(f.fix.as_deref().is_some_and(|f| f.contains("dlv dap") && f.contains("--headless")), "{}: {f:?}", r.name);
+        assert!(
+            f.fix.as_deref().is_some_and(|f| f.contains("dlv dap") && f.contains("--headless")),
+            "{}: {f:?}",
+            r.name
+        );
         dap.lives();
         if r.name == "1.21" {
             let exe = build_with("shop", DEBUG, r.go);
-            let one = Server::start(&r.dlv, &["exec", exe.to_str().unwrap(), "--api-version=1", "--accept-multiclient"]);
+            let one =
+                Server::start(&r.dlv, &["exec", exe.to_str().unwrap(), "--api-version=1", "--accept-multiclient"]);
             let d = Debuggee::open(spec(&one.address)).expect("switched");
             assert!(d.target.notes.iter().any(|n| n.contains("switched to 2")), "{:?}", d.target.notes);
         }
@@ -159,7 +173,14 @@ fn other_servers_of_delve() {
 fn answers_of_the_wrong_kind() {
     let frame = FrameRef::default();
     let limits = LoadLimits::default();
-    let list = GoroutineQuery { filter: GoroutineFilter::default(), start: 0, count: 10, stack: 2, defers: true, names: false };
+    let list = GoroutineQuery {
+        filter: GoroutineFilter::default(),
+        start: 0,
+        count: 10,
+        stack: 2,
+        defers: true,
+        names: false,
+    };
     let groups = GroupQuery { filter: GoroutineFilter::default(), by: GroupBy::Stack, start: 0, count: 10 };
     let requests = [
         Request::Goroutines(list),
@@ -188,12 +209,17 @@ fn answers_of_the_wrong_kind() {
         ("a list", Box::new(|| "[{}]".into())),
         ("nothing in it", Box::new(|| "{}".into())),
         ("nested", Box::new(move || deep.clone() + "]")),
-        ("wrong types", Box::new(|| {
-            r#"{"Variable":{"kind":"x"},"Goroutines":{"id":1},"Locations":7,"Args":[[]],"Variables":"no","Regs":[1],"Mem":"***","Disassemble":{},
+        (
+            "wrong types",
+            Box::new(|| {
+                r#"{"Variable":{"kind":"x"},"Goroutines":{"id":1},"Locations":7,"Args":[[]],"Variables":"no","Regs":[1],"Mem":"***","Disassemble":{},
                "Threads":{"a":1},"Funcs":[1],"Breakpoints":[true],"Breakpoint":[]}"#.replace('\n', "")
-        })),
-        ("hostile values", Box::new(|| {
-            json!({
+            }),
+        ),
+        (
+            "hostile values",
+            Box::new(|| {
+                json!({
                 "Variable": {"name": "\u{1b}[2J", "type": "\u{1b}]0;x", "kind": 23, "len": i64::MAX, "cap": -1, "addr": u64::MAX, "base": 1,
                              "children": [{"kind": 25, "len": -5}, {"kind": 22, "children": []}]},
                 "Variables": [{"name": "m", "type": "map[x]y", "kind": 21, "len": -3, "children": [{"kind": 24, "len": -1}]},
@@ -208,7 +234,8 @@ fn answers_of_the_wrong_kind() {
                 "Breakpoint": {"id": i32::MIN}, "id": 9, "Addrs": [0]
             })
             .to_string()
-        })),
+            }),
+        ),
     ];
     for (what, make) in wrong {
         let address = fake(Arc::new(move |m, id| match m {
@@ -232,8 +259,14 @@ fn answers_of_the_wrong_kind() {
 #[test]
 fn the_screen_survives() {
     let hostile = fake(Arc::new(|m, id| match m {
-        "Stacktrace" => line(id, &json!({"Locations": [{"pc": 0x4a_0000, "line": 7, "file": "/src/\u{1b}[2J.go", "function": {"name": "main.\u{1b}[31mf"}}]})),
-        "ListLocalVars" => line(id, &json!({"Variables": [{"name": "\u{1b}[5mx", "type": "string", "kind": 24, "addr": 1, "value": "\u{1b}[2Jboo", "len": 7}]})),
+        "Stacktrace" => line(
+            id,
+            &json!({"Locations": [{"pc": 0x4a_0000, "line": 7, "file": "/src/\u{1b}[2J.go", "function": {"name": "main.\u{1b}[31mf"}}]}),
+        ),
+        "ListLocalVars" => line(
+            id,
+            &json!({"Variables": [{"name": "\u{1b}[5mx", "type": "string", "kind": 24, "addr": 1, "value": "\u{1b}[2Jboo", "len": 7}]}),
+        ),
         "Command" => None,
         m => line(id, &plain(m)),
     }));

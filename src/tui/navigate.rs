@@ -107,7 +107,8 @@ impl App {
         // A program that is only looked at writes to its own terminal: who waits for whom says more.
         let strip = self.slots.iter().find(|s| s.panes.first() == Some(&PaneId::Output));
         let waits = self.session.why_no_workspace(5).is_none();
-        if n == 3 && waits && !self.session.caps.output && strip.is_some_and(|s| self.tabs[3][self.slot_index(s)] == 0) {
+        if n == 3 && waits && !self.session.caps.output && strip.is_some_and(|s| self.tabs[3][self.slot_index(s)] == 0)
+        {
             self.show_tab(PaneId::Waits);
         }
     }

@@ -34,7 +34,9 @@ pub fn releases() -> Vec<Release> {
         let Ok(out) = Command::new(&dlv).arg("version").output() else { continue };
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         let known = [("1.21", "go1.21.13"), ("1.24", "go1.24.11"), ("1.27", "go1.27.3")];
-        let Some((name, go)) = known.into_iter().find(|(n, _)| text.contains(&format!("Version: {n}."))) else { continue };
+        let Some((name, go)) = known.into_iter().find(|(n, _)| text.contains(&format!("Version: {n}."))) else {
+            continue;
+        };
         if found.iter().all(|r| r.name != name) && only.as_deref().is_none_or(|o| o == name) {
             found.push(Release { dlv, name, go });
         }
@@ -102,9 +104,9 @@ impl Server {
                 }
                 listen.to_string()
             }
-            None => rx.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
-                panic!("dlv does not listen: {}", said.lock().expect("not poisoned"))
-            }),
+            None => rx
+                .recv_timeout(Duration::from_secs(60))
+                .unwrap_or_else(|_| panic!("dlv does not listen: {}", said.lock().expect("not poisoned"))),
         };
         Server { child, address, said }
     }

@@ -165,7 +165,9 @@ impl Reader {
         }
         self.can_wait(spec)?;
         let place = match &spec.place {
-            BreakpointPlace::Watch { expression, access } => return self.set_watchpoint(spec, expression, *access, frame),
+            BreakpointPlace::Watch { expression, access } => {
+                return self.set_watchpoint(spec, expression, *access, frame);
+            }
             BreakpointPlace::Spec(s) => s.clone(),
         };
         let (found, text) = self.find_location(&place, frame)?;

@@ -61,8 +61,7 @@ impl Address {
         match self {
             Address::Unix(_) => Ok(Vec::new()),
             Address::Tcp(a) => a.to_socket_addrs().map(Iterator::collect).map_err(|e| {
-                Failure::new(FailureKind::Host, format!("{a}: the host is not found: {e}"))
-                    .fix("check its name")
+                Failure::new(FailureKind::Host, format!("{a}: the host is not found: {e}")).fix("check its name")
             }),
         }
     }
@@ -104,8 +103,7 @@ impl Address {
             io::ErrorKind::PermissionDenied => {
                 Failure::new(FailureKind::Permission, format!("{at}: {e}")).fix("run adit as a user who may")
             }
-            _ => Failure::new(FailureKind::Host, format!("cannot connect to {at}: {e}"))
-                .fix("check the address"),
+            _ => Failure::new(FailureKind::Host, format!("cannot connect to {at}: {e}")).fix("check the address"),
         }
     }
 }
@@ -184,12 +182,16 @@ pub fn find(address: &Address, on_loss: impl Fn(String) + Clone + Send + 'static
     });
     if !multiclient {
         notes.push(match attached {
-            true => "Delve was started without --accept-multiclient: it takes no other client, and detaches and ends when \
+            true => {
+                "Delve was started without --accept-multiclient: it takes no other client, and detaches and ends when \
                      adit leaves"
-                .into(),
-            false => "Delve was started without --accept-multiclient: it takes no other client, and ends with the program \
+                    .into()
+            }
+            false => {
+                "Delve was started without --accept-multiclient: it takes no other client, and ends with the program \
                       that it started when adit leaves"
-                .into(),
+                    .into()
+            }
         });
     }
     let core = version.backend == "core" || version.backend == "rr";
@@ -223,11 +225,10 @@ fn not_delve(address: &Address, e: CallError) -> Failure {
              --only-same-user=false",
         ),
         CallError::Lost(why) => fail(why).fix("check the address: what listens there is something else"),
-        CallError::Late { .. } => fail(format!("it says nothing for {} s", PATIENCE.as_secs()))
-            .fix(
-                "check the address; `dlv dap` serves editors only: start dlv with --headless; Delve may still be starting, \
+        CallError::Late { .. } => fail(format!("it says nothing for {} s", PATIENCE.as_secs())).fix(
+            "check the address; `dlv dap` serves editors only: start dlv with --headless; Delve may still be starting, \
                  or recording",
-            ),
+        ),
         CallError::Refused(why) => fail(why).fix("check the address: what listens there is something else"),
         e @ CallError::Malformed { .. } => {
             fail(e.to_string()).fix("check the address: what listens there is something else")
@@ -252,7 +253,9 @@ mod tests {
 
     #[test]
     fn loopback_is_not_exposed() {
-        for (a, exposed) in [("127.0.0.1:1", false), ("[::1]:1", false), ("[::ffff:127.0.0.1]:1", false), ("192.0.2.1:1", true)] {
+        for (a, exposed) in
+            [("127.0.0.1:1", false), ("[::1]:1", false), ("[::ffff:127.0.0.1]:1", false), ("192.0.2.1:1", true)]
+        {
             assert_eq!(is_exposed(&Address::parse(a).expect(a)), exposed, "{a}");
         }
     }

@@ -158,7 +158,10 @@ mod tests {
         )
         .expect("a goroutine");
         let g = r.goroutine(&w).expect("a row");
-        assert_eq!((g.state, g.wait_reason.as_deref(), g.wait_ns), (GoroutineState::Waiting, Some("chan receive"), Some(3_000)));
+        assert_eq!(
+            (g.state, g.wait_reason.as_deref(), g.wait_ns),
+            (GoroutineState::Waiting, Some("chan receive"), Some(3_000))
+        );
         assert!(!g.system && g.created_by.is_some_and(|c| c.at.line == 9));
         let dead = wire::Goroutine { unreadable: "no".into(), ..w };
         assert!(r.goroutine(&dead).is_none());

@@ -243,8 +243,12 @@ impl<'a> Driver<'a> {
     /// What becomes of the program when we leave, while it stands and while it runs.
     fn leaving(&self) -> (String, String) {
         let (stands, runs) = match (self.multiclient, self.attached) {
-            (true, _) if self.found_running => ("Delve stays, and the program runs on", "Delve stays, and the program runs on"),
-            (true, _) => ("Delve stays, and the program stands, as it was found", "Delve stays, and the program runs on"),
+            (true, _) if self.found_running => {
+                ("Delve stays, and the program runs on", "Delve stays, and the program runs on")
+            }
+            (true, _) => {
+                ("Delve stays, and the program stands, as it was found", "Delve stays, and the program runs on")
+            }
             (false, true) => ["Delve lets the program run on, and ends"; 2].into(),
             (false, false) => ["Delve ends, and with it the program that it started"; 2].into(),
         };
@@ -442,14 +446,22 @@ impl<'a> Driver<'a> {
             }
             (Run::Going(_), r) if is_change(&r) => self.interlude(id, r),
             (Run::Going(_), _) => {
-                let f = Failure::new(FailureKind::BadState, "the program runs, and Delve reads it only while it stands");
+                let f =
+                    Failure::new(FailureKind::BadState, "the program runs, and Delve reads it only while it stands");
                 self.outbox.reply(id, Err(f.fix("Ctrl-C pauses it")));
             }
         }
     }
 
     /// The program stands: has it described.
-    pub(super) fn stood(&mut self, state: wire::State, asked: Asked, paused: bool, trouble: Option<String>, stop_us: u64) {
+    pub(super) fn stood(
+        &mut self,
+        state: wire::State,
+        asked: Asked,
+        paused: bool,
+        trouble: Option<String>,
+        stop_us: u64,
+    ) {
         self.epoch = StopEpoch(self.epoch.0 + 1);
         self.describing = true;
         self.state = state.clone();
@@ -541,7 +553,8 @@ impl<'a> Driver<'a> {
 
     pub(super) fn exited(&mut self, status: i32) {
         let signal = (status < 0).then(|| {
-            nix::sys::signal::Signal::try_from(-status).map_or_else(|_| format!("signal {}", -status), |s| s.as_str().into())
+            nix::sys::signal::Signal::try_from(-status)
+                .map_or_else(|_| format!("signal {}", -status), |s| s.as_str().into())
         });
         let status = (status >= 0).then_some(status);
         let call = match std::mem::replace(&mut self.run, Run::Exited) {
@@ -608,11 +621,8 @@ fn unavailable(r: &Request) -> bool {
 /// Is the process with this id here the program that Delve has? Its port may have come through a tunnel.
 fn runs_here(pid: i32, command_line: &str) -> bool {
     let Ok(bytes) = std::fs::read(format!("/proc/{pid}/cmdline")) else { return false };
-    let words: Vec<String> = bytes
-        .split(|b| *b == 0)
-        .filter(|w| !w.is_empty())
-        .map(|w| String::from_utf8_lossy(w).into_owned())
-        .collect();
+    let words: Vec<String> =
+        bytes.split(|b| *b == 0).filter(|w| !w.is_empty()).map(|w| String::from_utf8_lossy(w).into_owned()).collect();
     !command_line.is_empty() && words.join(" ") == command_line.trim()
 }
 

@@ -220,7 +220,8 @@ impl Driver<'_> {
             return self.next_command();
         }
         // Our own short stop and nothing else.
-        let only_us = (g.for_changes || !g.interlude.is_empty()) && !met && g.asked == Asked::Run && state.watch_ended.is_empty();
+        let only_us =
+            (g.for_changes || !g.interlude.is_empty()) && !met && g.asked == Asked::Run && state.watch_ended.is_empty();
         if (only_us || (nobody && !stepping)) && !wanted {
             self.answer_interlude();
             return self.job(Job::Prepare { go: Go::Again, step_in_progress: false });
@@ -314,7 +315,8 @@ fn exit_status(text: &str) -> Option<i32> {
 
 /// Results of a call, from the state after it.
 pub(super) fn called(state: &wire::State, epoch: StopEpoch) -> Result<Reply, Failure> {
-    let thread = state.thread.as_ref().filter(|t| t.call_return).or_else(|| state.threads.iter().find(|t| t.call_return));
+    let thread =
+        state.thread.as_ref().filter(|t| t.call_return).or_else(|| state.threads.iter().find(|t| t.call_return));
     let Some(t) = thread else {
         return Err(Failure::new(FailureKind::Unavailable, "the call was interrupted and has not returned yet")
             .fix("continue: it goes on with the call"));

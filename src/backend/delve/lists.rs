@@ -125,7 +125,9 @@ impl Reader {
 
     fn from_list(&mut self, r: Request) -> Result<Reply, Failure> {
         match &r {
-            Request::Groups(q) | Request::GroupMembers { query: q, .. } if q.by == GroupBy::Stack => self.read_stacks()?,
+            Request::Groups(q) | Request::GroupMembers { query: q, .. } if q.by == GroupBy::Stack => {
+                self.read_stacks()?
+            }
             Request::Diagnose(_) => self.read_stacks()?,
             _ => {}
         }
@@ -193,7 +195,10 @@ impl Reader {
         if users.len() > STACKS {
             return Err(Failure::new(
                 FailureKind::Unavailable,
-                format!("whole stacks of {} goroutines: Delve needs a call for each, and adit makes {STACKS}", users.len()),
+                format!(
+                    "whole stacks of {} goroutines: Delve needs a call for each, and adit makes {STACKS}",
+                    users.len()
+                ),
             )
             .fix("group by user frame, wait reason or creator instead"));
         }

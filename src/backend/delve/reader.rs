@@ -40,8 +40,9 @@ pub fn failure(e: CallError, _patience: Duration) -> Failure {
     match e {
         CallError::Refused(text) if text.contains("has exited with status") => Failure::new(FailureKind::Gone, text),
         CallError::Refused(text) => Failure::new(FailureKind::BadRequest, text),
-        CallError::Lost(text) => Failure::new(FailureKind::Host, format!("Delve is gone: {text}"))
-            .fix("start it again and connect anew"),
+        CallError::Lost(text) => {
+            Failure::new(FailureKind::Host, format!("Delve is gone: {text}")).fix("start it again and connect anew")
+        }
         e @ CallError::Late { .. } => Failure::new(FailureKind::Unavailable, e.to_string())
             .fix("another client may have let the program run; Ctrl-C pauses it"),
         e @ CallError::Malformed { .. } => Failure::new(FailureKind::Host, e.to_string()),
@@ -147,10 +148,8 @@ impl Reader {
                 Ok(Reply::Value { epoch, value: Box::new(self.hand_out(made)) })
             }
             Request::Set { frame, expression, value } => {
-                let done: Result<serde_json::Value, Failure> = self.call(
-                    "Set",
-                    json!({"Scope": self.scope_of(frame), "Symbol": expression, "Value": value}),
-                );
+                let done: Result<serde_json::Value, Failure> =
+                    self.call("Set", json!({"Scope": self.scope_of(frame), "Symbol": expression, "Value": value}));
                 done.map_err(|f| match f.message.contains("can not set variables of type") {
                     true => f.fix(format!(":call {expression} = {value} can")),
                     false => f,
@@ -158,21 +157,18 @@ impl Reader {
                 Ok(Reply::Done)
             }
             Request::PackageVariables { filter, limits } => {
-                let got: wire::Variables = self.call(
-                    "ListPackageVars",
-                    json!({"Filter": filter, "Cfg": values::config(limits, 0)}),
-                )?;
+                let got: wire::Variables =
+                    self.call("ListPackageVars", json!({"Filter": filter, "Cfg": values::config(limits, 0)}))?;
                 let total = got.list.len() as u64;
                 let some = got.list.iter().take(MAX_PACKAGE_VARIABLES);
                 let scope = scope_of(FrameRef::default());
                 let variables = some.map(|v| self.hand_out(values::named(v, scope))).collect();
                 Ok(Reply::Variables { epoch, variables, total })
             }
-            Request::Source { file } => Err(Failure::new(
-                FailureKind::Unavailable,
-                format!("{file} is not here, and Delve sends no source"),
-            )
-            .fix("map the path with --substitute-path FROM=TO or `:path FROM TO`")),
+            Request::Source { file } => {
+                Err(Failure::new(FailureKind::Unavailable, format!("{file} is not here, and Delve sends no source"))
+                    .fix("map the path with --substitute-path FROM=TO or `:path FROM TO`"))
+            }
             Request::CodeLines { file } => {
                 let lines = self.local.as_ref().map_or_else(Vec::new, |s| s.code_lines(&file));
                 Ok(Reply::CodeLines { file, lines })
@@ -222,8 +218,7 @@ impl Reader {
         expression: &str,
         config: wire::LoadConfig,
     ) -> Result<wire::Variable, Failure> {
-        let got: wire::Evaluated =
-            self.call("Eval", json!({"Scope": scope, "Expr": expression, "Cfg": config}))?;
+        let got: wire::Evaluated = self.call("Eval", json!({"Scope": scope, "Expr": expression, "Cfg": config}))?;
         got.variable.ok_or_else(|| Failure::new(FailureKind::Host, format!("Delve has no value for {expression}")))
     }
 
@@ -262,9 +257,10 @@ impl Reader {
 
     fn disassemble(&self, frame: FrameRef) -> Result<Reply, Failure> {
         let (frames, _) = self.frames(frame.goroutine, frame.frame + 1, false)?;
-        let at = frames.get(frame.frame as usize).filter(|f| !f.at.function.is_empty()).ok_or_else(|| {
-            Failure::new(FailureKind::Unavailable, "no Go function here to disassemble")
-        })?;
+        let at = frames
+            .get(frame.frame as usize)
+            .filter(|f| !f.at.function.is_empty())
+            .ok_or_else(|| Failure::new(FailureKind::Unavailable, "no Go function here to disassemble"))?;
         let pc = at.at.pc;
         let code = self.code_at(pc)?;
         let mut instructions: Vec<Instruction> = code.iter().map(convert::instruction).collect();
@@ -355,13 +351,15 @@ pub fn lacks(r: &Request) -> Failure {
         Request::Timeline(_) | Request::Spans { .. } | Request::TimelineSummary | Request::TraceReport(_) => {
             ("a remote dlv has no timeline", "run adit where the program runs: adit PID")
         }
-        Request::Record { .. } | Request::TimelineCode { .. } | Request::SetTrigger(_) | Request::ClearTrigger { .. } => {
+        Request::Record { .. }
+        | Request::TimelineCode { .. }
+        | Request::SetTrigger(_)
+        | Request::ClearTrigger { .. } => {
             ("a remote dlv has no timeline, and no conditions on the run", "run adit where the program runs: adit PID")
         }
-        Request::Profile(_)
-        | Request::ProfileBase { .. }
-        | Request::ProfileSources
-        | Request::ProfileFetch { .. } => ("a remote dlv has no profiles", "adit prof http://HOST:PORT fetches one"),
+        Request::Profile(_) | Request::ProfileBase { .. } | Request::ProfileSources | Request::ProfileFetch { .. } => {
+            ("a remote dlv has no profiles", "adit prof http://HOST:PORT fetches one")
+        }
         Request::SetRegister { .. } => ("Delve's server cannot write registers", "set variables instead (:set x = 1)"),
         Request::SetMemory { .. } => ("Delve's server cannot write memory", "set variables instead (:set x = 1)"),
         Request::Input(_) | Request::Redirect(_) => {

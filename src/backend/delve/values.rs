@@ -93,9 +93,8 @@ fn unavailable(text: &str) -> Unavailable {
 /// As our own reader would have read it.
 fn loaded(v: &wire::Variable) -> Loaded {
     let kind = type_kind(v);
-    let number = |name: &str| {
-        v.children.iter().find(|c| c.name == name).and_then(|c| c.value.parse::<i64>().ok()).unwrap_or(0)
-    };
+    let number =
+        |name: &str| v.children.iter().find(|c| c.name == name).and_then(|c| c.value.parse::<i64>().ok()).unwrap_or(0);
     let value = match &kind {
         TypeKind::String if !v.bytes.is_empty() => {
             base64::engine::general_purpose::STANDARD.decode(&v.bytes).unwrap_or_else(|_| v.value.clone().into_bytes())
@@ -181,10 +180,7 @@ pub fn row(v: &wire::Variable, name: String, expression: String, scope: Scope) -
     let l = loaded(v);
     let kind = var_kind(&l.ty.kind);
     let children = child_count(v, &l);
-    let has_len = matches!(
-        kind,
-        VarKind::String | VarKind::Slice | VarKind::Array | VarKind::Map | VarKind::Chan
-    );
+    let has_len = matches!(kind, VarKind::String | VarKind::Slice | VarKind::Array | VarKind::Map | VarKind::Chan);
     let fetch = by_address(v).or_else(|| (!expression.is_empty()).then(|| expression.clone()));
     let given = fetch.filter(|_| children > 0).map(|fetch| Given {
         scope,
@@ -232,11 +228,13 @@ pub fn question(g: &Given, start: u64) -> (String, u32) {
 
 /// Children of a value that was read as [`question`] says, the first of them being number `start`.
 pub fn children(v: &wire::Variable, g: &Given, start: u64, count: u64) -> Vec<(Variable, Option<Given>)> {
-    let window = |skip: u64| (usize::try_from(skip).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or(usize::MAX));
+    let window =
+        |skip: u64| (usize::try_from(skip).unwrap_or(usize::MAX), usize::try_from(count).unwrap_or(usize::MAX));
     let fields = |of: &wire::Variable| {
         let (skip, take) = window(start);
         let one = |f: &wire::Variable| {
-            let expression = if f.name == "_" { String::new() } else { suffixed(&g.expression, &format!(".{}", f.name)) };
+            let expression =
+                if f.name == "_" { String::new() } else { suffixed(&g.expression, &format!(".{}", f.name)) };
             row(f, f.name.clone(), expression, g.scope)
         };
         of.children.iter().skip(skip).take(take).map(one).collect::<Vec<_>>()
@@ -335,11 +333,23 @@ mod tests {
             (r#"{"type":"string","kind":24,"addr":8,"value":"�","StringValueBytes":"/w==","len":1}"#, "\"\\xff\""),
             (r#"{"type":"*main.T","kind":22,"addr":8,"children":[{"type":"main.T","kind":25,"addr":0}]}"#, "*nil"),
             (r#"{"type":"error","kind":20,"addr":8,"children":[{"kind":0}]}"#, "error nil"),
-            (r#"{"type":"chan int","kind":18,"addr":8,"base":64,"children":[{"name":"qcount","value":"1"},{"name":"dataqsiz","value":"4"}]}"#, "chan int 1/4"),
+            (
+                r#"{"type":"chan int","kind":18,"addr":8,"base":64,"children":[{"name":"qcount","value":"1"},{"name":"dataqsiz","value":"4"}]}"#,
+                "chan int 1/4",
+            ),
             (r#"{"type":"chan int","kind":18,"addr":8}"#, "chan int nil"),
-            (r#"{"type":"[]int","kind":23,"addr":8,"base":64,"len":2,"cap":2,"children":[{"kind":2,"addr":64,"value":"1"},{"kind":2,"addr":72,"value":"2"}]}"#, "[]int len: 2, cap: 2, [1,2]"),
-            (r#"{"type":"complex128","kind":16,"addr":8,"value":"(1 + 2i)","len":2,"children":[{"value":"1"},{"value":"2"}]}"#, "(1 + 2i)"),
-            (r#"{"type":"int","kind":2,"unreadable":"could not find loclist entry at 0x3 for address 0x4a1f36"}"#, "<optimised out at 0x4a1f36>"),
+            (
+                r#"{"type":"[]int","kind":23,"addr":8,"base":64,"len":2,"cap":2,"children":[{"kind":2,"addr":64,"value":"1"},{"kind":2,"addr":72,"value":"2"}]}"#,
+                "[]int len: 2, cap: 2, [1,2]",
+            ),
+            (
+                r#"{"type":"complex128","kind":16,"addr":8,"value":"(1 + 2i)","len":2,"children":[{"value":"1"},{"value":"2"}]}"#,
+                "(1 + 2i)",
+            ),
+            (
+                r#"{"type":"int","kind":2,"unreadable":"could not find loclist entry at 0x3 for address 0x4a1f36"}"#,
+                "<optimised out at 0x4a1f36>",
+            ),
         ] {
             assert_eq!(text(&var(json)), want, "{json}");
         }
@@ -358,7 +368,9 @@ mod tests {
 
     #[test]
     fn entries_of_maps_are_named_by_their_keys() {
-        let m = var(r#"{"type":"map[string]int","kind":21,"addr":8,"base":9,"len":1,"children":[{"type":"string","kind":24,"addr":1,"value":"a","len":1},{"type":"int","kind":2,"addr":2,"value":"5"}]}"#);
+        let m = var(
+            r#"{"type":"map[string]int","kind":21,"addr":8,"base":9,"len":1,"children":[{"type":"string","kind":24,"addr":1,"value":"a","len":1},{"type":"int","kind":2,"addr":2,"value":"5"}]}"#,
+        );
         let g = named(&wire::Variable { name: "m".into(), ..m.clone() }, SCOPE).1.expect("entries");
         let rows = children(&m, &g, 0, 10);
         assert_eq!((rows[0].0.name.as_str(), rows[0].0.expression.as_str()), ("[\"a\"]", "m[\"a\"]"));

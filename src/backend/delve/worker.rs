@@ -110,12 +110,7 @@ pub fn work(mut reader: Reader, jobs: &Receiver<Job>, say: &dyn Fn(Said)) {
 }
 
 fn command(name: &'static str) -> Command {
-    Command {
-        name,
-        goroutine: 0,
-        returned: Some(values::config(LoadLimits::default(), 0)),
-        expression: String::new(),
-    }
+    Command { name, goroutine: 0, returned: Some(values::config(LoadLimits::default(), 0)), expression: String::new() }
 }
 
 impl Reader {
@@ -170,9 +165,7 @@ impl Reader {
             Request::EditBreakpoint { id, spec } => self.edit_breakpoint(id, &spec),
             Request::ClearBreakpoint(id) => self.clear_breakpoint(id).map(|()| Reply::Done),
             Request::Breakpoints => self.breakpoints().map(Reply::Breakpoints),
-            Request::CancelStep => {
-                self.call::<serde_json::Value>("CancelNext", json!({})).map(|_| Reply::Done)
-            }
+            Request::CancelStep => self.call::<serde_json::Value>("CancelNext", json!({})).map(|_| Reply::Done),
             Request::Jump { goroutine, to } if self.quirks().has(Feature::Jump) => match self.jump(goroutine, &to) {
                 Ok(state) => {
                     say(Said::Reply(id, Ok(Reply::Done)));

@@ -49,10 +49,7 @@ impl Choice {
         Choice {
             title: "Quit".into(),
             text,
-            answers: vec![
-                ('d', leave, Answer::DetachAndQuit),
-                ('n', "stay here".into(), Answer::Stay),
-            ],
+            answers: vec![('d', leave, Answer::DetachAndQuit), ('n', "stay here".into(), Answer::Stay)],
             at: 0,
         }
     }
