@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// What a fake server does with a call: the line that it writes; none closes the connection.
 type Answers = Arc<dyn Fn(&str, u64) -> Option<Vec<u8>> + Send + Sync>;
 
+/// Makes a result.
+type Make = Box<dyn Fn() -> String + Send + Sync>;
+
 /// Listens; gives its address.
 fn fake(answers: Answers) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -203,7 +206,7 @@ fn answers_of_the_wrong_kind() {
         Request::Jump { goroutine: None, to: "main.f".into() },
     ];
     let deep = (0..100_000).map(|_| "[").collect::<String>();
-    let wrong: Vec<(&str, Box<dyn Fn() -> String + Send + Sync>)> = vec![
+    let wrong: Vec<(&str, Make)> = vec![
         ("null", Box::new(|| "null".into())),
         ("a number", Box::new(|| "7".into())),
         ("a list", Box::new(|| "[{}]".into())),

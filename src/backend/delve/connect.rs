@@ -133,7 +133,7 @@ pub struct Found {
 /// Connects and finds out what is there.
 pub fn find(address: &Address, on_loss: impl Fn(String) + Clone + Send + 'static) -> Result<Found, Failure> {
     let told = on_loss.clone();
-    let control = Arc::new(address.dial(move |why| told(why))?);
+    let control = Arc::new(address.dial(told)?);
     let fail = |e: CallError| not_delve(address, e);
     let ask = || control.call::<Version>("GetVersion", json!({}), PATIENCE);
     let mut version = ask().map_err(fail)?;
@@ -169,7 +169,7 @@ pub fn find(address: &Address, on_loss: impl Fn(String) + Clone + Send + 'static
     let multiclient = control.call::<Multiclient>("IsMulticlient", json!({}), PATIENCE).map_err(fail)?.yes;
     let attached = control.call::<Attached>("AttachedToExistingProcess", json!({}), PATIENCE).map_err(fail)?.yes;
     let reads = match multiclient {
-        true => Arc::new(address.dial(move |why| on_loss(why))?),
+        true => Arc::new(address.dial(on_loss)?),
         false => control.clone(),
     };
     let exposed = is_exposed(address);

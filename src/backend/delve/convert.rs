@@ -83,7 +83,7 @@ impl Reading {
             labels: w.labels.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             at: location(&w.current),
             user: location(&w.user),
-            created_by: made.then(|| CreatedBy { at: statement, goroutine: GoroutineId(0) }),
+            created_by: made.then_some(CreatedBy { at: statement, goroutine: GoroutineId(0) }),
             entry: (!start.is_empty()).then_some(entry),
             ..Goroutine::default()
         })

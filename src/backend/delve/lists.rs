@@ -75,7 +75,7 @@ impl Reader {
     /// A question about the list: answered at once when it is here.
     pub fn ask_list(&mut self, id: u64, r: Request) -> Option<Late> {
         if self.lists.whole.is_some() {
-            return Some((id, self.from_list(r)));
+            return Some((id, self.listed(r)));
         }
         self.lists.waiting.push((id, r));
         if self.lists.next.is_none() {
@@ -110,7 +110,7 @@ impl Reader {
         }
         self.finish();
         let waiting = std::mem::take(&mut self.lists.waiting);
-        (waiting.into_iter().map(|(id, r)| (id, self.from_list(r))).collect(), 0)
+        (waiting.into_iter().map(|(id, r)| (id, self.listed(r))).collect(), 0)
     }
 
     fn finish(&mut self) {
@@ -123,7 +123,7 @@ impl Reader {
         l.whole = Some(Listed { goroutines, read, what: "Delve", epoch: l.epoch });
     }
 
-    fn from_list(&mut self, r: Request) -> Result<Reply, Failure> {
+    fn listed(&mut self, r: Request) -> Result<Reply, Failure> {
         match &r {
             Request::Groups(q) | Request::GroupMembers { query: q, .. } if q.by == GroupBy::Stack => {
                 self.read_stacks()?
@@ -134,12 +134,12 @@ impl Reader {
         let Some(listed) = self.lists.whole.take() else {
             return Err(Failure::new(FailureKind::Internal, "the list is not here"));
         };
-        let answer = self.from(&listed, r);
+        let answer = self.answer_from(&listed, r);
         self.lists.whole = Some(listed);
         answer
     }
 
-    fn from(&self, listed: &Listed, r: Request) -> Result<Reply, Failure> {
+    fn answer_from(&self, listed: &Listed, r: Request) -> Result<Reply, Failure> {
         match r {
             Request::GoroutineNames(filter) => Ok(names(listed, &filter)),
             Request::Diagnose(q) => {

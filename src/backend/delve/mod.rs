@@ -14,6 +14,7 @@ mod driver;
 mod going;
 mod leave;
 mod lists;
+mod opening;
 mod quirks;
 mod reader;
 mod stops;

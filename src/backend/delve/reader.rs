@@ -36,7 +36,7 @@ pub fn scope_of(frame: FrameRef) -> Scope {
 }
 
 /// An error of a call as a failure.
-pub fn failure(e: CallError, _patience: Duration) -> Failure {
+pub fn failure(e: CallError) -> Failure {
     match e {
         CallError::Refused(text) if text.contains("has exited with status") => Failure::new(FailureKind::Gone, text),
         CallError::Refused(text) => Failure::new(FailureKind::BadRequest, text),
@@ -132,7 +132,7 @@ impl Reader {
         params: impl Serialize,
         patience: Duration,
     ) -> Result<T, Failure> {
-        self.conn.call(method, params, patience).map_err(|e| failure(e, patience))
+        self.conn.call(method, params, patience).map_err(failure)
     }
 
     /// Answers what needs no list and changes nothing but values.
