@@ -230,10 +230,12 @@ fn read_answers(reader: impl Read, table: &Mutex<Table>) -> String {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return format!("the connection to Delve broke: {e}"),
         }
+        // A list would be taken for an answer's fields in their order.
+        let object = line.trim_ascii_start().first() == Some(&b'{');
         let envelope: Envelope = match serde_json::from_slice(&line) {
-            Ok(e) => e,
+            Ok(e) if object => e,
             Err(_) if line.iter().all(u8::is_ascii_whitespace) => continue,
-            Err(_) => {
+            _ => {
                 let said = printable(line.trim_ascii(), 60);
                 return format!("what came is no answer of Delve's: `{said}`");
             }

@@ -148,7 +148,10 @@ impl Reader {
                 let all = listed.goroutines.iter();
                 let all: Vec<Goroutine> =
                     all.map(|p| Goroutine { stack: Some(p.frames.to_vec()), ..p.row.clone() }).collect();
-                let diagnosis = Box::new(crate::diagnose::text::diagnose_text(&all, &options));
+                let mut diagnosis = Box::new(crate::diagnose::text::diagnose_text(&all, &options));
+                for d in diagnosis.detectors.iter_mut().filter(|d| !d.ran) {
+                    d.reason = "needs the program's memory, which Delve gives in pieces only".into();
+                }
                 Ok(Reply::Diagnosis { epoch: listed.epoch, read: listed.read, diagnosis })
             }
             r => {
