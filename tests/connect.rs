@@ -160,9 +160,16 @@ fn the_first_flow() {
             }
             other => panic!("{n}: restart: {other:?}"),
         }
-        d.break_at("main.price");
-        d.resume(ResumeKind::Continue).expect("a stop");
+        // To a place, once.
+        d.resume(ResumeKind::To("main.price".into())).expect("a stop");
+        assert_eq!(d.at().split(':').next(), Some("main.price"), "{n}");
         assert_eq!(text(&mut d, "len(os.Args)"), "2", "{n}");
+        let Ok(Reply::Breakpoints(left)) = d.call(Request::Breakpoints) else { panic!("{n}: no list") };
+        assert_eq!(left.len(), 0, "{n}: {left:?}");
+        assert!(
+            d.call(Request::Resume { kind: ResumeKind::To("main.nowhere".into()), goroutine: None }).is_err(),
+            "{n}"
+        );
         assert!(server.said().contains("3 3300"), "{n}: {}", server.said());
     }
 }
@@ -268,13 +275,17 @@ fn while_it_runs() {
         d.stop = None;
         d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).expect("resumed");
         for _ in 0..20 {
+            let t0 = Instant::now();
             let b = set(&mut d, "main.never", |s| s.condition = "i == 7".into());
+            println!("DBG {n} set {:?}", t0.elapsed());
             d.call(Request::ClearBreakpoint(b.id)).expect("cleared while it runs");
         }
         assert!(d.stop.is_none(), "{n}: nobody is told of short stops");
-        for _ in 0..20 {
+        for i in 0..20 {
+            let t0 = Instant::now();
             d.call(Request::Pause).expect("paused");
             assert_eq!(d.wait_stop().map(|s| s.reason), Some(StopReason::Paused), "{n}");
+            println!("DBG {n} pause {i} {:?}", t0.elapsed());
             assert!(list(&mut d, "", false).len() >= 5, "{n}");
             d.stop = None;
             d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).expect("resumed");
@@ -301,6 +312,47 @@ fn while_it_runs() {
         d.call(Request::Pause).expect("paused");
         assert_eq!(d.wait_stop().map(|s| s.reason), Some(StopReason::Paused), "{n}");
         other.join().unwrap();
+        // Started again while it runs.
+        d.stop = None;
+        d.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).expect("resumed");
+        match d.call(Request::Restart { rebuild: false, args: None }) {
+            Ok(Reply::Opened { stop: Some(s), .. }) => assert_eq!(s.reason, StopReason::Launched, "{n}"),
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+}
+
+/// What ran when adit came is known at its first stop.
+#[test]
+fn a_program_that_ran_already() {
+    for r in releases() {
+        let n = r.name;
+        let heart = common::heart::Heart::start(&build_with("heartbeat", DEFAULT, r.go));
+        let pid = heart.pid().to_string();
+        let server = Server::start(&r.dlv, &["attach", &pid, "--accept-multiclient", "--continue"]);
+        let end = Instant::now() + PATIENCE;
+        let ran = |v: serde_json::Value| v["result"].get("State").unwrap_or(&v["result"])["Running"] == json!(true);
+        while !ran(server.ask("State", json!({"NonBlocking": true}))) {
+            assert!(Instant::now() < end, "{n}: it does not run");
+        }
+        heart.reset();
+        let mut d = Debuggee::open(spec(&server)).unwrap_or_else(|e| panic!("{n}: {e}"));
+        assert!(d.stop.is_none() && d.target.pid.is_none(), "{n}");
+        assert!(heart.beats_on(50), "{n}: opening stops nothing");
+        assert!(heart.longest_gap() < Duration::from_millis(200), "{n}: {:?}", heart.longest_gap());
+        d.call(Request::Pause).expect("paused");
+        assert_eq!(d.wait_stop().map(|s| s.reason), Some(StopReason::Paused), "{n}");
+        assert_eq!(d.target.pid, Some(heart.pid()), "{n}");
+        assert!(d.target.go.starts_with(r.go), "{n}: {}", d.target.go);
+        let all = list(&mut d, "", true);
+        assert!(all.iter().any(|g| g.wait_reason.as_deref() == Some("sleep")), "{n}: {all:?}");
+        // Started again it cannot be: Delve attached to it.
+        assert!(
+            d.call(Request::Restart { rebuild: false, args: None }).is_err_and(|f| f.message.contains("attached")),
+            "{n}"
+        );
+        drop(d);
+        assert!(heart.beats_on(50), "{n}: it runs on");
     }
 }
 

@@ -218,6 +218,39 @@ fn a_program_that_delve_started() {
     }
 }
 
+/// adit's host killed, which nobody can prevent: what is left is Delve's, and lives.
+#[test]
+fn the_host_killed() {
+    for r in releases() {
+        let heart = Heart::start(&build_with("heartbeat", DEFAULT, r.go));
+        let mut server = attach(&r, heart.pid(), Served::MultiStanding);
+        let mut s = Screen::start(80, 24, &["connect", &server.address]);
+        s.wait_for("CONTROL");
+        s.command("break main.never");
+        s.wait_for("breakpoint 1 at");
+        s.send("c");
+        assert!(heart.beats_on(5));
+        let host = children(s.pid()).into_iter().next().expect("a host");
+        kill(Pid::from_raw(host), Signal::SIGKILL).expect("sent");
+        s.wait_for("the host process ended");
+        assert!(server.lives() && running(&server), "Delve {}: it serves", r.name);
+        assert!(heart.beats_on(30), "Delve {}: the heart beats", r.name);
+        s.send("q");
+        s.wait_end();
+    }
+}
+
+/// Processes that a process has started.
+fn children(of: i32) -> Vec<i32> {
+    let all = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = all.filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok());
+    let parent = |pid: &i32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').and_then(|(_, r)| r.split_whitespace().nth(1)?.parse::<i32>().ok())
+    };
+    pids.filter(|p| parent(p) == Some(of)).collect()
+}
+
 /// Delve killed, or its program: adit says it, and the terminal is left as it was.
 #[test]
 fn a_server_that_vanishes() {

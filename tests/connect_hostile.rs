@@ -171,6 +171,35 @@ fn other_servers_of_delve() {
     }
 }
 
+/// A port that is not on loopback: said aloud, on the screen.
+#[test]
+fn a_port_that_others_reach() {
+    let own = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|s| {
+        s.connect("192.0.2.1:9")?;
+        s.local_addr()
+    });
+    let Some(ip) = own.ok().map(|a| a.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified()) else {
+        println!("left out: this machine has no address but loopback");
+        return;
+    };
+    let loopback = fake(Arc::new(|m, id| line(id, &plain(m))));
+    let mut quiet = Debuggee::open(spec(&loopback)).expect("opened");
+    quiet.call(Request::Breakpoints).expect("answered");
+    assert!(quiet.logs.is_empty() && quiet.target.notes.iter().any(|n| n.contains("no authentication")));
+    let listener = TcpListener::bind((ip, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    std::thread::spawn(move || {
+        let answers: Answers = Arc::new(|m, id| line(id, &plain(m)));
+        for s in listener.incoming().flatten() {
+            let answers = answers.clone();
+            std::thread::spawn(move || serve(s, &answers));
+        }
+    });
+    let s = Screen::start(200, 40, &["connect", &address]);
+    let text = s.wait_for("unauthenticated and unencrypted");
+    assert!(text.contains("ssh -L"), "{text}");
+}
+
 /// Every request over every kind of wrong answer: a failure or an empty answer, in time, and adit goes on.
 #[test]
 fn answers_of_the_wrong_kind() {

@@ -84,6 +84,34 @@ fn only<'a>(a: &'a [String], b: &[String]) -> Vec<&'a String> {
     a.iter().filter(missing).collect()
 }
 
+/// What Delve lacks is said, and the screen stays where it was.
+#[test]
+fn what_is_lacking_says_why() {
+    for r in releases() {
+        let exe = build_with("shop", DEBUG, r.go);
+        let server = Server::start(&r.dlv, &["exec", exe.to_str().unwrap(), "--accept-multiclient"]);
+        let mut s = Screen::start(120, 40, &["connect", &server.address]);
+        s.wait_for("launched, stopped");
+        for (keys, says) in [
+            ("5", "Delve does not decode"),
+            ("6", "a remote dlv has no timeline"),
+            ("7", "a remote dlv has no profiles"),
+            (":kill\r", "never ended from here"),
+            (":rebuild\r", "we have not built this program"),
+            (":snapshot\r", "what is shown is one moment already"),
+        ] {
+            s.send(keys);
+            s.wait_for(says);
+            s.wait_for("[Source");
+        }
+        s.send("4");
+        s.wait_for("Delve has no walk of the heap");
+        // Findings are what wait reasons, places and numbers tell.
+        s.send("1");
+        s.wait_for("Findings 0");
+    }
+}
+
 /// All that may differ: what it looks like (in either), and why.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("^defer ", "Delve does not list open-coded defers, as runtime.main has one"),

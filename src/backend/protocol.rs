@@ -643,6 +643,8 @@ pub enum Notice {
     Progress { what: String, done: u64, total: u64 },
     /// How long the program stood, and may stand.
     Budget(Box<BudgetState>),
+    /// More is known of what was opened.
+    Target(Arc<TargetInfo>),
     /// For the Log workspace.
     Log { level: LogLevel, text: String },
 }

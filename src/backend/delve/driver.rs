@@ -42,6 +42,8 @@ pub(super) enum Event {
     Beat(Answer),
     /// `halt` has come back.
     Halted(Answer),
+    /// The server's version, asked at the first stop of a program that ran when it was opened.
+    Version(Box<wire::State>, Asked, bool, Answer),
     /// The program was started again for request so-and-so.
     Restarted(u64, Answer),
     /// Its state then.
@@ -73,6 +75,8 @@ pub(super) struct Driver<'a> {
     pub stop: Option<Stop>,
     /// Delve's state at it.
     pub state: wire::State,
+    /// It ran when it was opened: what it is shows at its first stop.
+    pub unknown: bool,
     /// A stop is being described.
     pub describing: bool,
     /// The request that waits for the first stop of a program: opened, or started again.
@@ -158,6 +162,7 @@ impl<'a> Driver<'a> {
             run: Run::Stopped,
             stop: None,
             state: wire::State::default(),
+            unknown: false,
             describing: false,
             opening: Some(id),
             target: TargetInfo { kind: TargetKind::Delve, launched: false, notes, ..TargetInfo::default() },
@@ -186,6 +191,7 @@ impl<'a> Driver<'a> {
         d.target.leaving = Some(d.leaving());
         if state.running {
             d.learn(&state, &go);
+            d.unknown = true;
             d.run = Run::Going(Box::new(Going::foreign()));
             d.opened(None);
             d.watch_foreign();
@@ -257,6 +263,13 @@ impl<'a> Driver<'a> {
                 self.beat.1 = false;
                 self.silent = false;
                 self.felt(a);
+            }
+            Event::Version(state, asked, paused, a) => {
+                // Without it, wait reasons have no words; all else is as good.
+                let go = decode::<wire::Version>("GetVersion", a).map(|v| v.go).unwrap_or_default();
+                self.learn(&state, &go);
+                self.outbox.notice(Notice::Target(Arc::new(self.target.clone())));
+                self.stood(*state, asked, paused, None, 0);
             }
             Event::Restarted(id, a) => self.restarted(id, a),
             Event::Fresh(id, a) => match decode::<wire::StateOut>("State", a) {
@@ -392,6 +405,12 @@ impl<'a> Driver<'a> {
         trouble: Option<String>,
         stop_us: u64,
     ) {
+        if std::mem::replace(&mut self.unknown, false) {
+            self.describing = true;
+            let inbox = self.inbox.clone();
+            let tell = move |a| inbox.put(Event::Version(Box::new(state), asked, paused, a));
+            return self.control.send("GetVersion", json!({}), tell);
+        }
         self.epoch = StopEpoch(self.epoch.0 + 1);
         self.describing = true;
         self.state = state.clone();

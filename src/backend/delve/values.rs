@@ -331,7 +331,10 @@ mod tests {
             (r#"{"type":"int","kind":2,"addr":8,"value":"7"}"#, "7"),
             (r#"{"type":"string","kind":24,"addr":8,"value":"ab","len":9}"#, "\"ab...+7 more\""),
             (r#"{"type":"string","kind":24,"addr":8,"value":"�","StringValueBytes":"/w==","len":1}"#, "\"\\xff\""),
-            (r#"{"type":"*main.T","kind":22,"addr":8,"children":[{"type":"main.T","kind":25,"addr":0}]}"#, "*main.T nil"),
+            (
+                r#"{"type":"*main.T","kind":22,"addr":8,"children":[{"type":"main.T","kind":25,"addr":0}]}"#,
+                "*main.T nil",
+            ),
             (r#"{"type":"error","kind":20,"addr":8,"children":[{"kind":0}]}"#, "error nil"),
             (
                 r#"{"type":"chan int","kind":18,"addr":8,"base":64,"children":[{"name":"qcount","value":"1"},{"name":"dataqsiz","value":"4"}]}"#,
