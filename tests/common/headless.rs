@@ -1,5 +1,7 @@
 //! Real Delve servers: `dlv --headless` of several releases, on loopback.
 
+use super::{DEBUG, Debuggee, build_with};
+use adit::backend::protocol::{DelveSpec, TargetSpec};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -156,4 +158,19 @@ impl Drop for Server {
         let _gone = self.child.kill();
         let _status = self.child.wait();
     }
+}
+
+/// Its address, to be opened.
+pub fn spec(server: &Server) -> TargetSpec {
+    TargetSpec::Delve(DelveSpec { address: server.address.clone(), ..DelveSpec::default() })
+}
+
+/// A server that has launched a program of the tests, and a session with it.
+pub fn launch(r: &Release, program: &str, args: &[&str]) -> (Server, Debuggee) {
+    let exe = build_with(program, DEBUG, r.go);
+    let mut words = vec!["exec", exe.to_str().expect("a path"), "--accept-multiclient", "--"];
+    words.extend(args);
+    let server = Server::start(&r.dlv, &words);
+    let d = Debuggee::open(spec(&server)).unwrap_or_else(|e| panic!("{}: {e}", r.name));
+    (server, d)
 }
