@@ -84,6 +84,14 @@ fn only<'a>(a: &'a [String], b: &[String]) -> Vec<&'a String> {
     a.iter().filter(missing).collect()
 }
 
+#[test]
+fn what_is_greyed_is_a_command() {
+    for (name, why) in adit::session::lacks::DELVE {
+        let found = adit::command::look_up(name).map(|c| c.0.name);
+        assert_eq!(found, Ok(*name), "{why}");
+    }
+}
+
 /// What Delve lacks is said, and the screen stays where it was.
 #[test]
 fn what_is_lacking_says_why() {
@@ -97,8 +105,8 @@ fn what_is_lacking_says_why() {
             ("6", "a remote dlv has no timeline"),
             ("7", "a remote dlv has no profiles"),
             (":kill\r", "never ended from here"),
-            (":rebuild\r", "we have not built this program"),
-            (":snapshot\r", "what is shown is one moment already"),
+            (":rebuild\r", "Delve does not say whether it can build"),
+            (":snapshot\r", "no snapshot is taken through Delve"),
         ] {
             s.send(keys);
             s.wait_for(says);
@@ -117,6 +125,8 @@ const DIFFERENCES: &[(&str, &str)] = &[
     ("^defer ", "Delve does not list open-coded defers, as runtime.main has one"),
     ("optimised out", "Delve does not say where a value was last, and by which register"),
     ("~r0|base := len", "a result that is not set yet is whatever was there"),
+    ("zoom : command|: command \\? help", "keys of what Delve lacks are not among the hints"),
+    ("^pro(d [0-9]*.*)?…$|^hel.*…$", "the header has no account of how long Delve held the program"),
     ("main.go:27 hits 2", "Delve counts the hits whose condition held, and no others"),
     ("^created by .*", "Delve does not know which goroutine a `go` statement ran on"),
     ("^runtime\\.gopark|^[0-9]+ runtime\\.", "for parked goroutines Delve gives the line of the next instruction"),

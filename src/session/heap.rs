@@ -51,9 +51,7 @@ impl Session {
     pub fn why_no_heap(&self) -> Option<&'static str> {
         match &self.target {
             None => Some(""),
-            Some(t) if t.kind == crate::model::TargetKind::Delve => {
-                Some("Delve has no walk of the heap: run adit where the program runs, or open a core")
-            }
+            Some(_) if self.delve_has_no_heap().is_some() => self.delve_has_no_heap(),
             Some(_) if !self.caps.memory => Some("a goroutine dump has no memory: there is no heap to look at"),
             Some(_) if !self.readable() => Some("the target runs: Ctrl-C pauses"),
             _ => None,

@@ -11,6 +11,7 @@ pub mod heap;
 pub mod hits;
 mod hold;
 mod interest;
+pub mod lacks;
 pub mod lanes;
 pub mod locate;
 pub mod log;

@@ -91,19 +91,6 @@ impl Session {
         }
     }
 
-    /// Why a whole workspace (its number) has nothing to show of this target; none if it has, or shows itself why not.
-    pub fn why_no_workspace(&self, n: u8) -> Option<&'static str> {
-        if self.target.as_ref().is_none_or(|t| t.kind != TargetKind::Delve) {
-            return None;
-        }
-        match n {
-            5 => Some("the wait graph needs what is behind channels and locks, which Delve does not decode"),
-            6 => self.why_no_timeline(),
-            7 => self.why_no_profile(),
-            _ => None,
-        }
-    }
-
     pub(super) fn want_profile(&mut self, part: &ProfileQuery) {
         if self.has_profile() {
             self.profile.add(part);

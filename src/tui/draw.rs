@@ -336,7 +336,9 @@ impl App {
             let (Some(key), Ok((c, _))) = (self.keys.key_for(&contexts, line), command::look_up(line)) else {
                 continue;
             };
-            if seen.contains(&line) || (self.session.why_not(c.needs).is_some() && self.session.target.is_some()) {
+            if seen.contains(&line)
+                || (self.session.why_off(c.name, c.needs).is_some() && self.session.target.is_some())
+            {
                 continue;
             }
             let off = match line {

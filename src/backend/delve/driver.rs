@@ -366,7 +366,14 @@ impl<'a> Driver<'a> {
                 self.leave("as asked");
                 self.outbox.reply(id, Ok(Reply::Done));
             }
-            Request::ResizePty { .. } => self.outbox.reply(id, Ok(Reply::Done)),
+            // There is no budget here: Delve's stops last until somebody ends them.
+            Request::Hold { on: true, .. } => self.pause(id),
+            Request::Hold { on: false, .. } if matches!(self.run, Run::Stopped) => {
+                self.go(id, Go::Resume(ResumeKind::Continue, None));
+            }
+            Request::Hold { .. } | Request::Alive { .. } | Request::ResizePty { .. } => {
+                self.outbox.reply(id, Ok(Reply::Done))
+            }
             // What is not to be had is said whether the program runs or not.
             r if unavailable(&r) => self.outbox.reply(id, Err(lacks(&r))),
             r => self.hand_on(id, r),

@@ -145,6 +145,7 @@ impl Reader {
             at,
             returned,
             stop_us: s.stop_us,
+            copied: false,
         }
     }
 
