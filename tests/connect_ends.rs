@@ -26,6 +26,19 @@ enum Served {
     Single,
 }
 
+/// What adit does when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Situation {
+    /// Stopped at a breakpoint that is hit a thousand times a second.
+    Held,
+    /// The program runs, and a breakpoint is not reached.
+    NotReached,
+    /// The program runs, and a breakpoint is hit a thousand times a second without its condition being met.
+    Hot,
+}
+
+const SITUATIONS: [Situation; 3] = [Situation::Held, Situation::NotReached, Situation::Hot];
+
 /// Runs of each case; more with `ADIT_SAFETY_RUNS`.
 fn runs() -> usize {
     std::env::var("ADIT_SAFETY_RUNS").ok().and_then(|n| n.parse().ok()).unwrap_or(1)
@@ -74,9 +87,9 @@ fn until(what: &str, hit: impl Fn() -> bool) {
     }
 }
 
-/// adit is at a stop of a breakpoint that is hit a thousand times a second, or lets the program run with one that is not reached.
-fn case(r: &Release, served: Served, held: bool, how: &str) {
-    let what = format!("Delve {} {served:?} held {held} {how}", r.name);
+fn case(r: &Release, served: Served, situation: Situation, how: &str) {
+    let what = format!("Delve {} {served:?} {situation:?} {how}", r.name);
+    let held = situation == Situation::Held;
     let heart = Heart::start(&build_with("heartbeat", DEFAULT, r.go));
     let mut server = attach(r, heart.pid(), served);
     if served == Served::MultiRunning {
@@ -88,26 +101,20 @@ fn case(r: &Release, served: Served, held: bool, how: &str) {
         _ => Screen::start(80, 24, &words),
     };
     s.wait_for("CONTROL");
-    match (served, held) {
-        (Served::MultiRunning, true) => {
-            s.command("break main.hot");
-            s.wait_for("stopped at breakpoint 1");
-        }
-        (Served::MultiRunning, false) => {
-            s.command("break main.never");
-            s.wait_for("breakpoint 1 at main.never");
-            assert!(heart.beats_on(5), "{what}: it runs");
-        }
-        (_, held) => {
-            s.command(if held { "break main.hot" } else { "break main.never" });
-            s.wait_for("breakpoint 1 at");
-            s.send("c");
-            if held {
-                s.wait_for("stopped at breakpoint 1");
-            } else {
-                assert!(heart.beats_on(5), "{what}: it runs");
-            }
-        }
+    s.command(match situation {
+        Situation::Held => "break main.hot",
+        Situation::NotReached => "break main.never",
+        Situation::Hot => "break main.hot if i == -7",
+    });
+    if served != Served::MultiRunning {
+        s.wait_for("breakpoint 1 at");
+        s.send("c");
+    }
+    if held {
+        s.wait_for("stopped at breakpoint 1");
+    } else {
+        s.wait_for("running");
+        assert!(heart.beats_on(5), "{what}: it runs");
     }
     end(&mut s, how);
     s.wait_end();
@@ -157,13 +164,17 @@ fn case(r: &Release, served: Served, held: bool, how: &str) {
 fn all(served: Served) {
     for r in releases() {
         for how in ENDS {
-            for held in [true, false] {
+            for situation in SITUATIONS {
                 for _ in 0..runs() {
-                    case(&r, served, held, how);
+                    case(&r, served, situation, how);
                 }
             }
         }
-        println!("Delve {} {served:?}: {} ends, the program lives after all of them", r.name, 10 * runs());
+        println!(
+            "Delve {} {served:?}: {} ends, the program lives after all of them",
+            r.name,
+            ENDS.len() * SITUATIONS.len() * runs()
+        );
     }
 }
 

@@ -51,6 +51,11 @@ impl Going {
     pub fn foreign() -> Going {
         Going { sent: true, foreign: true, ..Going::default() }
     }
+
+    /// It runs, and nobody has asked for a stop, short or long.
+    pub fn undisturbed(&self) -> bool {
+        self.sent && self.halted.is_none() && !self.paused && self.interlude.is_empty() && !self.for_changes
+    }
 }
 
 impl Driver<'_> {

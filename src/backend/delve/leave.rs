@@ -6,6 +6,7 @@
 use super::breakpoints::open;
 use super::driver::{Driver, Run};
 use super::wire;
+use super::worker::Job;
 use crate::backend::protocol::Notice;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -14,6 +15,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Longest wait for the program to stand.
 const STAND: Duration = Duration::from_secs(5);
+/// Times that the program is let run until it does.
+const TRIES: u32 = 20;
+/// What is left of an earlier stop has stopped it again after so long.
+const MOMENT: Duration = Duration::from_millis(30);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -33,16 +38,22 @@ impl Driver<'_> {
     }
 
     fn put_back(&mut self) {
-        let going = matches!(self.run, Run::Going(_));
-        let ids = open(&self.book).ids();
+        let (going, undisturbed) = match &self.run {
+            Run::Going(g) => (true, g.undisturbed()),
+            _ => (false, false),
+        };
         let detaches = !self.multiclient && self.attached;
-        if going && ids.is_empty() && !detaches {
+        if undisturbed && self.changing.is_empty() && open(&self.book).ids().is_empty() && !detaches {
             return;
         }
         if going && !self.make_stand() {
             return;
         }
-        for id in ids {
+        // What the reader does to breakpoints at this moment is still done, so that it can be undone.
+        let (done, finished) = std::sync::mpsc::channel();
+        self.job(Job::Finish(done));
+        let _or_it_takes_too_long = finished.recv_timeout(PATIENCE);
+        for id in open(&self.book).ids() {
             // One that is gone already is as good.
             let _gone = self.control.call::<Value>("ClearBreakpoint", json!({"Id": id, "Name": ""}), PATIENCE);
         }
@@ -50,11 +61,34 @@ impl Driver<'_> {
             let _none_under_way = self.control.call::<Value>("CancelNext", json!({}), PATIENCE);
         }
         if detaches {
+            // A trap that is queued behind the one that stopped the program would kill it without a tracer: it runs for a moment in
+            // clean text, and is stopped once more.
+            if self.let_run() {
+                self.make_stand();
+            }
             let _ends_with_it = self.control.call::<Value>("Detach", json!({"Kill": false}), PATIENCE);
         } else if self.multiclient && (going || self.found_running) {
-            // As Delve's own client does it: the command is sent and its answer not waited for.
-            self.control.send("Command", json!({"name": "continue"}), |_| {});
+            self.let_run();
         }
+    }
+
+    /// Lets the program run, and sees to it that it does: what is left of an earlier stop may stop it at once. False when it has ended.
+    fn let_run(&self) -> bool {
+        for _ in 0..TRIES {
+            self.control.send("Command", json!({"name": "continue"}), |_| {});
+            std::thread::sleep(MOMENT);
+            match self.control.call::<wire::StateOut>("State", json!({"NonBlocking": true}), PATIENCE) {
+                Ok(out) => {
+                    let s = out.state.unwrap_or_default();
+                    // Another client's breakpoint is another client's business.
+                    if s.running || s.threads.iter().any(|t| t.breakpoint.is_some()) {
+                        return true;
+                    }
+                }
+                Err(_ended) => return false,
+            }
+        }
+        true
     }
 
     fn make_stand(&self) -> bool {

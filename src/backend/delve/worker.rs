@@ -12,7 +12,7 @@ use crate::model::{BreakpointSpec, Stop};
 use crate::symbols::Symbols;
 use serde_json::json;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, TryRecvError};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 
 /// What the thread is to do.
 pub enum Job {
@@ -43,6 +43,8 @@ pub enum Job {
     Clear(Vec<i32>),
     /// Switch one off that has been met often enough.
     Disable(i32),
+    /// Nothing comes after this: say that all before is done.
+    Finish(Sender<()>),
     /// What is known of the program now that it stands.
     Know {
         /// Its Go release, as its compiler wrote it.
@@ -144,6 +146,7 @@ impl Reader {
                     let _still_on = self.edit_breakpoint(BreakpointId(id), &off);
                 }
             }
+            Job::Finish(done) => drop(done.send(())),
             Job::Know { go, local, same_machine } => self.know(&go, local, same_machine),
         }
     }
