@@ -120,7 +120,11 @@ fn case(r: &Release, served: Served, situation: Situation, how: &str) {
     s.wait_end();
     match served {
         Served::Single => {
-            assert!(server.ends(), "{what}: Delve ends with its only client");
+            let t0 = Instant::now();
+            assert!(server.ends(), "{what}: Delve ends with its only client: {}", server.said());
+            if t0.elapsed() > Duration::from_secs(2) {
+                println!("{what}: Delve took {:?} to end: {}", t0.elapsed(), server.said());
+            }
             assert!(heart.released(), "{what}: released");
             assert!(heart.beats_on(30), "{what}: the heart beats");
             assert_eq!(heart.changed_bytes(), 0, "{what}: text as in the file");

@@ -125,7 +125,7 @@ impl Server {
     }
     /// Waits for its end.
     pub fn ends(&mut self) -> bool {
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(30);
         while self.lives() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(5));
         }

@@ -19,6 +19,8 @@ const STAND: Duration = Duration::from_secs(5);
 const TRIES: u32 = 20;
 /// What is left of an earlier stop has stopped it again after so long.
 const MOMENT: Duration = Duration::from_millis(30);
+/// A stop is asked for again after so long.
+const AGAIN: Duration = Duration::from_millis(500);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -92,9 +94,14 @@ impl Driver<'_> {
     }
 
     fn make_stand(&self) -> bool {
-        self.control.send("Command", json!({"name": "halt"}), |_| {});
         let t0 = Instant::now();
+        let mut asked: Option<Instant> = None;
         while t0.elapsed() < STAND {
+            // A stop that is asked for at the wrong moment has no effect, as Delve says itself.
+            if asked.is_none_or(|t| t.elapsed() > AGAIN) {
+                asked = Some(Instant::now());
+                self.control.send("Command", json!({"name": "halt"}), |_| {});
+            }
             match self.control.call::<wire::StateOut>("State", json!({"NonBlocking": true}), PATIENCE) {
                 Ok(out) if out.state.as_ref().is_some_and(|s| !s.running) => return true,
                 Ok(_) => std::thread::sleep(LOOK),
