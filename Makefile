@@ -25,9 +25,12 @@ check:
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 
+# Releases of Delve beside the one that is compared with, for `adit connect`.
+DLV_RELEASES := v1.21.2 v1.24.2
 test: go check
 	@go=$$(.ci/setup-go 2>/dev/null) && dlv=$$(.ci/setup-dlv "$$go") && \
-	ADIT_GO="$$go" ADIT_DLV="$$dlv" cargo test --no-fail-fast
+	dlvs=$$(for v in $(DLV_RELEASES); do .ci/setup-dlv "$$go" $$v; done) && \
+	ADIT_GO="$$go" ADIT_DLV="$$dlv" ADIT_DLVS="$$dlvs" cargo test --no-fail-fast
 
 # 100 runs of every way to end in every situation.
 safety: go

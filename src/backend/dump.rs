@@ -40,7 +40,7 @@ impl DumpTarget {
         let took_us = t0.elapsed().as_micros() as u64;
         let read = ReadInfo { mode: ReadMode::Offline, took_us, ..ReadInfo::default() };
         Ok(DumpTarget {
-            listed: Listed { goroutines: dump.goroutines, read, what: "a dump" },
+            listed: Listed { goroutines: dump.goroutines, read, what: "a dump", epoch: EPOCH },
             notes: dump.notes,
             files,
         })

@@ -9,11 +9,11 @@ use std::hash::{Hash, Hasher};
 
 /// Ids listed with a group.
 const IDS: usize = 5;
-/// Nothing ever changes.
+/// Of a file: nothing ever changes.
 pub const EPOCH: StopEpoch = StopEpoch(1);
 
 /// Goroutines by id.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Listed {
     /// All of them.
     pub goroutines: Vec<Parsed>,
@@ -21,6 +21,8 @@ pub struct Listed {
     pub read: ReadInfo,
     /// What they are out of, for messages: `a dump`.
     pub what: &'static str,
+    /// When this was so; for a file [`EPOCH`].
+    pub epoch: StopEpoch,
 }
 
 impl Listed {
@@ -28,7 +30,8 @@ impl Listed {
         self.goroutines.binary_search_by_key(&id, |p| p.row.id).ok().and_then(|i| self.goroutines.get(i))
     }
 
-    fn rows(&self, f: &GoroutineFilter) -> Vec<&Parsed> {
+    /// Those that a filter lets through, by id.
+    pub fn rows(&self, f: &GoroutineFilter) -> Vec<&Parsed> {
         let lower = f.text.to_lowercase();
         let all = self.goroutines.iter().filter(|p| f.system || !p.row.system);
         all.filter(|p| lower.is_empty() || matches(&p.row, &lower) != f.inverse).collect()
@@ -53,7 +56,7 @@ impl Listed {
             problems: p.problem.iter().cloned().collect(),
             ..Stack::default()
         };
-        Ok(Reply::Stack { epoch: EPOCH, stack })
+        Ok(Reply::Stack { epoch: self.epoch, stack })
     }
 
     /// Answers what is about goroutines; gives back what is not.
@@ -63,14 +66,14 @@ impl Listed {
             Request::Goroutines(q) => {
                 let all = self.rows(&q.filter);
                 let rows = page(&all, q.start, q.count).iter().map(|p| row(p, q.stack)).collect();
-                Ok(Reply::Goroutines { epoch: EPOCH, read, total: all.len() as u64, rows })
+                Ok(Reply::Goroutines { epoch: self.epoch, read, total: all.len() as u64, rows })
             }
             Request::Groups(q) => {
                 let all = self.rows(&q.filter);
                 let groups = groups(&all, q.by);
                 let hidden = self.goroutines.iter().filter(|p| p.row.system && !q.filter.system).count();
                 Ok(Reply::Groups {
-                    epoch: EPOCH,
+                    epoch: self.epoch,
                     read,
                     goroutines: all.len() as u64,
                     hidden_system: hidden as u64,
@@ -82,11 +85,11 @@ impl Listed {
                 let mut all = self.rows(&query.filter);
                 all.retain(|p| group_key(p, query.by) == key);
                 let rows = page(&all, start, count).iter().map(|p| row(p, 0)).collect();
-                Ok(Reply::Goroutines { epoch: EPOCH, read, total: all.len() as u64, rows })
+                Ok(Reply::Goroutines { epoch: self.epoch, read, total: all.len() as u64, rows })
             }
             Request::GoroutinesById { ids } => {
                 let rows: Vec<Goroutine> = ids.iter().filter_map(|id| self.get(*id)).map(|p| row(&p, 0)).collect();
-                Ok(Reply::Goroutines { epoch: EPOCH, read, total: rows.len() as u64, rows })
+                Ok(Reply::Goroutines { epoch: self.epoch, read, total: rows.len() as u64, rows })
             }
             Request::Stack { goroutine, depth, .. } => self.stack(goroutine, depth),
             other => return Err(Box::new(other)),

@@ -6,6 +6,7 @@
 pub mod adapter;
 pub mod audit;
 pub mod client;
+pub mod delve;
 pub mod dump;
 pub mod failure;
 pub mod fetch;
@@ -18,6 +19,7 @@ pub mod listen;
 pub mod native;
 pub mod offline;
 pub mod oncpu;
+mod outbox;
 pub mod profile;
 pub mod protocol;
 pub mod replay;

@@ -4,6 +4,7 @@
 //! [`StopEpoch`] at which it was true. The same enums travel over an in-memory pipe or, framed, over a socket.
 
 pub use super::adapter::{CodeLine, NamedGoroutine, ValuesOf};
+pub use super::delve::DelveSpec;
 pub use super::failure::{Failure, FailureKind};
 pub use super::starting::{BuildSpec, LaunchSpec, Redirects};
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// What to open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +46,8 @@ pub enum TargetSpec {
         /// What to compare it with.
         base: Vec<String>,
     },
+    /// A remote `dlv --headless`.
+    Delve(DelveSpec),
 }
 
 /// A frame of a goroutine. `goroutine` none means: the one of the current stop.
@@ -655,6 +658,8 @@ pub enum Notice {
     Progress { what: String, done: u64, total: u64 },
     /// How long the program stood, and may stand.
     Budget(Box<BudgetState>),
+    /// More is known of what was opened.
+    Target(Arc<TargetInfo>),
     /// For the Log workspace.
     Log { level: LogLevel, text: String },
 }

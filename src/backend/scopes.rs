@@ -76,7 +76,7 @@ pub struct Scopes(u16);
 
 impl Scopes {
     /// Everything.
-    pub const FULL: Scopes = Scopes(u16::MAX);
+    pub const FULL: Scopes = Scopes((1 << Scope::ALL.len()) - 1);
     /// Nothing.
     pub const NONE: Scopes = Scopes(0);
 
@@ -153,7 +153,7 @@ pub fn needs(r: &Request) -> Vec<Scope> {
     match r {
         Request::Hello { .. } | Request::Alive { .. } | Request::ClientGone => Vec::new(),
         Request::Open(t) => match t {
-            TargetSpec::Attach { control: true, .. } => vec![ReadMeta, ControlStop],
+            TargetSpec::Attach { control: true, .. } | TargetSpec::Delve { .. } => vec![ReadMeta, ControlStop],
             TargetSpec::Launch(_) => vec![ReadMeta, ControlStep],
             _ => vec![ReadMeta],
         },
@@ -181,6 +181,7 @@ pub fn needs(r: &Request) -> Vec<Scope> {
         | Request::Heap { .. }
         | Request::Timeline(_)
         | Request::Spans { .. }
+        | Request::FindMark(_)
         | Request::TimelineSummary => vec![ReadGoroutines],
         Request::Scope { .. }
         | Request::Children { .. }
@@ -194,7 +195,10 @@ pub fn needs(r: &Request) -> Vec<Scope> {
         | Request::ProfileSources
         | Request::ProfileFetch { .. }
         | Request::TimelineCode { .. } => vec![Profile],
-        Request::Record { .. } | Request::TraceReport(_) => vec![Trace],
+        Request::Record { .. }
+        | Request::TraceReport(_)
+        | Request::TraceReportOf { .. }
+        | Request::TraceOver { .. } => vec![Trace],
         Request::SetBreakpoint { spec, .. } | Request::EditBreakpoint { spec, .. } => breakpoint(spec),
         Request::SetTrigger(t) => match t.action {
             TriggerAction::Stop => vec![ControlStop],
@@ -239,7 +243,7 @@ mod tests {
     #[test]
     fn words() {
         assert_eq!(Scopes::parse("read:meta, kill").map(Scopes::text), Ok("read:meta,kill".into()));
-        assert_eq!(Scopes::parse(""), Ok(Scopes::NONE));
+        assert_eq!((Scopes::parse(""), Scopes::parse("full")), (Ok(Scopes::NONE), Ok(Scopes::FULL)));
         assert!(Scopes::parse("observer").is_ok_and(|s| s.has(ReadVars) && !s.has(ControlStop) && !s.has(ReadMemory)));
         assert!(Scopes::parse("debug").is_ok_and(|s| s.has(Core) && !s.has(Kill) && !s.has(ReadSecrets)));
         assert!(Scopes::parse("everything").is_err_and(|e| e.contains("observer")));

@@ -43,7 +43,7 @@ impl TraceTarget {
     pub fn of(store: Arc<dyn Store>) -> Result<TraceTarget, Fault> {
         Ok(TraceTarget {
             file: TraceFile::open(store)?,
-            listed: Listed { what: "a trace", ..Listed::default() },
+            listed: Listed { what: "a trace", epoch: super::listed::EPOCH, ..Listed::default() },
             listed_whole: false,
             opened: Instant::now(),
         })

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 #[derive(Parser, Debug)]
 #[command(name = "adit", version, max_term_width = 100, disable_help_subcommand = true)]
 pub struct Cli {
-    /// What to open: a process id (observe mode, nothing is stopped), a core, a snapshot, a goroutine dump, a profile.
+    /// What to open: a process id (observe mode, nothing is stopped), a core, a snapshot, a goroutine dump, a profile, the address of a dlv --headless.
     #[arg(value_name = "TARGET")]
     pub target: Option<String>,
     /// What to do instead.
@@ -152,6 +152,17 @@ pub enum Sub {
         /// The file
         file: PathBuf,
         /// The program of a core, when the core does not lead to it
+        #[arg(long, value_name = "BIN")]
+        exe: Option<PathBuf>,
+    },
+    /// Drive a remote `dlv --headless`: the same screens, without what Delve does not know
+    ///
+    /// What is on the way is neither authenticated nor encrypted: use it on this machine, or through `ssh -L`. The program is never
+    /// ended from here. With --accept-multiclient Delve stays when adit leaves; without it Delve ends with its only client.
+    Connect {
+        /// HOST:PORT or unix:PATH
+        address: String,
+        /// The program's file here, for lines with code and finding its sources; found by itself if it runs here
         #[arg(long, value_name = "BIN")]
         exe: Option<PathBuf>,
     },

@@ -4,6 +4,7 @@ pub mod args;
 mod build;
 mod crash;
 mod dap;
+mod delve_config;
 pub mod demo;
 mod doctor;
 mod documents;
@@ -121,6 +122,14 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             };
             let pid = target.parse().map_err(bad)?;
             full_screen(common, TargetSpec::Attach { pid, exe: exe.clone(), control: true }, None, false)
+        }
+        Sub::Connect { address, exe } => {
+            let mut spec = target::remote(address, exe.clone())?;
+            let mut common = common.clone();
+            // Delve's rules first: of two that fit, the one given last is taken.
+            common.substitute_path = delve_config::rules().into_iter().chain(common.substitute_path).collect();
+            spec.rules.clone_from(&common.substitute_path);
+            full_screen(&common, TargetSpec::Delve(spec), None, false)
         }
         Sub::Core { bin, core } => open_screen(common, target::file(core, Some(bin.clone()))?),
         Sub::Open { file, exe } => open_screen(common, target::file(file, exe.clone())?),
@@ -352,8 +361,8 @@ fn full_screen_at(
     let keep = !common.no_state && config.settings.state.unwrap_or(true);
     let name = match &spec {
         TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
-        // Files come and go: nothing is kept for them.
-        TargetSpec::File { .. } | TargetSpec::Profile { .. } | TargetSpec::Here => String::new(),
+        // Files come and go, and a server's breakpoints are several clients': nothing is kept for them.
+        TargetSpec::File { .. } | TargetSpec::Profile { .. } | TargetSpec::Here | TargetSpec::Delve(_) => String::new(),
         _ if place.is_some() => String::new(),
         TargetSpec::Attach { pid, exe, .. } => match exe {
             Some(e) => e.to_string_lossy().into_owned(),

@@ -3,9 +3,10 @@
 use super::args::Profile;
 use super::{remote, wire};
 use crate::backend::client::Client;
+use crate::backend::delve::connect::Address;
 use crate::backend::fetch;
 use crate::backend::files::recognise;
-use crate::backend::protocol::{Failure, FailureKind, Reply, Request, TargetSpec};
+use crate::backend::protocol::{DelveSpec, Failure, FailureKind, Reply, Request, TargetSpec};
 use crate::base::text::printable_str;
 use crate::batch;
 use crate::model::{TargetInfo, TargetKind};
@@ -21,6 +22,9 @@ pub fn spec_of(target: &str, exe: Option<PathBuf>) -> Result<TargetSpec, Failure
     }
     if fetch::is_url(target) {
         return Ok(TargetSpec::Profile { sources: vec![target.to_string()], base: Vec::new() });
+    }
+    if is_address(target) {
+        return Ok(TargetSpec::Delve(remote(target, exe)?));
     }
     if let Some(what) = elsewhere(target) {
         let f = Failure::new(FailureKind::Unavailable, format!("{target}: {what}: not in this version"));
@@ -56,11 +60,21 @@ fn elsewhere(target: &str) -> Option<&'static str> {
         Some(("k8s", _)) => return Some("a process in a pod"),
         _ => {}
     }
-    if target.starts_with("unix:") {
-        return Some("a host or dlv at a socket");
-    }
-    let (host, port) = target.rsplit_once(':')?;
-    (!host.contains('/') && port.parse::<u16>().is_ok()).then_some("a host or dlv --headless at an address")
+    None
+}
+
+/// The form of a server's address, and no such file.
+fn is_address(target: &str) -> bool {
+    let of_port = |t: &str| t.rsplit_once(':').is_some_and(|(h, p)| !h.contains('/') && p.parse::<u16>().is_ok());
+    !Path::new(target).exists() && (target.starts_with("unix:") || of_port(target))
+}
+
+/// A remote Delve; its address is made sure to be one.
+pub fn remote(address: &str, exe: Option<PathBuf>) -> Result<DelveSpec, Failure> {
+    Address::parse(address)?;
+    // The host may have another working directory one day.
+    let exe = exe.map(|e| std::path::absolute(&e).unwrap_or(e));
+    Ok(DelveSpec { address: address.to_string(), exe, rules: Vec::new() })
 }
 
 /// Opens TARGET for a one-shot. With `consistent`, a process is copied in a short stop and everything is answered from the copy.
@@ -94,6 +108,9 @@ mod tests {
 
     #[test]
     fn forms() {
+        for a in ["localhost:4040", "unix:/tmp/x", ":4040"] {
+            assert!(matches!(spec_of(a, None), Ok(TargetSpec::Delve(d)) if d.address == a), "{a}");
+        }
         assert_eq!(spec_of("12", None).ok(), Some(TargetSpec::Attach { pid: 12, exe: None, control: false }));
         for (word, says) in [
             ("0", "no such file"),
@@ -101,8 +118,8 @@ mod tests {
             ("nothing-here", "neither a process id"),
             ("ssh://host/12", "not in this version"),
             ("k8s://pod", "in a pod"),
-            ("localhost:4040", "dlv --headless"),
-            ("unix:/tmp/x", "a socket"),
+            ("localhost:99999", "neither a process id"),
+            ("unix:", "no path behind"),
             ("/", "not a regular file"),
             ("Cargo.toml", "not recognised"),
         ] {

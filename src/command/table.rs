@@ -158,9 +158,9 @@ pub const COMMANDS: &[Command] = &[
         "Pause the program if we control it and it runs; else cancel what is being waited for." |_| ui(Ui::Interrupt)),
     command!("cancel-step" ["cancelnext"] "drop step" "" Running None Stopped
         "Forget a step that a breakpoint interrupted." |_| act(Action::CancelStep)),
-    command!("restart" ["r"] "restart" "[ARGS]" Running Text Launched
+    command!("restart" ["r"] "restart" "[ARGS]" Running Text Restartable
         "Start the program again, with new arguments if some are given." |r| restart(r, false)),
-    command!("rebuild" [] "rebuild" "[ARGS]" Running Text Launched
+    command!("rebuild" [] "rebuild" "[ARGS]" Running Text Restartable
         "Build the program and start it again." |r| restart(r, true)),
     command!("input" [] "input" "TEXT" Running Text Target
         "Send a line to the program's standard input." |r| act(Action::Input(format!("{r}\n").into_bytes()))),

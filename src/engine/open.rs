@@ -205,23 +205,25 @@ impl Loaded {
             launched,
             main_package: self.sym.build_info().path.clone(),
             notes,
-            build: self.build_facts(),
+            build: build_facts(&self.sym),
+            leaving: None,
         }
     }
+}
 
-    fn build_facts(&self) -> BuildFacts {
-        let b = self.sym.build_info();
-        let replaced = b.replaced.iter().cloned();
-        BuildFacts {
-            go: b.version.short().to_string(),
-            module: b.module.as_ref().map_or_else(String::new, |m| m.0.clone()),
-            deps: b.deps.clone(),
-            replaced: replaced
-                .map(|[path, version, by, by_version]| Replacement { path, version, by, by_version })
-                .collect(),
-            vcs_revision: b.setting("vcs.revision").unwrap_or_default().to_string(),
-            vcs_modified: b.setting("vcs.modified") == Some("true"),
-        }
+/// From what a program was built, for finding its sources.
+pub fn build_facts(sym: &Symbols) -> BuildFacts {
+    let b = sym.build_info();
+    let replaced = b.replaced.iter().cloned();
+    BuildFacts {
+        go: b.version.short().to_string(),
+        module: b.module.as_ref().map_or_else(String::new, |m| m.0.clone()),
+        deps: b.deps.clone(),
+        replaced: replaced
+            .map(|[path, version, by, by_version]| Replacement { path, version, by, by_version })
+            .collect(),
+        vcs_revision: b.setting("vcs.revision").unwrap_or_default().to_string(),
+        vcs_modified: b.setting("vcs.modified") == Some("true"),
     }
 }
 

@@ -15,7 +15,7 @@ mod parse;
 mod run;
 mod select;
 mod set;
-mod template;
+pub mod template;
 mod types;
 
 pub use call::{Argument, CallPlan, Plan, plan_call};

@@ -6,9 +6,12 @@ use super::parse::parse;
 use super::run::Context;
 use crate::goruntime::value::{FrameScope, Limits, Reader};
 
+/// A piece of a template.
 #[derive(Clone, Debug)]
-enum Part<E> {
+pub enum Part<E> {
+    /// Text as it is.
     Text(String),
+    /// What is replaced by its value.
     Expression(E),
 }
 
@@ -18,7 +21,8 @@ pub struct Template {
     parts: Vec<Part<Result<Compiled, EvalError>>>,
 }
 
-fn split(text: &str) -> Result<Vec<Part<String>>, EvalError> {
+/// Takes a template apart.
+pub fn split(text: &str) -> Result<Vec<Part<String>>, EvalError> {
     let mut parts = Vec::new();
     let mut plain = String::new();
     let mut chars = text.chars().peekable();

@@ -53,6 +53,9 @@ pub struct TargetInfo {
     /// What its sources were, from build info.
     #[serde(default)]
     pub build: BuildFacts,
+    /// What becomes of it when adit leaves, while it stands and while it runs, where that is not the usual: let go, it runs on.
+    #[serde(default)]
+    pub leaving: Option<(String, String)>,
 }
 
 /// From what a program was built: by this its sources are found.

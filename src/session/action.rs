@@ -19,6 +19,8 @@ pub enum Needs {
     Variables,
     /// A target that we launched.
     Launched,
+    /// A target that can be started again.
+    Restartable,
 }
 
 /// How a breakpoint is named in a command: its number or its name.

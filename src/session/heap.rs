@@ -51,6 +51,7 @@ impl Session {
     pub fn why_no_heap(&self) -> Option<&'static str> {
         match &self.target {
             None => Some(""),
+            Some(_) if self.delve_has_no_heap().is_some() => self.delve_has_no_heap(),
             Some(_) if !self.caps.memory => Some("a goroutine dump has no memory: there is no heap to look at"),
             Some(_) if !self.readable() => Some("the target runs: Ctrl-C pauses"),
             _ => None,

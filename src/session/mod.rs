@@ -11,6 +11,7 @@ pub mod heap;
 pub mod hits;
 mod hold;
 mod interest;
+pub mod lacks;
 pub mod lanes;
 pub mod locate;
 pub mod log;
@@ -442,6 +443,7 @@ impl Session {
         match &self.start.target {
             Some(TargetSpec::File { path, .. }) => path.display().to_string(),
             Some(TargetSpec::Profile { sources, .. }) => sources.join(" "),
+            Some(TargetSpec::Delve(d)) => d.address.clone(),
             _ => String::new(),
         }
     }
@@ -482,7 +484,7 @@ impl Session {
         }
         match &self.state {
             RunState::Opening(what) => return Some(format!("the target is still being opened ({what})")),
-            RunState::Exited(_) | RunState::Detached(_) if needs != Needs::Launched => {
+            RunState::Exited(_) | RunState::Detached(_) if !matches!(needs, Needs::Launched | Needs::Restartable) => {
                 let again = if self.caps.restart { "; :restart starts it again" } else { "" };
                 return Some(format!("the process is gone{again}"));
             }
@@ -490,8 +492,13 @@ impl Session {
         }
         match needs {
             Needs::Nothing | Needs::Target => None,
-            Needs::Launched => match &self.target {
+            Needs::Restartable if self.caps.restart => None,
+            Needs::Launched | Needs::Restartable => match &self.target {
                 Some(t) if t.launched => None,
+                Some(t) if t.kind == TargetKind::Delve => why(match needs {
+                    Needs::Launched => "a program under Delve is never ended from here",
+                    _ => "Delve attached to this process: it cannot start it again",
+                }),
                 _ => why("we did not launch this process"),
             },
             Needs::Variables => {

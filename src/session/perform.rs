@@ -365,7 +365,7 @@ pub fn needs(a: &Action) -> Needs {
         | Action::ClearAll(_) => Needs::Control,
         Action::Print { .. } | Action::Whatis(_) | Action::PackageVariables(_) => Needs::Variables,
         Action::Set { .. } | Action::Call(_) | Action::Jump(_) => Needs::Stopped,
-        Action::Restart { .. } => Needs::Launched,
+        Action::Restart { .. } => Needs::Restartable,
         Action::Detach { kill: true } => Needs::Launched,
         Action::Detach { kill: false }
         | Action::Substitute { .. }

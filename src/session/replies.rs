@@ -72,6 +72,10 @@ impl Session {
                 }
             }
             Notice::Budget(b) => self.put_budget(*b),
+            Notice::Target(t) => {
+                self.locate_by(&t);
+                self.target = Some(t);
+            }
             Notice::Log { level, text } => {
                 let time = (self.clock)();
                 self.log.push(&time, level, &text);
@@ -361,11 +365,7 @@ impl Session {
             let time = (self.clock)();
             self.log.push(&time, LogLevel::Warn, note);
         }
-        if !target.build.go.is_empty() {
-            let cwd = std::env::current_dir().unwrap_or_default();
-            let places = super::locate::Places::look(&target.build, &cwd, &|name| std::env::var(name).ok());
-            self.sources.located_by(super::locate::Locator { build: target.build.clone(), places });
-        }
+        self.locate_by(&target);
         self.target = Some(target);
         self.new_generation();
         self.stacks.clear();
@@ -393,6 +393,15 @@ impl Session {
                 }
             }
             self.ask(Purpose::Breakpoints { show: false }, Request::Breakpoints);
+        }
+    }
+
+    /// Finds sources by what the program was built from.
+    fn locate_by(&mut self, target: &crate::model::TargetInfo) {
+        if !target.build.go.is_empty() {
+            let cwd = std::env::current_dir().unwrap_or_default();
+            let places = super::locate::Places::look(&target.build, &cwd, &|name| std::env::var(name).ok());
+            self.sources.located_by(super::locate::Locator { build: target.build.clone(), places });
         }
     }
 

@@ -442,7 +442,7 @@ impl App {
         {
             return self.session.perform(a);
         }
-        if let Some(why) = self.session.why_not(c.needs) {
+        if let Some(why) = self.session.why_off(c.name, c.needs) {
             return self.session.say(Tone::Warn, &format!("{}: {why}", c.name));
         }
         match (c.make)(rest) {

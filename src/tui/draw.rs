@@ -283,6 +283,7 @@ impl App {
         for (n, name, short, off) in WORKSPACES {
             let active = n == self.workspace;
             let text = format!("{n}{}{}", if active { "*" } else { " " }, if wide { name } else { short });
+            let off = off.or(self.session.why_no_workspace(n));
             let style = match (active, off) {
                 (true, _) => look.style("tab.active"),
                 (false, Some(_)) => look.style("tab.off"),
@@ -335,7 +336,9 @@ impl App {
             let (Some(key), Ok((c, _))) = (self.keys.key_for(&contexts, line), command::look_up(line)) else {
                 continue;
             };
-            if seen.contains(&line) || (self.session.why_not(c.needs).is_some() && self.session.target.is_some()) {
+            if seen.contains(&line)
+                || (self.session.why_off(c.name, c.needs).is_some() && self.session.target.is_some())
+            {
                 continue;
             }
             let off = match line {

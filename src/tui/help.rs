@@ -23,7 +23,7 @@ fn with_usage(c: &Command) -> String {
 pub fn help(s: &Session, keys: &KeyMap, pane: PaneId, contexts: &[&str]) -> TextView {
     let mut lines = vec![Line::heading(format!("Keys in {}", spec(pane).title))];
     let mut row = |left: String, c: &Command| {
-        let off = s.why_not(c.needs).map(|_| " (not now)").unwrap_or("");
+        let off = s.why_off(c.name, c.needs).map(|_| " (not now)").unwrap_or("");
         lines.push(Line::pair(left, format!("{}{off}", c.doc)));
     };
     let (local, global): (Vec<&str>, Vec<&str>) = contexts.iter().partition(|c| **c != "global");
@@ -86,7 +86,7 @@ pub fn palette(s: &Session, keys: &KeyMap, contexts: &[&str]) -> Vec<Item> {
             name: c.name.to_string(),
             key: keys.key_for(contexts, c.name).unwrap_or_default(),
             doc: c.doc.to_string(),
-            off: s.why_not(c.needs),
+            off: s.why_off(c.name, c.needs),
             line: c.name.to_string(),
             ask: (c.make)("").is_err(),
         })

@@ -79,6 +79,9 @@ impl App {
             self.session.say(Tone::Note, &text);
             return;
         }
+        if let Some(why) = self.session.why_no_workspace(n) {
+            return self.session.say(Tone::Warn, why);
+        }
         if self.workspace == n {
             return;
         }
@@ -103,7 +106,9 @@ impl App {
         self.lay_out(screen);
         // A program that is only looked at writes to its own terminal: who waits for whom says more.
         let strip = self.slots.iter().find(|s| s.panes.first() == Some(&PaneId::Output));
-        if n == 3 && !self.session.caps.output && strip.is_some_and(|s| self.tabs[3][self.slot_index(s)] == 0) {
+        let waits = self.session.why_no_workspace(5).is_none();
+        if n == 3 && waits && !self.session.caps.output && strip.is_some_and(|s| self.tabs[3][self.slot_index(s)] == 0)
+        {
             self.show_tab(PaneId::Waits);
         }
     }

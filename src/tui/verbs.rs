@@ -272,7 +272,7 @@ impl App {
         }
         let name = t.exe.rsplit('/').next().unwrap_or("the target").to_string();
         let pid = t.pid.map_or(String::new(), |p| format!(" (pid {p})"));
-        let q = Choice::quit(&format!("{name}{pid}"), self.session.held(), t.launched);
+        let q = Choice::quit(&format!("{name}{pid}"), self.session.held(), t.launched, t.leaving.clone());
         self.overlays.push(Overlay::Choice(q));
     }
 

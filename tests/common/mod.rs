@@ -3,6 +3,7 @@
 
 pub mod dap;
 pub mod dlv;
+pub mod headless;
 pub mod heart;
 pub mod oneshot;
 pub mod screen;
@@ -149,6 +150,7 @@ impl Debuggee {
             }
             Notice::Detached { .. } => return true,
             Notice::Log { text, .. } => self.logs.push(text),
+            Notice::Target(t) => self.target = (*t).clone(),
             Notice::Breakpoint(b) => drop(self.breakpoints.insert(b.id, *b)),
             Notice::Budget(b) => self.budget = Some(*b),
             Notice::BreakpointGone(id) => drop(self.breakpoints.remove(&id)),

@@ -84,6 +84,10 @@ impl Host {
             TargetSpec::Profile { sources, base } => {
                 Ok(self.offline.insert(Box::new(ProfileDesk::open(&sources, &base)?)).opened())
             }
+            TargetSpec::Delve(_) => {
+                let text = "this host's clients are limited or recorded, and a remote dlv knows neither";
+                Err(Failure::new(FailureKind::Permission, text).fix("adit connect ADDR starts a host of its own"))
+            }
             TargetSpec::File { path, exe } => self.open_file(&path, exe.as_deref()),
             TargetSpec::Launch(spec) => {
                 if let Some(b) = &spec.build {
@@ -165,7 +169,7 @@ impl Host {
         let fail =
             |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
         let mut master = File::from(fd.try_clone().map_err(fail)?);
-        let out = self.outbox.out.clone();
+        let out = self.outbox.sender();
         let lines = Lines::new();
         self.lines = Some(lines.clone());
         let reader = move || {

@@ -18,7 +18,9 @@ pub use failure::{from_engine, from_open};
 
 use super::audit::Audit;
 use super::client::HostEnd;
+use super::delve;
 use super::offline::Offline;
+use super::outbox::Outbox;
 use super::protocol::*;
 use super::scopes::Scopes;
 use crate::base::{LoadAddr, StopEpoch};
@@ -30,14 +32,13 @@ use crate::target::linux::wake::{Doorbell, Wake};
 use budget::{Budget, Limits};
 use inspect::{Inspector, Job};
 use sampling::Sampling;
-use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 use timeline::Lines;
-use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
-use tokio::sync::mpsc::{Sender, UnboundedReceiver};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::error::TryRecvError;
 
 /// Serves until the client or the target is gone, or SIGTERM. The calling thread becomes the engine thread.
 ///
@@ -87,7 +88,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
     let Terms { limits, adit, target, scopes, audit } = terms;
     let HostEnd { requests, out } = end;
     let mut host = Host {
-        outbox: Outbox { out, backlog: VecDeque::new(), dropped: 0 },
+        outbox: Outbox::new(out),
         engine: None,
         loaded: None,
         inspector: None,
@@ -115,50 +116,6 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
         finished: false,
     };
     host.run(requests, wake);
-}
-
-/// What goes to the client. The engine never waits for a slow client: what does not fit waits here, in order; program output beyond
-/// that is dropped and counted.
-struct Outbox {
-    out: Sender<FromHost>,
-    backlog: VecDeque<FromHost>,
-    dropped: u64,
-}
-
-impl Outbox {
-    fn push(&mut self, m: FromHost) {
-        if self.backlog.len() > 1024 && matches!(m, FromHost::Notice(Notice::Output(_))) {
-            self.dropped += 1;
-            return;
-        }
-        self.backlog.push_back(m);
-        self.flush();
-    }
-    fn flush(&mut self) {
-        while let Some(m) = self.backlog.pop_front() {
-            match self.out.try_send(m) {
-                Ok(()) => {}
-                Err(TrySendError::Full(m)) => {
-                    self.backlog.push_front(m);
-                    return;
-                }
-                Err(TrySendError::Closed(_)) => self.backlog.clear(),
-            }
-        }
-        if self.dropped > 0 {
-            let text = format!(
-                "{} pieces of program output were dropped: the screen could not keep up",
-                std::mem::take(&mut self.dropped)
-            );
-            self.backlog.push_back(FromHost::Notice(Notice::Log { level: LogLevel::Warn, text }));
-        }
-    }
-    fn notice(&mut self, n: Notice) {
-        self.push(FromHost::Notice(n));
-    }
-    fn reply(&mut self, id: u64, result: Result<Reply, Failure>) {
-        self.push(FromHost::Reply { id, result });
-    }
 }
 
 struct Host {
@@ -208,7 +165,7 @@ struct Host {
 impl Host {
     fn run(&mut self, mut incoming: UnboundedReceiver<ToHost>, wake: &Wake) {
         while !self.finished {
-            let waiting = !self.outbox.backlog.is_empty();
+            let waiting = self.outbox.waits();
             let news = self.engine.as_ref().and_then(Engine::news_due);
             let due = self.budget.next(Instant::now());
             let news = news.into_iter().chain(due).min().map(|d| d.as_millis().min(60_000) as i32 + 1);
@@ -227,6 +184,12 @@ impl Host {
             self.triggered();
             while !self.finished {
                 match incoming.try_recv() {
+                    Ok(ToHost { id, request: Request::Open(TargetSpec::Delve(spec)) }) if self.may_drive_delve() => {
+                        // From here on all is its business; if there is none, the client may ask for something else.
+                        if delve::serve(id, spec, &mut incoming, &mut self.outbox, wake) {
+                            return;
+                        }
+                    }
                     Ok(ToHost { id, request }) => {
                         self.heard(&request);
                         self.request(id, request);
@@ -240,6 +203,11 @@ impl Host {
             }
             self.account();
         }
+    }
+
+    /// Scopes and the record are about our own engine: who is limited gets no other.
+    fn may_drive_delve(&self) -> bool {
+        self.loaded.is_none() && self.started_for.is_none() && self.scopes == Scopes::FULL && self.audit.is_none()
     }
 
     /// The engine met something that it cannot handle: the target comes first.
@@ -438,7 +406,7 @@ impl Host {
     fn find_modules(&self) {
         let found = self.loaded.as_ref().filter(|l| l.process.is_some()).map(crate::engine::Loaded::find_modules);
         for text in found.into_iter().flatten() {
-            drop(self.outbox.out.blocking_send(FromHost::Notice(Notice::Log { level: LogLevel::Warn, text })));
+            drop(self.outbox.sender().blocking_send(FromHost::Notice(Notice::Log { level: LogLevel::Warn, text })));
         }
     }
 
@@ -454,7 +422,7 @@ impl Host {
         let state = self.state();
         let breakpoints = self.engine.as_ref().map(Engine::breakpoints).unwrap_or_default();
         match &self.inspector {
-            Some(i) => i.send(Job { id, request, state, breakpoints, out: self.outbox.out.clone() }),
+            Some(i) => i.send(Job { id, request, state, breakpoints, out: self.outbox.sender() }),
             None => self.outbox.reply(id, Err(no_target())),
         }
     }
@@ -468,7 +436,7 @@ impl Host {
                 .fix("adit prof FILE opens one")),
             (None, None) => Err(no_target()),
         };
-        let out = self.outbox.out.clone();
+        let out = self.outbox.sender();
         let sent = started.and_then(|()| match &self.profiles {
             Some(p) if p.send(id, request, out) => Ok(()),
             _ => Err(Failure::new(FailureKind::Internal, "the reader of profiles has ended")),

@@ -31,7 +31,7 @@ impl Host {
             (Err(f), _) => self.outbox.reply(id, Err(f)),
             (Ok((reply, _)), None) => self.outbox.reply(id, Ok(reply)),
             (Ok((reply, source)), Some(path)) => {
-                let out = self.outbox.out.clone();
+                let out = self.outbox.sender();
                 let done = move |result| drop(out.blocking_send(FromHost::Reply { id, result }));
                 if let Err(f) = write_later(reply, source, path, done) {
                     self.outbox.reply(id, Err(f));
@@ -46,7 +46,7 @@ impl Host {
         self.tell();
         let (reply, source) = taken?;
         self.forget_copy();
-        let (out, said, shown) = (self.outbox.out.clone(), said.to_string(), path.display().to_string());
+        let (out, said, shown) = (self.outbox.sender(), said.to_string(), path.display().to_string());
         let done = move |result: Result<Reply, Failure>| {
             let (level, text) = match result {
                 Ok(Reply::Snapshot { pause_us, file_bytes, .. }) => {

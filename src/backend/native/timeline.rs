@@ -74,7 +74,7 @@ impl Host {
             }
             s
         });
-        let out = || self.outbox.out.clone();
+        let out = || self.outbox.sender();
         let trace = self.trace.as_ref().filter(|t| t.ready());
         let mut lines = self.lines.as_ref().map(Lines::lock).filter(|l| !l.0.is_empty());
         Ok(Some(match r {

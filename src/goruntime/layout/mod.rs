@@ -372,7 +372,8 @@ fn has_experiment(v: &GoVersion, name: &str) -> bool {
     v.text.split_once("X:").is_some_and(|(_, list)| list.split([',', ' ']).any(|e| e == name))
 }
 
-fn wait_reasons(v: &GoVersion) -> &'static [&'static str] {
+/// Why a goroutine waits, in words, by `runtime.g.waitreason` of a release.
+pub fn wait_reasons(v: &GoVersion) -> &'static [&'static str] {
     waitreasons::TABLES.iter().rev().find(|t| t.0 <= v.minor).map_or(&[], |t| t.1)
 }
 

@@ -30,7 +30,7 @@ pub struct Choice {
 
 impl Choice {
     /// What becomes of the target when adit ends.
-    pub fn quit(target: &str, held: bool, launched: bool) -> Choice {
+    pub fn quit(target: &str, held: bool, launched: bool, leaving: Option<(String, String)>) -> Choice {
         let mut text = vec![match held {
             true => format!("{target} is held by us."),
             false => format!("{target} is running."),
@@ -39,13 +39,17 @@ impl Choice {
             text.push("Ending it instead: Esc, then :kill".into());
         }
         let go = if held { "put everything back, resume it and leave" } else { "let it run on and leave" };
+        let leave = match leaving {
+            Some((stands, runs)) => {
+                text[0] = format!("{target} {}.", if held { "stands" } else { "is running" });
+                format!("leave: {}", if held { stands } else { runs })
+            }
+            None => format!("detach: {go}"),
+        };
         Choice {
             title: "Quit".into(),
             text,
-            answers: vec![
-                ('d', format!("detach: {go}"), Answer::DetachAndQuit),
-                ('n', "stay here".into(), Answer::Stay),
-            ],
+            answers: vec![('d', leave, Answer::DetachAndQuit), ('n', "stay here".into(), Answer::Stay)],
             at: 0,
         }
     }
