@@ -117,7 +117,7 @@ fn every_request() -> Vec<Request> {
         Request::Timeline(TimelineQuery::default()),
         Request::TimelineSummary,
         Request::TraceReport(TraceReportKind::ALL[0].1),
-        Request::TraceReportOf { kind: TraceReportKind::ALL[0].1, of: TraceFilter::default() },
+        Request::TraceReportOf { kind: TraceReportKind::ALL[0].1, of: TraceFilter::task("1") },
         Request::TraceOver { file: "/nowhere.trace".into() },
         Request::FindMark(MarkQuery::default()),
         Request::Spans { lane: LaneKind::Proc(0), from_ns: 0, to_ns: 1, count: 1, source: None },
