@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build go check safety agreement goker bench layouts dumps clean
+.PHONY: demo test build go check safety clumsy agreement goker bench layouts dumps clean
 
 # One static file: musl where that target is installed, else glibc linked statically. TLS has some C and assembly in it (ring), which needs no libc.
 build:
@@ -35,6 +35,10 @@ test: go check
 # 100 runs of every way to end in every situation.
 safety: go
 	@go=$$(.ci/setup-go 2>/dev/null) && ADIT_GO="$$go" ADIT_SAFETY_RUNS=100 cargo test --release --test safety -- --nocapture --test-threads 2
+
+# 1,000 sessions of a clumsy user in production.
+clumsy: go
+	@go=$$(.ci/setup-go 2>/dev/null) && ADIT_GO="$$go" ADIT_CLUMSY=1000 cargo test --release --test budget -- --nocapture a_clumsy_user
 
 # Figures of agreement with Delve.
 agreement: go

@@ -350,3 +350,29 @@ fn uprobes_outlive_nobody() {
         assert!(heart.beats_on(10));
     }
 }
+
+/// What saves threads that were reporting a hit is found in stripped programs, too, of every release.
+#[test]
+fn the_hook_is_found_in_stripped_programs() {
+    for release in ["", "go1.21.13", "go1.22.10", "go1.23.9", "go1.24.11", "go1.25.5", "go1.26.6", "go1.27.3"] {
+        let heart = Heart::start(&build_with("heartbeat", DEFAULT, release));
+        let l = adit::engine::Loaded::open(heart.pid(), None).expect("readable");
+        let by_symbol = l.rt.globals().test_sigtrap;
+        let by_code = adit::goruntime::globals::test_sigtrap(&l.sym).map(|a| l.bias.to_load(a));
+        assert!(by_symbol.is_some() && by_symbol == by_code, "{release}: {by_symbol:?}, by code {by_code:?}");
+    }
+}
+
+/// A window that closes without a word: the target is let go all the same.
+#[test]
+fn a_terminal_that_vanishes_without_a_signal() {
+    let heart = Heart::start(&build("heartbeat", DEFAULT));
+    let pid = heart.pid().to_string();
+    let mut s = Screen::start_without_signals(80, 24, &["attach", &pid, "--no-state", "--profile", "dev"]);
+    s.wait_for("CONTROL");
+    s.command("break main.hot");
+    s.wait_for("stopped: bp 1");
+    kill(Pid::from_raw(s.pid()), Signal::SIGKILL).expect("the window");
+    assert!(heart.released(), "let go");
+    assert!(heart.beats_on(5) && heart.is_put_back());
+}

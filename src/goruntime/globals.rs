@@ -3,7 +3,7 @@
 use super::layout::Layout;
 use crate::base::{FileAddr, LoadAddr, LoadBias};
 use crate::symbols::Symbols;
-use iced_x86::{Decoder, DecoderOptions, Instruction, Mnemonic, OpKind};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
 
 /// Where the runtime keeps what it knows.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,6 +39,9 @@ pub struct Globals {
     /// Cleanups that are due (`cleanupQueue`, since 1.25).
     pub cleanups: Option<LoadAddr>,
 }
+
+/// Number of the signal (asm/signal.h).
+const SIGTRAP: u64 = 5;
 
 /// How an instruction refers to a variable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,10 +93,38 @@ impl Globals {
             gc_controller: pick(10, "runtime.gcTrigger.test", Ref::Any, 3, gc.map(|g| g.gc_percent)),
             gcphase: pick(11, "runtime.gcTrigger.test", Ref::Any, 2, Some(0)),
             allfin: pick(12, "runtime.markroot", Ref::Load, 2, Some(0)),
-            test_sigtrap: pick(14, "runtime.sighandler", Ref::Load, 0, Some(0)),
+            test_sigtrap: found.get(14).copied().flatten().or_else(|| test_sigtrap(symbols)).map(|a| bias.to_load(a)),
             cleanups: pick(13, "runtime.markroot", Ref::Load, 3, heap.and_then(|h| h.cleanup_blocks)),
         })
     }
+}
+
+/// `runtime.testSigtrap` by the code that calls it, as in a stripped program.
+pub fn test_sigtrap(symbols: &Symbols) -> Option<FileAddr> {
+    called_if(symbols, "runtime.sighandler", SIGTRAP)
+}
+
+/// The variable of function type that a function calls behind a comparison with this number: its value goes into RDX, the context register
+/// of closures, and an indirect call follows. None if there are several.
+fn called_if(symbols: &Symbols, function: &str, number: u64) -> Option<FileAddr> {
+    let f = symbols.find_function(function)?;
+    let code = symbols.text(f.entry, f.end.since(f.entry) as usize)?;
+    let module = symbols.moduledata()?;
+    let (mut compared, mut last, mut found) = (0, None, Vec::new());
+    for i in Decoder::with_ip(64, code, f.entry.0, DecoderOptions::NONE).iter() {
+        match i.flow_control() {
+            FlowControl::IndirectCall => found.extend(last.take()),
+            FlowControl::Call => last = None,
+            _ if i.mnemonic() == Mnemonic::Cmp && i.op1_kind() == OpKind::Immediate8to32 => compared = i.immediate(1),
+            _ if i.mnemonic() == Mnemonic::Mov && i.op0_register() == Register::RDX => {
+                let is_it = compared == number && i.is_ip_rel_memory_operand();
+                last = is_it.then(|| FileAddr(i.ip_rel_memory_address()));
+            }
+            _ => {}
+        }
+    }
+    found.dedup();
+    found.pop().filter(|a| found.is_empty() && module.is_data(*a))
 }
 
 /// Package variables that a function refers to, in address order of the instructions.

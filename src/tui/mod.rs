@@ -6,6 +6,7 @@
 pub mod app;
 mod draw;
 mod event_loop;
+mod hangup;
 mod help;
 pub mod highlight;
 mod history;

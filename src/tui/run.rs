@@ -74,6 +74,7 @@ pub fn run(mut client: Client, options: Options) -> Result<Outcome, Failure> {
     let term = std::env::var("TERM").unwrap_or_default();
     let sync = !low && !matches!(term.as_str(), "" | "dumb" | "linux" | "vt100" | "vt220");
     let mut tty = Tty::enter(sync, mouse).map_err(io_failure)?;
+    super::hangup::watch();
     let end = runtime.block_on(event_loop::run(&mut app, &mut client, &mut tty, wake, low));
     drop(tty);
     keep(&mut app, &options);

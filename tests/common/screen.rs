@@ -27,6 +27,12 @@ impl Screen {
         c.args(["-q", "-c", &format!("exec {} {}", env!("CARGO_BIN_EXE_adit"), args.join(" ")), "/dev/null"]);
         Screen::run(cols, rows, c)
     }
+    /// As [`Screen::start_in_window`], but nobody sends it a signal when the window closes: it is no terminal of its session.
+    pub fn start_without_signals(cols: u16, rows: u16, args: &[&str]) -> Screen {
+        let mut c = CommandBuilder::new("script");
+        c.args(["-q", "-c", &format!("exec setsid -w {} {}", env!("CARGO_BIN_EXE_adit"), args.join(" ")), "/dev/null"]);
+        Screen::run(cols, rows, c)
+    }
     fn run(cols: u16, rows: u16, mut c: CommandBuilder) -> Screen {
         let pty = native_pty_system().openpty(PtySize { cols, rows, pixel_width: 0, pixel_height: 0 }).expect("a pty");
         let home = tempfile::tempdir().expect("a home");
