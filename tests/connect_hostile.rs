@@ -316,3 +316,16 @@ fn the_screen_survives() {
     assert!(end.lines().filter(|l| !l.trim().is_empty()).count() <= 5, "{end}");
     assert_eq!(s.child.wait().expect("ended").exit_code(), 5);
 }
+
+/// Without a word that dlv stays, a one-shot does not even connect.
+#[test]
+fn one_shots_end_nobodys_program() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let at = listener.local_addr().expect("an address").to_string();
+    listener.set_nonblocking(true).expect("set");
+    for args in [vec!["goroutines", &at], vec!["stack", &at, "1"], vec!["diagnose", &at]] {
+        let (code, text) = common::oneshot::error(&args);
+        assert!(code == 2 && text.contains("--accept-multiclient") && text.contains("--multiclient"), "{code} {text}");
+    }
+    assert!(listener.accept().is_err(), "nobody came");
+}

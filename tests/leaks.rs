@@ -16,8 +16,8 @@ fn adit(args: &[&str]) -> Value {
         .unwrap_or_else(|e| panic!("{args:?}: {e}: {}", String::from_utf8_lossy(&out.stderr)))
 }
 
-fn check(what: &str, target: &[&str], expected_twins: usize) {
-    let all = adit(&[&["goroutines"], target, &["--json", "--stack", "40"]].concat());
+/// Who is said to be leaked for certain, and in which words.
+fn leaked(target: &[&str]) -> (BTreeSet<u64>, Value) {
     let diagnosis = adit(&[&["diagnose"], target, &["--json"]].concat());
     let mut leaked: BTreeSet<u64> = BTreeSet::new();
     for f in diagnosis["findings"].as_array().unwrap().iter().filter(|f| f["class"] != "likely") {
@@ -25,6 +25,11 @@ fn check(what: &str, target: &[&str], expected_twins: usize) {
             leaked.extend(f[list].as_array().unwrap().iter().filter_map(Value::as_u64));
         }
     }
+    (leaked, diagnosis["findings"].clone())
+}
+
+fn check(what: &str, target: &[&str], expected_twins: usize) {
+    let all = adit(&[&["goroutines"], target, &["--json", "--stack", "40"]].concat());
     let mut want: BTreeSet<u64> = BTreeSet::new();
     let mut twins = 0;
     for g in all["goroutines"].as_array().unwrap() {
@@ -35,7 +40,18 @@ fn check(what: &str, target: &[&str], expected_twins: usize) {
         twins += usize::from(names.iter().any(|n| n.starts_with("main.alive")));
     }
     assert_eq!((want.len(), twins), (9, expected_twins), "{what}");
-    assert_eq!(leaked, want, "{what}: {:#}", diagnosis["findings"]);
+    // In a program that runs, a thread that has just started one of them may still have its channel in a register or a dead slot: then the
+    // next look finds it. One that is alive is never named, and a file says the same each time.
+    let looks = if what.contains("observed") { 3 } else { 1 };
+    for look in 1..=looks {
+        let (leaked, findings) = leaked(target);
+        assert!(leaked.is_subset(&want), "{what}: {leaked:?} of {want:?}: {findings:#}");
+        if leaked == want {
+            return;
+        }
+        assert!(look < looks, "{what}: {leaked:?} of {want:?}: {findings:#}");
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
 }
 
 #[test]

@@ -522,6 +522,8 @@ fn a_trace_is_taken_through_the_programs_own_handler() {
     assert!(looks.source == TimelineSource::Sampled && looks.others == [TimelineSource::Trace]);
     assert!(looks.extent.0 < v.extent.1 && looks.extent.1 > v.extent.0);
     // Over each other: the trace's word where it reaches, the looks' before and behind; the same columns as the trace alone has.
+    // Behind it there must be some: several columns.
+    std::thread::sleep(Duration::from_millis(500));
     let whole = TimelineQuery { source: None, threads: true, ..q.clone() };
     let Ok(Reply::Timeline(both)) = d.call(Request::Timeline(whole)) else { panic!() };
     assert_eq!(

@@ -66,6 +66,9 @@ pub struct Common {
     /// Keep nothing between sessions
     #[arg(long, global = true)]
     pub no_state: bool,
+    /// The dlv at ADDR was started with --accept-multiclient: a one-shot that leaves it ends nothing
+    #[arg(long, global = true)]
+    pub multiclient: bool,
     /// How careful to be with the target
     #[arg(long, global = true, value_name = "PROFILE", value_enum, default_value = "prod", hide_default_value = true)]
     pub profile: Profile,

@@ -178,12 +178,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 filter: g.filter.clone().unwrap_or_default(),
                 style: style(common, g.json),
             };
-            let (mut client, target) = target::open(&g.target, g.exe.clone(), g.consistent)?;
+            let (mut client, target) = target::open(common.multiclient, &g.target, g.exe.clone(), g.consistent)?;
             batch::goroutines(&mut client, &target, &args, &mut out())
         }
         Sub::Stack { target, id, exe, depth, json } => {
             let args = batch::StackOf { goroutine: *id, depth: *depth, style: style(common, *json) };
-            let (mut client, target) = target::open(target, exe.clone(), false)?;
+            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), false)?;
             batch::stack(&mut client, &target, &args, &mut out())
         }
         Sub::Diagnose(d) => {
@@ -193,7 +193,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 mutes: d.mute.clone(),
                 style: style(common, d.json),
             };
-            let (mut client, target) = target::open(&d.target, d.exe.clone(), d.consistent)?;
+            let (mut client, target) = target::open(common.multiclient, &d.target, d.exe.clone(), d.consistent)?;
             batch::diagnose(&mut client, &target, &args, &mut out())
         }
         Sub::Refs(r) => {
@@ -205,13 +205,13 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 count: r.top,
                 style: style(common, r.json),
             };
-            let (mut client, target) = target::open(&r.target, r.exe.clone(), r.consistent)?;
+            let (mut client, target) = target::open(common.multiclient, &r.target, r.exe.clone(), r.consistent)?;
             batch::refs(&mut client, &target, &args, &mut out())
         }
         Sub::Prof(p) => profile(common, p),
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
-            let (mut client, target) = target::open(target, exe.clone(), *consistent)?;
+            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), *consistent)?;
             batch::waits(&mut client, &target, &args, &mut out())
         }
         Sub::Timeline(t) => {
@@ -228,11 +228,11 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             if t.strict {
                 crate::backend::traced::check(&t.target)?;
             }
-            let (mut client, target) = target::open(&t.target, t.exe.clone(), false)?;
+            let (mut client, target) = target::open(common.multiclient, &t.target, t.exe.clone(), false)?;
             batch::timeline(&mut client, &target, &args, &mut out())
         }
         Sub::Snapshot { target, output, force, exe, json } => {
-            let (mut client, target) = target::open(target, exe.clone(), false)?;
+            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), false)?;
             let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
             batch::snapshot(&mut client, &target, &args, &mut out())
         }

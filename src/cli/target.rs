@@ -78,11 +78,25 @@ pub fn remote(address: &str, exe: Option<PathBuf>) -> Result<DelveSpec, Failure>
 }
 
 /// Opens TARGET for a one-shot. With `consistent`, a process is copied in a short stop and everything is answered from the copy.
-pub fn open(target: &str, exe: Option<PathBuf>, consistent: bool) -> Result<(Client, Arc<TargetInfo>), Failure> {
+///
+/// A `dlv` is connected to only if `multiclient`: without its --accept-multiclient it ends a program that it launched as soon as its one
+/// client leaves, which cannot be known before.
+pub fn open(
+    multiclient: bool,
+    target: &str,
+    exe: Option<PathBuf>,
+    consistent: bool,
+) -> Result<(Client, Arc<TargetInfo>), Failure> {
     let (mut client, spec) = match remote::parse(target, false)? {
         Some((place, spec)) => (remote::connect(&place, Profile::Prod)?.0, spec),
         None => {
             let spec = spec_of(target, exe)?;
+            if matches!(spec, TargetSpec::Delve(_)) && !multiclient {
+                let text =
+                    "a dlv that was not started with --accept-multiclient ends its program when a one-shot leaves it";
+                return Err(Failure::new(FailureKind::BadRequest, text)
+                    .fix("say --multiclient if it was; adit connect ADDR asks before it leaves"));
+            }
             (wire::read_in_process()?, spec)
         }
     };
