@@ -47,7 +47,9 @@ impl Viewer {
 fn functions(profile: &str) -> (i64, BTreeMap<String, (i64, i64)>) {
     let v = json(&["prof", profile, "--top", "100000"]);
     let row = |f: &serde_json::Value| {
-        (f["function"].as_str().unwrap().to_string(), (f["flat"].as_i64().unwrap(), f["cum"].as_i64().unwrap()))
+        // An event without a stack has no name here, and a frame without one there.
+        let name = f["function"].as_str().unwrap().replace("<unknown>", "");
+        (name, (f["flat"].as_i64().unwrap(), f["cum"].as_i64().unwrap()))
     };
     (v["total"].as_i64().unwrap(), v["functions"].as_array().unwrap().iter().map(row).collect())
 }
