@@ -6,6 +6,7 @@ mod common;
 use adit::backend::protocol::*;
 use adit::base::StopEpoch;
 use adit::model::*;
+use common::dice::Dice;
 use common::heart::Heart;
 use common::*;
 use nix::sys::signal::{Signal, kill};
@@ -188,28 +189,16 @@ fn what_adit_launched_has_no_budget() {
     assert!(!stop.copied && d.resume(ResumeKind::Next).is_some_and(|s| !s.copied));
 }
 
-/// A generator of numbers that gives the same each time.
-struct Lot(u64);
-
-impl Lot {
-    fn next(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n
-    }
-}
-
 /// Does whatever comes to mind.
-fn blunder(d: &mut Debuggee, lot: &mut Lot, ids: &mut Vec<adit::base::BreakpointId>) {
+fn blunder(d: &mut Debuggee, dice: &mut Dice, ids: &mut Vec<adit::base::BreakpointId>) {
     let frame = FrameRef::default();
     let limits = LoadLimits::default();
     let places = ["main.hot", "main.never", "main.main", "time.Sleep", "runtime.mallocgc", "nowhere", "main.go:1"];
-    let request = match lot.next(19) {
+    let request = match dice.below(19) {
         0..3 => Request::SetBreakpoint {
             spec: BreakpointSpec {
-                condition: ["", "i > 3", "i == -1", "nonsense("][lot.next(4) as usize].into(),
-                ..BreakpointSpec::at(places[lot.next(7) as usize])
+                condition: ["", "i > 3", "i == -1", "nonsense("][dice.below(4)].into(),
+                ..BreakpointSpec::at(places[dice.below(7)])
             },
             frame,
         },
@@ -238,7 +227,7 @@ fn blunder(d: &mut Debuggee, lot: &mut Lot, ids: &mut Vec<adit::base::Breakpoint
 fn a_clumsy_user() {
     let sessions: u64 = std::env::var("ADIT_CLUMSY").ok().and_then(|s| s.parse().ok()).unwrap_or(12);
     let seed = std::env::var("ADIT_CLUMSY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(0x00c0_ffee);
-    let mut lot = Lot(seed);
+    let mut dice = Dice(seed);
     let (mut worst, mut most, mut worst_seen) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let mut stops = 0;
     let mut heart = heart();
@@ -250,10 +239,10 @@ fn a_clumsy_user() {
         let mut d = attach(heart.pid(), "prod");
         let host = Pid::from_raw(heart.tracer());
         let mut ids = Vec::new();
-        for _ in 0..5 + lot.next(30) {
-            blunder(&mut d, &mut lot, &mut ids);
-            if lot.next(3) == 0 {
-                std::thread::sleep(Duration::from_millis(lot.next(120)));
+        for _ in 0..5 + dice.below(30) {
+            blunder(&mut d, &mut dice, &mut ids);
+            if dice.below(3) == 0 {
+                std::thread::sleep(Duration::from_millis(dice.below(120) as u64));
             }
         }
         while d.notice_within(Duration::from_millis(1)) {}
@@ -266,7 +255,7 @@ fn a_clumsy_user() {
         assert!(Duration::from_micros(b.longest_us) <= MINUTE, "{what}");
         assert!(Duration::from_micros(b.total_us) <= MINUTE, "{what}");
         assert!(seen <= HARD, "{what}");
-        match lot.next(3) {
+        match dice.below(3) {
             0 => drop(d.call(Request::Detach { kill: false })),
             1 => kill(host, Signal::SIGTERM).expect("a host"),
             _ => {}

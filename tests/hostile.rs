@@ -1,31 +1,19 @@
 //! Damaged files and hostile memory: errors and half answers, never a panic, a hang or gigabytes.
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "common/dice.rs"]
+mod dice;
 mod goprog;
 
 use adit::base::{FileAddr, LoadAddr, LoadBias, Memory, MemoryError, mmap::FileBytes};
 use adit::goruntime::value::{Limits, Place, Reader, ValueRef};
 use adit::goruntime::{GoRuntime, ListOptions, StackStart};
 use adit::symbols::Symbols;
+use dice::Dice;
 use goprog::{DEBUG, build};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A small generator of numbers, the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
 
 /// Asks everything of a file's symbols.
 fn ask_all(s: &Symbols) {

@@ -3,10 +3,11 @@
 
 mod common;
 
-use adit::backend::link::{self, Line, Traffic};
+use adit::backend::link::Traffic;
 use adit::backend::protocol::*;
 use adit::model::*;
 use common::heart::Heart;
+use common::listening::{Listening, client};
 use common::oneshot::json;
 use common::screen::Screen;
 use common::*;
@@ -19,39 +20,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 const ADIT: &str = env!("CARGO_BIN_EXE_adit");
-
-/// A host at a socket, ended (by pid) with the test.
-struct Listening {
-    child: Child,
-    path: PathBuf,
-    _dir: tempfile::TempDir,
-}
-
-impl Listening {
-    fn start(pid: i32, profile: &str) -> Listening {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("host.sock");
-        let at = format!("unix:{}", path.display());
-        let child = Command::new(ADIT)
-            .args(["host", "--listen", &at, &pid.to_string(), "--profile", profile])
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("a host");
-        let begun = Instant::now();
-        while !path.exists() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it listens");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Listening { child, path, _dir: dir }
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        let _status = self.child.wait();
-    }
-}
 
 /// Passes bytes on between a client and a host, until it is told not to: then it drops what comes (half open), or closes.
 struct Wall {
@@ -114,12 +82,7 @@ impl Wall {
 }
 
 fn connect(path: &Path) -> Result<(Debuggee, Traffic), Failure> {
-    let path = path.to_path_buf();
-    let (client, traffic) = link::client(Box::new(move |_| {
-        let s = common::socket(&path).map_err(|e| Failure::new(FailureKind::Host, e.to_string()))?;
-        let (reader, writer) = (Box::new(s.try_clone().unwrap()), Box::new(s.try_clone().unwrap()));
-        Ok(Line { reader, writer, cut: Arc::new(move || drop(s.shutdown(std::net::Shutdown::Both))) })
-    }))?;
+    let (client, traffic) = client(path)?;
     Ok((Debuggee::over(client, TargetSpec::Here)?, traffic))
 }
 
@@ -130,7 +93,7 @@ fn heart() -> Heart {
 #[test]
 fn debugging_over_a_socket() {
     let heart = heart();
-    let host = Listening::start(heart.pid(), "dev");
+    let host = Listening::start(heart.pid(), "dev", &[]);
     let (mut d, traffic) = connect(&host.path).expect("connected");
     let b = d.break_at("main.hot");
     let stop = d.wait_stop().expect("a stop");
@@ -154,7 +117,7 @@ fn debugging_over_a_socket() {
 #[test]
 fn one_shots_ask_a_host_elsewhere() {
     let heart = heart();
-    let host = Listening::start(heart.pid(), "prod");
+    let host = Listening::start(heart.pid(), "prod", &[]);
     let at = format!("unix:{}", host.path.display());
     let g = json(&["goroutines", &at]);
     assert!(g["count"].as_u64().is_some_and(|n| n >= 5), "{g}");
@@ -168,7 +131,7 @@ fn one_shots_ask_a_host_elsewhere() {
 #[test]
 fn a_line_that_breaks_is_taken_up_again() {
     let heart = heart();
-    let host = Listening::start(heart.pid(), "dev");
+    let host = Listening::start(heart.pid(), "dev", &[]);
     let wall = Wall::before(&host.path);
     let (mut d, _) = connect(&wall.path).expect("connected");
     let b = d.break_at("main.hot");
@@ -199,7 +162,7 @@ fn a_line_that_breaks_is_taken_up_again() {
 fn a_hold_ends_with_the_line() {
     for half_open in [false, true] {
         let heart = heart();
-        let host = Listening::start(heart.pid(), "prod");
+        let host = Listening::start(heart.pid(), "prod", &[]);
         let wall = Wall::before(&host.path);
         let (mut d, _) = connect(&wall.path).expect("connected");
         d.call(Request::Hold { on: true, reason: String::new() }).expect("held");
@@ -281,7 +244,7 @@ fn over_ssh_it_brings_itself_along() {
 #[test]
 fn a_step_takes_two_round_trips() {
     let heart = heart();
-    let host = Listening::start(heart.pid(), "dev");
+    let host = Listening::start(heart.pid(), "dev", &[]);
     let wall = Wall::before(&host.path);
     let at = format!("unix:{}", wall.path.display());
     let mut s = Screen::start(120, 40, &[&at, "--profile", "dev", "--no-state"]);
@@ -336,7 +299,7 @@ fn parked(exe: &Path, n: usize) -> (Child, i32) {
 fn a_hundred_thousand_goroutines_over_a_line() {
     let exe = build("parked", DEFAULT);
     let (mut child, pid) = parked(&exe, 100_000);
-    let host = Listening::start(pid, "prod");
+    let host = Listening::start(pid, "prod", &[]);
     let (mut d, traffic) = connect(&host.path).expect("connected");
     let filter = GoroutineFilter::default();
     let bytes = || traffic.received.load(std::sync::atomic::Ordering::Relaxed);

@@ -5,60 +5,19 @@ mod common;
 
 use adit::backend::audit;
 use adit::backend::client::Client;
-use adit::backend::link::{self, Line};
 use adit::backend::protocol::*;
 use adit::backend::scopes::{Scope, Scopes, needs};
 use adit::base::{BreakpointId, LoadAddr};
 use adit::model::*;
 use common::heart::Heart;
+use common::listening::{Listening, client};
 use common::*;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// Its process, its socket, the folder that it is in.
-struct Listening(Child, PathBuf, #[allow(dead_code)] tempfile::TempDir);
-
-impl Listening {
-    fn start(pid: i32, flags: &[&str]) -> Listening {
-        Listening::start_by("exec \"$0\" \"$@\"", pid, flags)
-    }
-    /// Started by a shell that does something else first.
-    fn start_by(script: &str, pid: i32, flags: &[&str]) -> Listening {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("host.sock");
-        let at = format!("unix:{}", path.display());
-        let mut c = Command::new("sh");
-        c.args(["-c", script, env!("CARGO_BIN_EXE_adit")])
-            .args(["host", "--listen", &at, &pid.to_string(), "--profile", "dev"])
-            .args(flags);
-        let child = c.stdin(Stdio::null()).spawn().expect("a host");
-        let begun = Instant::now();
-        while !path.exists() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "it listens");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        Listening(child, path, dir)
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        let _ended_already = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
+use std::path::Path;
+use std::process::Command;
 
 fn connect(path: &Path) -> Client {
-    let path = path.to_path_buf();
-    let line = move |_| {
-        let s = common::socket(&path).map_err(|e| Failure::new(FailureKind::Host, e.to_string()))?;
-        let (reader, writer) = (Box::new(s.try_clone().unwrap()), Box::new(s.try_clone().unwrap()));
-        Ok(Line { reader, writer, cut: Arc::new(move || drop(s.shutdown(std::net::Shutdown::Both))) })
-    };
-    link::client(Box::new(line)).expect("a line").0
+    client(path).expect("a line").0
 }
 
 /// One of each kind, and of each kind that needs something else.
@@ -161,8 +120,8 @@ fn every_request_against_every_scope() {
     for (name, scopes) in sets {
         // Opening is looked at below; here it is permitted, so that there is something to be refused.
         let granted = scopes.and(Scope::ReadMeta);
-        let host = Listening::start(heart.pid(), &["--scopes", &granted.text()]);
-        let mut c = connect(&host.1);
+        let host = Listening::start(heart.pid(), "dev", &["--scopes", &granted.text()]);
+        let mut c = connect(&host.path);
         c.call(Request::Hello { version: PROTOCOL_VERSION }).expect("hello");
         c.call(Request::Open(TargetSpec::Here)).expect("opened");
         for r in every_request() {
@@ -188,13 +147,13 @@ fn every_request_against_every_scope() {
 fn nothing_is_opened_without_a_scope_and_no_other_process() {
     let exe = build("heartbeat", DEFAULT);
     let (heart, other) = (Heart::start(&exe), Heart::start(&exe));
-    let host = Listening::start(heart.pid(), &["--scopes", "read:goroutines"]);
-    let mut c = connect(&host.1);
+    let host = Listening::start(heart.pid(), "dev", &["--scopes", "read:goroutines"]);
+    let mut c = connect(&host.path);
     let f = c.call(Request::Open(TargetSpec::Here)).expect_err("refused");
     assert!(f.kind == FailureKind::Permission && f.message.contains("read:meta"), "{f}");
     drop(host);
-    let host = Listening::start(heart.pid(), &["--scopes", "observer"]);
-    let mut c = connect(&host.1);
+    let host = Listening::start(heart.pid(), "dev", &["--scopes", "observer"]);
+    let mut c = connect(&host.path);
     for spec in [
         TargetSpec::Attach { pid: other.pid(), exe: None, control: false },
         TargetSpec::File { path: "/etc/passwd".into(), exe: None },
@@ -221,8 +180,8 @@ fn what_was_done_is_on_record() {
     let log = dir.path().join("audit.log");
     let file = log.display().to_string();
     {
-        let host = Listening::start(heart.pid(), &["--audit", &file, "--scopes", "debug"]);
-        let mut d = Debuggee::over(connect(&host.1), TargetSpec::Here).expect("opened");
+        let host = Listening::start(heart.pid(), "dev", &["--audit", &file, "--scopes", "debug"]);
+        let mut d = Debuggee::over(connect(&host.path), TargetSpec::Here).expect("opened");
         d.break_at("main.hot");
         d.wait_stop().expect("a stop");
         let frame = FrameRef::default();
@@ -260,12 +219,13 @@ fn what_was_done_is_on_record() {
     assert!(code == Some(1) && said.contains("\"ok\":false") && said.contains("chain is broken"), "{said}");
     // A record that cannot be written: nothing is done.
     let other = dir.path().join("never").display().to_string();
-    let host = Listening::start_by("trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", heart.pid(), &["--audit", &other]);
-    let f = connect(&host.1).call(Request::Open(TargetSpec::Here)).expect_err("refused");
+    let host =
+        Listening::start_by("trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", heart.pid(), "dev", &["--audit", &other]);
+    let f = connect(&host.path).call(Request::Open(TargetSpec::Here)).expect_err("refused");
     assert!(f.message.contains("nothing is done without it"), "{f}");
     drop(host);
     let flags = ["--audit", &other, "--audit-policy", "open", "--scopes", "observer"];
-    let host = Listening::start_by("trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", heart.pid(), &flags);
-    connect(&host.1).call(Request::Open(TargetSpec::Here)).expect("opened all the same");
+    let host = Listening::start_by("trap '' XFSZ; ulimit -f 0; exec \"$0\" \"$@\"", heart.pid(), "dev", &flags);
+    connect(&host.path).call(Request::Open(TargetSpec::Here)).expect("opened all the same");
     assert!(heart.beats_on(3));
 }

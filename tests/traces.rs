@@ -19,6 +19,7 @@ use adit::trace::Source;
 use adit::trace::exec::store::Spool;
 use adit::trace::exec::{Mode, Store};
 use adit::trace::file::TraceFile;
+use common::dice::Dice;
 use common::oneshot::{arg, json};
 use golden::{Golden, unquote};
 use reference::{RELEASE, ask, goroot};

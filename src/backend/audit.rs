@@ -3,7 +3,7 @@
 
 use super::protocol::{Failure, FailureKind, Request};
 use super::scopes::needs;
-use crate::base::text::printable_str;
+use crate::base::text::{hex, printable_str};
 use crate::model::BreakpointPlace;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -30,7 +30,7 @@ pub struct Audit {
 
 fn hash(previous: &str, line: &str) -> String {
     let digest = Sha256::new().chain_update(previous).chain_update("\n").chain_update(line).finalize();
-    digest.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"))
+    hex(&digest)
 }
 
 impl Audit {
@@ -50,7 +50,7 @@ impl Audit {
         file.seek(SeekFrom::End(0)).map_err(fail)?;
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|e| fail(io::Error::other(e.to_string())))?;
-        let session = random.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"));
+        let session = hex(&random);
         let var = |k: &str| std::env::var(k).ok().map(|v| printable_str(&v, 100));
         let mut actor = Map::new();
         actor.insert("uid".into(), json!(nix::unistd::getuid().as_raw()));

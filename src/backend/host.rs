@@ -7,7 +7,7 @@ use super::client::{Client, HostEnd, pipe};
 use super::native::Terms;
 use super::protocol::{Failure, FailureKind, FromHost, ToHost};
 use super::{native, wire};
-use crate::target::linux::{sys, wake::Wake};
+use crate::target::linux::{detached, wake::Wake};
 use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -32,17 +32,9 @@ pub fn start_from(adit: &Path, profile: &str) -> Result<Client, Failure> {
         .stdin(Stdio::from(fd(&theirs)?))
         .stdout(Stdio::from(fd(&theirs)?))
         .stderr(Stdio::null());
-    sys::detach_from_session(&mut command);
-    let child = command.spawn().map_err(|e| fail("exec", e))?;
+    detached::start(&mut command).map_err(|e| fail("exec", e))?;
     drop(theirs);
-    reap(child);
     connect(ours).map_err(|e| fail("threads", e))
-}
-
-/// Collects the host's exit status when it ends, so that it is no zombie beside a long-lived client.
-fn reap(mut child: std::process::Child) {
-    let named = std::thread::Builder::new().name("host-exit".into());
-    let _without_it_init_collects_it = named.spawn(move || child.wait());
 }
 
 /// A client over a connected stream: one thread reads, one writes.
@@ -68,24 +60,20 @@ fn connect(stream: UnixStream) -> io::Result<Client> {
     Ok(client)
 }
 
-/// The main function of the host process. Returns when the target has been let go.
-pub fn main(terms: Terms) -> io::Result<()> {
-    be_deaf();
-    serve_stdio(terms)
-}
-
-/// Ignores what terminals send.
-pub fn be_deaf() {
-    for sig in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE, libc::SIGTSTP, libc::SIGTTOU, libc::SIGTTIN, libc::SIGQUIT] {
-        sys::ignore_signal(sig);
-    }
-}
-
-fn serve_stdio(terms: Terms) -> io::Result<()> {
-    // Before any thread exists, so that all inherit the signal mask.
-    let wake = Wake::new().map_err(io::Error::other)?;
+/// Makes this process a host. Before any thread exists, so that all inherit the signal mask.
+///
+/// # Errors
+/// What wakes the engine cannot be made.
+pub fn prepare() -> io::Result<Wake> {
+    detached::be_deaf();
     // Less likely to be chosen when memory runs out: our death costs more than our pages. Needs a privilege; best effort.
     let _not_permitted_is_fine = std::fs::write("/proc/self/oom_score_adj", "-500");
+    Wake::new().map_err(io::Error::other)
+}
+
+/// The main function of the host process. Returns when the target has been let go.
+pub fn main(terms: Terms) -> io::Result<()> {
+    let wake = prepare()?;
     let (client, end) = pipe();
     let (out, inbox) = client.into_parts();
     let bell = wake.doorbell();

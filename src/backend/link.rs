@@ -6,9 +6,10 @@
 use super::client::{Client, HostEnd, pipe};
 use super::protocol::*;
 use super::wire;
+use crate::base::text::printable_str;
 use crate::model::Stop;
-use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::collections::BTreeSet;
+use std::io::{self, BufReader, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 /// What a host says first on a line that is not its own standard input and output.
 pub const GREETING: &str = "adit-host";
 /// A sign of life is given so often.
-pub const BEAT: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_secs(2);
 /// Without any for so long the line counts as broken.
 const SILENT: Duration = Duration::from_secs(10);
 /// It is tried again for so long; the host lets the target go after 30 s (profiles `prod` and `staging`).
@@ -78,7 +79,7 @@ struct Shared {
     writer: Option<Box<dyn Write + Send>>,
     cut: Option<Arc<dyn Fn() + Send + Sync>>,
     /// Asked and not answered.
-    open: BTreeMap<u64, ()>,
+    open: BTreeSet<u64>,
     /// What was opened, to open it again.
     target: Option<TargetSpec>,
     heard: Option<Instant>,
@@ -109,7 +110,7 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
             if let Request::Open(spec) = &m.request {
                 s.target = Some(spec.clone());
             }
-            s.open.insert(m.id, ());
+            s.open.insert(m.id);
             // A line that is broken shows on the other side.
             let _broken = s.writer.as_mut().map(|w| wire::write_deflated(w, &m));
         }
@@ -185,34 +186,33 @@ fn take_up(c: &Common, line: Line) -> BufReader<Box<dyn Read + Send>> {
     BufReader::new(line.reader)
 }
 
+/// What came up to the first line's end, with it; less if the line breaks, or is so long that no host wrote it.
+///
+/// Byte by byte: what follows is for somebody else.
+pub fn first_line(r: &mut impl Read) -> Vec<u8> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() < 400 && line.last() != Some(&b'\n') && r.read(&mut byte).is_ok_and(|n| n == 1) {
+        line.push(byte[0]);
+    }
+    line
+}
+
 /// Reads the greeting of a line that was just made.
 fn greeted(line: Line, t: &Traffic) -> Result<Line, Failure> {
     let mut reader = Counted(line.reader, t.received.clone());
-    let mut text = Vec::new();
-    // Byte by byte: what follows is not ours to take. It is short, or it is no host.
-    let mut byte = [0];
-    let complete = loop {
-        match reader.read(&mut byte) {
-            Ok(1) if byte[0] == b'\n' => break true,
-            Ok(1) if text.len() < 400 => text.push(byte[0]),
-            _ => break false,
-        }
-    };
-    let text = String::from_utf8_lossy(&text).into_owned();
+    let text = String::from_utf8_lossy(&first_line(&mut reader)).into_owned();
     let version = text.strip_prefix(GREETING).map(str::trim);
-    if complete && version == Some(&PROTOCOL_VERSION.to_string()) {
+    if text.ends_with('\n') && version == Some(&PROTOCOL_VERSION.to_string()) {
         let (reader, writer) = (Box::new(reader), Box::new(Counted(line.writer, t.sent.clone())));
         return Ok(Line { reader, writer, cut: line.cut });
     }
     (line.cut)();
-    let said = crate::base::text::printable_str(&text, 200);
+    let said = printable_str(text.trim_end_matches('\n'), 200);
     Err(match version {
         Some(v) => Failure::new(
             FailureKind::Host,
-            format!(
-                "the host there speaks protocol {}, this adit {PROTOCOL_VERSION}",
-                crate::base::text::printable_str(v, 20)
-            ),
+            format!("the host there speaks protocol {}, this adit {PROTOCOL_VERSION}", printable_str(v, 20)),
         )
         .fix("use the same adit on both sides"),
         None if said.is_empty() => Failure::new(FailureKind::Host, "the other side closed the line without a word")
@@ -237,7 +237,7 @@ fn again(
         (std::mem::take(&mut s.open), s.target.clone()?)
     };
     let log = |level, text: String| FromHost::Notice(Notice::Log { level, text });
-    for id in open.into_keys().filter(|id| *id < OWN) {
+    for id in open.into_iter().filter(|id| *id < OWN) {
         let lost = Failure::new(FailureKind::Host, "the line to the host was lost before it answered").fix("ask again");
         out.blocking_send(FromHost::Reply { id, result: Err(lost) }).ok()?;
     }
@@ -290,9 +290,4 @@ fn reopen(line: &mut Line, target: &TargetSpec) -> Result<Option<Stop>, Failure>
 pub fn greet(w: &mut impl Write) -> io::Result<()> {
     writeln!(w, "{GREETING} {PROTOCOL_VERSION}")?;
     w.flush()
-}
-
-/// Is this the begin of a host's greeting?
-pub fn is_greeting(first: &mut impl BufRead) -> bool {
-    first.fill_buf().is_ok_and(|b| GREETING.as_bytes().starts_with(&b[..b.len().min(GREETING.len())]) && !b.is_empty())
 }

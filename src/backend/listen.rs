@@ -5,7 +5,8 @@ use super::link::greet;
 use super::native::{self, Terms};
 use super::protocol::*;
 use super::wire;
-use crate::target::linux::wake::{Doorbell, Wake};
+use crate::target::linux::detached;
+use crate::target::linux::wake::Doorbell;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::fs;
 use std::io::{self, BufReader};
@@ -22,12 +23,12 @@ const LONELY: Duration = Duration::from_secs(60);
 /// Who is connected now.
 type Current = Arc<Mutex<Option<UnixStream>>>;
 
-/// Serves at a socket until the target was let go. `ready` hears that the socket is there.
+/// Serves at a socket until the target was let go.
 ///
 /// # Errors
 /// The socket cannot be made: its folder is missing, it is in use.
-pub fn serve(path: &Path, terms: Terms, ready: impl FnOnce()) -> io::Result<()> {
-    let wake = Wake::new().map_err(io::Error::other)?;
+pub fn serve(path: &Path, terms: Terms) -> io::Result<()> {
+    let wake = super::host::prepare()?;
     let listener = bind(path)?;
     let (client, end) = pipe();
     let (out, mut inbox) = client.into_parts();
@@ -70,7 +71,6 @@ pub fn serve(path: &Path, terms: Terms, ready: impl FnOnce()) -> io::Result<()> 
         }
     };
     let writer = std::thread::Builder::new().name("write".into()).spawn(say)?;
-    ready();
     native::serve_rung(end, &wake, terms);
     let _write_thread_ends_with_the_channel = writer.join();
     let _somebody_removed_it = fs::remove_file(path);
@@ -197,8 +197,7 @@ fn start(path: &Path, profile: &str) -> io::Result<UnixStream> {
     let mut command = std::process::Command::new("/proc/self/exe");
     command.args(["host", "--listen"]).arg(format!("unix:{}", path.display())).args(["--profile", profile]);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    crate::target::linux::sys::detach_from_session(&mut command);
-    command.spawn()?;
+    detached::start(&mut command)?;
     for _ in 0..500 {
         if let Ok(s) = UnixStream::connect(path) {
             return Ok(s);

@@ -200,10 +200,7 @@ impl ProfileDesk {
 fn table(v: &View, q: &ProfileQuery, out: &mut ProfileView) {
     let found = found(v, &q.search);
     let all = if v.compared {
-        let t = q.thresholds.map_or_else(Thresholds::default, |(min_samples, percent)| Thresholds {
-            min_samples,
-            min_change: f64::from(percent) / 100.0,
-        });
+        let t = q.thresholds.map_or_else(Thresholds::default, Thresholds::from);
         let d = diff::compare(v, t);
         out.verdict = diff::sentence(v, &d, t);
         d.rows

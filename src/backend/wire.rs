@@ -17,34 +17,30 @@ const LONG: usize = 512;
 
 /// Writes one message, deflated if it is long.
 pub fn write_deflated<T: Serialize>(w: &mut impl Write, message: &T) -> io::Result<()> {
-    let plain = rmp_serde::encode::to_vec_named(message).map_err(io::Error::other)?;
-    if plain.len() > MAX_FRAME {
-        return Err(io::Error::other(format!("a message of {} bytes is too long", plain.len())));
-    }
-    let mut buf = vec![0; 4];
-    let mut head = plain.len() as u32;
-    if plain.len() < LONG {
-        buf.extend(plain);
-    } else {
-        let mut z = ZlibEncoder::new(buf, Compression::new(6));
-        z.write_all(&plain)?;
-        buf = z.finish()?;
-        head = (buf.len() - 4) as u32 | DEFLATED;
-    }
-    buf[..4].copy_from_slice(&head.to_le_bytes());
-    w.write_all(&buf)?;
-    w.flush()
+    frame(w, message, LONG)
 }
 
 /// Writes one message.
 pub fn write<T: Serialize>(w: &mut impl Write, message: &T) -> io::Result<()> {
+    frame(w, message, usize::MAX)
+}
+
+/// Writes a message, deflated from this length on.
+fn frame<T: Serialize>(w: &mut impl Write, message: &T, deflate_from: usize) -> io::Result<()> {
     let mut buf = vec![0; 4];
     rmp_serde::encode::write_named(&mut buf, message).map_err(io::Error::other)?;
     let len = buf.len() - 4;
     if len > MAX_FRAME {
         return Err(io::Error::other(format!("a message of {len} bytes is too long")));
     }
-    buf[..4].copy_from_slice(&(len as u32).to_le_bytes());
+    let mut head = len as u32;
+    if len >= deflate_from {
+        let mut z = ZlibEncoder::new(vec![0; 4], Compression::new(6));
+        z.write_all(&buf[4..])?;
+        buf = z.finish()?;
+        head = (buf.len() - 4) as u32 | DEFLATED;
+    }
+    buf[..4].copy_from_slice(&head.to_le_bytes());
     w.write_all(&buf)?;
     w.flush()
 }

@@ -81,6 +81,11 @@ pub fn quoted(bytes: &[u8], max: usize) -> String {
     out
 }
 
+/// Two lower-case hexadecimal digits a byte.
+pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
+    bytes.into_iter().map(|b| format!("{b:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

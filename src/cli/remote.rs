@@ -4,7 +4,7 @@ use super::args::Profile;
 use crate::backend::client::Client;
 use crate::backend::link::{self, Connect, GREETING, Line, Traffic};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, TargetSpec};
-use crate::base::text::printable_str;
+use crate::base::text::{hex, printable_str};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::os::unix::net::UnixStream;
@@ -102,7 +102,7 @@ fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failu
     let ours = name_there().map_err(|e| host(format!("cannot read this adit: {e}")))?;
     let mut name = [0; 12];
     getrandom::fill(&mut name).map_err(|e| host(format!("no random numbers: {e}")))?;
-    let name = name.iter().fold("s".to_string(), |s, b| s + &format!("{b:02x}"));
+    let name = "s".to_string() + &hex(&name);
     let version = env!("CARGO_PKG_VERSION");
     let profile = profile.word();
     // For any POSIX shell; nothing of it comes from the user.
@@ -161,14 +161,7 @@ fn start(c: &mut Command, asks: bool) -> Result<(String, Line), Failure> {
     };
     let child = Arc::new(Mutex::new(child));
     let cut = Arc::new(move || end(&child));
-    let mut first = Vec::new();
-    let mut byte = [0];
-    while first.len() < 200 && reader.read(&mut byte).is_ok_and(|n| n == 1) {
-        first.push(byte[0]);
-        if byte[0] == b'\n' {
-            break;
-        }
-    }
+    let first = link::first_line(&mut reader);
     let text = String::from_utf8_lossy(&first).into_owned();
     if !text.starts_with(GREETING) && !text.starts_with(MISSING) {
         cut();

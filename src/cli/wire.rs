@@ -106,13 +106,12 @@ pub fn host_main(h: &HostArgs, profile: Profile) -> Result<u8, Failure> {
     if let Some(at) = &h.listen {
         let path = at.strip_prefix("unix:").filter(|p| !p.is_empty());
         let path = path.ok_or_else(|| bad(format!("{at}: not an address to listen at")).fix("--listen unix:PATH"))?;
-        host::be_deaf();
         let path = std::path::Path::new(path);
         let cannot = |e: std::io::Error| {
             Failure::new(FailureKind::Host, format!("cannot listen at {}: {e}", path.display()))
                 .fix("name a socket in a folder that is there; one that answers is in use")
         };
-        crate::backend::listen::serve(path, terms, || ()).map_err(cannot)?;
+        crate::backend::listen::serve(path, terms).map_err(cannot)?;
         return Ok(exit::DONE);
     }
     if !h.stdio {

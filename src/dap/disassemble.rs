@@ -5,6 +5,7 @@ use super::session::{Session, failed, unexpected};
 use super::types::Disassemble;
 use crate::backend::protocol::*;
 use crate::base::LoadAddr;
+use crate::base::text::hex;
 use serde_json::{Value, json};
 
 /// Rows of one answer.
@@ -52,7 +53,7 @@ impl Session {
                 continue;
             };
             let i = &l.instruction;
-            let bytes: String = i.bytes.iter().map(|b| format!("{b:02x}")).collect();
+            let bytes = hex(&i.bytes);
             let mut v = json!({"address": format!("{:#x}", i.pc.0), "instructionBytes": bytes, "instruction": i.text});
             if a.resolve_symbols && !l.function.is_empty() {
                 v["symbol"] = json!(l.function);

@@ -99,7 +99,7 @@ impl Engine {
     /// The user goes on, not by a step.
     pub(super) fn crowd_scatters(&mut self) {
         if self.step.is_none() {
-            self.crowd_waits();
+            self.replan |= self.crowd.watched;
             self.crowd = Crowd::default();
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! It waits for a robust lock that the engine thread holds. When that thread dies, the kernel marks the lock and wakes the guardian
 //! before it lets go of the threads that were traced, and the thread's further locks keep the kernel busy meanwhile. The guardian then
-//! writes the bytes on record through `/proc/PID/mem`, which needs no ptrace. What it cannot help: a thread that was reporting a hit
-//! at that very moment gets its SIGTRAP.
+//! writes the bytes on record through `/proc/PID/mem`, which needs no ptrace. A thread that was reporting a hit at that very moment gets
+//! its SIGTRAP, and the hook on the runtime's signal handler has it leave without harm.
 
 use super::EngineError;
 use super::hook::{Hook, Hooked};
@@ -13,7 +13,7 @@ use crate::target::linux::debugreg::{self, REGISTERS};
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::sys::{self, RobustLocks};
 use crate::target::linux::tracer::Tracer;
-use crate::target::linux::{polite, procfs};
+use crate::target::linux::{detached, polite, procfs};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
@@ -61,19 +61,11 @@ impl Guardian {
             .stdin(Stdio::from(file.try_clone()?))
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        sys::detach_from_session(&mut command);
-        let started = command.spawn();
-        match started {
-            Ok(mut child) => {
-                let reap = move || child.wait();
-                let _without_it_init_collects_it = std::thread::Builder::new().name("guard-exit".into()).spawn(reap);
-                Ok(Guardian { locks, file, watching: false, armed: false, traps: BTreeSet::new() })
-            }
-            Err(e) => {
-                locks.give_back();
-                Err(e)
-            }
+        if let Err(e) = detached::start(&mut command) {
+            locks.give_back();
+            return Err(e);
         }
+        Ok(Guardian { locks, file, watching: false, armed: false, traps: BTreeSet::new() })
     }
 
     /// A trap is about to be planted where this byte belongs.
@@ -115,9 +107,8 @@ impl Drop for Guardian {
 
 /// The main function of the guardian: returns when it is not needed any more, or has done its work.
 pub fn main(journal: &Path, hook: &str) -> io::Result<()> {
-    for sig in [libc::SIGHUP, libc::SIGINT, libc::SIGPIPE, libc::SIGTSTP, libc::SIGQUIT, libc::SIGTERM] {
-        sys::ignore_signal(sig);
-    }
+    detached::be_deaf();
+    sys::ignore_signal(libc::SIGTERM);
     let shared = File::from(io::stdin().as_fd().try_clone_to_owned()?);
     let locks = RobustLocks::map(&shared)?;
     let hook: Option<Hook> = serde_json::from_str(hook)?;
@@ -227,13 +218,13 @@ impl super::Engine {
     /// # Errors
     /// It could not be started: a host that is killed then leaves its breakpoints to `adit rescue`.
     pub fn be_guarded(&mut self, adit: &Path) -> Result<(), EngineError> {
+        let Some(path) = self.traps.journal_path() else { return Ok(()) };
         let area = self.sym.find_function("runtime.schedinit");
         let hook = area.zip(self.rt.globals().test_sigtrap).map(|(f, word)| Hook {
             area: self.bias.to_load(f.entry),
             len: f.end.since(f.entry),
             word,
         });
-        let Some(path) = self.traps.journal_path() else { return Ok(()) };
         let g =
             Guardian::start(adit, path, hook).map_err(|e| EngineError::State(format!("no guardian process: {e}")))?;
         self.traps.be_guarded(g);

@@ -63,10 +63,15 @@ fn private_folder(dir: &Path) -> io::Result<()> {
 
 /// The first of the folders that can be made ours alone.
 pub fn private_place() -> io::Result<PathBuf> {
+    in_first(|dir| private_folder(dir).map(|()| dir.to_path_buf()))
+}
+
+/// Done in the first of the folders in which it can be.
+fn in_first<T>(mut what: impl FnMut(&Path) -> io::Result<T>) -> io::Result<T> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for dir in folders() {
-        match private_folder(&dir) {
-            Ok(()) => return Ok(dir),
+        match what(&dir) {
+            Ok(done) => return Ok(done),
             Err(e) => last = e,
         }
     }
@@ -76,14 +81,7 @@ pub fn private_place() -> io::Result<PathBuf> {
 impl Journal {
     /// Starts a journal in the first folder that can be written.
     pub fn create(header: &Header) -> io::Result<Journal> {
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for dir in folders() {
-            match Journal::create_in(&dir, header) {
-                Ok(j) => return Ok(j),
-                Err(e) => last = e,
-            }
-        }
-        Err(last)
+        in_first(|dir| Journal::create_in(dir, header))
     }
 
     fn create_in(dir: &Path, header: &Header) -> io::Result<Journal> {

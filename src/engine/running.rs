@@ -311,8 +311,7 @@ impl Engine {
                     Some(WatchNews::Over(reason)) if self.stops_for(&format!("{reason:?}")) => {
                         return Ok(Verdict::Stop(reason));
                     }
-                    Some(WatchNews::Over(_)) => moved = true,
-                    Some(WatchNews::Moved) => moved = true,
+                    Some(_) => moved = true,
                     None => {}
                 }
                 continue;

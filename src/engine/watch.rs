@@ -9,6 +9,7 @@ use super::go::GoContext;
 use super::hits::Moment;
 use super::{Engine, EngineError, Happened};
 use crate::arch::Registers;
+use crate::base::text::hex;
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, Memory, Tid};
 use crate::goruntime::value::{Limits, Place, Reader, ValueRef};
 use crate::model::{Access, Breakpoint, BreakpointPlace, BreakpointSpec, HitKind, Mechanism, StopReason};
@@ -231,7 +232,7 @@ impl Engine {
                 let value = ValueRef { place: Place::bytes(bytes.into()), ..w.data.value.clone() };
                 r.variable(&value, SHOWN).value
             }
-            None => bytes.iter().rev().fold("0x".to_string(), |s, b| s + &format!("{b:02x}")),
+            None => "0x".to_string() + &hex(bytes.iter().rev()),
         };
         let texts = (text(&w.old), text(&new));
         if let Some(w) = self.table.get_mut(id).and_then(|l| l.watch.as_mut()) {

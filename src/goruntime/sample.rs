@@ -277,8 +277,9 @@ impl Sampler {
             pause_total_ns: b.get(total),
             ..Sample::default()
         };
+        let is_in_syscall = |g: &GReads| gs.get(g.status) as u32 & !SCAN_BIT == status::SYSCALL;
         let with_g = |(m, g): (&(LoadAddr, Tid), &Option<GReads>)| {
-            let in_syscall = g.as_ref().is_some_and(|g| gs.get(g.status) as u32 & !SCAN_BIT == status::SYSCALL);
+            let in_syscall = g.as_ref().is_some_and(is_in_syscall);
             let goroutine = g.as_ref().filter(|_| in_syscall).map(|g| gs.get(g.id)).filter(|n| *n != 0);
             ThreadSample {
                 tid: m.1,
@@ -302,8 +303,7 @@ impl Sampler {
             out.procs.push(p);
         }
         out.goroutines = s.system_gs.map(|_| b.get(made).saturating_sub(free).min(u64::from(u32::MAX)) as u32);
-        let in_syscall = |g: &&GReads| gs.get(g.status) as u32 & !SCAN_BIT == status::SYSCALL;
-        out.syscalls = current.iter().flatten().filter(in_syscall).count() as u32;
+        out.syscalls = current.iter().flatten().filter(|g| is_in_syscall(g)).count() as u32;
         for (r, (id, _)) in follow.iter().zip(&self.follow) {
             let there = gs.get(r.id) == id.0;
             let status = there.then(|| gs.get(r.status) as u32 & !SCAN_BIT);

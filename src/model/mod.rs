@@ -36,8 +36,8 @@ pub use graph::{EdgeKind, Evidence, WaitEdge, WaitGraph, WaitNode, WaitObject, W
 pub use heap::{HeapBy, HeapObject, HeapRow, HeapSummary, RefStep, References};
 pub use location::Location;
 pub use profile::{
-    FlameCell, Pair, Profile, ProfileFrame, ProfileFunction, ProfileLines, ProfileQuery, ProfileRow, ProfileSource,
-    ProfileView, ValueKind,
+    DIFF_THRESHOLDS, FlameCell, Pair, Profile, ProfileFrame, ProfileFunction, ProfileLines, ProfileQuery, ProfileRow,
+    ProfileSource, ProfileView, ValueKind,
 };
 pub use stop::{Stop, StopReason};
 pub use target::{BuildFacts, ReadInfo, ReadMode, TargetInfo, TargetKind};

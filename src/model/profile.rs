@@ -91,6 +91,9 @@ impl AddAssign for Pair {
     }
 }
 
+/// From where on a difference counts where nobody says otherwise: samples, percent.
+pub const DIFF_THRESHOLDS: (u64, u32) = (200, 50);
+
 /// What of an opened profile is to be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileQuery {
@@ -114,7 +117,7 @@ pub struct ProfileQuery {
     pub rows: u32,
     /// Lines of this function; empty for none.
     pub lines: String,
-    /// From where on a difference counts: samples, and percent; none for 200 samples and 50 %.
+    /// From where on a difference counts: samples, and percent; none for [`DIFF_THRESHOLDS`].
     #[serde(default)]
     pub thresholds: Option<(u64, u32)>,
 }

@@ -4,7 +4,7 @@ use super::report::{Row, rows};
 use super::units::{change, human};
 use super::view::View;
 use crate::base::text::printable_str;
-use crate::model::Pair;
+use crate::model::{DIFF_THRESHOLDS, Pair};
 use std::cmp::Reverse;
 
 /// From where on a change counts.
@@ -18,7 +18,13 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Thresholds { min_samples: 200, min_change: 0.5 }
+        DIFF_THRESHOLDS.into()
+    }
+}
+
+impl From<(u64, u32)> for Thresholds {
+    fn from((min_samples, percent): (u64, u32)) -> Self {
+        Thresholds { min_samples, min_change: f64::from(percent) / 100.0 }
     }
 }
 

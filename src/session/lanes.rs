@@ -82,8 +82,7 @@ pub fn state(kind: LaneKind, c: &Cell, ascii: bool) -> char {
     match c.activity {
         Activity::Unknown => ' ',
         Activity::Idle => match kind {
-            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_) if ascii => '-',
-            LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_) => '·',
+            k if ascii && runs(k) => '-',
             _ if ascii => '.',
             _ => '·',
         },
@@ -206,6 +205,11 @@ pub fn busy(lane: &Lane) -> Option<f64> {
     (n > 0).then(|| sum as f64 / (n as f64 * 255.0))
 }
 
+/// Is it the lane of somebody who runs and does not?
+pub fn runs(kind: LaneKind) -> bool {
+    matches!(kind, LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_))
+}
+
 /// Is it a lane of amounts?
 pub fn is_amount(kind: LaneKind) -> bool {
     use LaneKind::{Goroutines, Heap, HeapGoal, RunQueue, Switches, Syscalls};
@@ -233,7 +237,7 @@ fn bytes(n: u64) -> String {
 /// The few words at the right end of a lane.
 pub fn note(lane: &Lane, brief: bool) -> String {
     match lane.kind {
-        LaneKind::Proc(_) | LaneKind::Thread(_) | LaneKind::Cpu(_) | LaneKind::Goroutine(_) => {
+        k if runs(k) => {
             let share = busy(lane).map_or(String::new(), |b| format!("{:.0}%", b * 100.0));
             [share, lane.note.clone()].iter().filter(|s| !s.is_empty()).cloned().collect::<Vec<_>>().join(" ")
         }

@@ -3,14 +3,11 @@
 use super::asked::Asked;
 use super::{Interest, Purpose, Session, Tone};
 use crate::backend::protocol::Request;
-use crate::model::{ProfileQuery, ProfileSource, ProfileView, TargetKind};
+use crate::model::{DIFF_THRESHOLDS, ProfileQuery, ProfileSource, ProfileView, TargetKind};
 use std::sync::Arc;
 
 /// Rows of the table that are asked for at least, so that the first function is known whatever is shown.
 const ROWS: u32 = 1;
-
-/// From where on a difference counts where nobody says otherwise: samples, percent.
-pub const DEFAULT_THRESHOLDS: (u64, u32) = (200, 50);
 
 /// Profiles that can be had of a process, and why none can.
 pub type Sources = (Vec<ProfileSource>, String);
@@ -89,7 +86,7 @@ impl Session {
 
     /// Sets from where on a difference counts, `SAMPLES [PERCENT]`, or says it.
     pub(super) fn set_thresholds(&mut self, text: &str) {
-        let (samples, percent) = self.profile.thresholds.unwrap_or(DEFAULT_THRESHOLDS);
+        let (samples, percent) = self.profile.thresholds.unwrap_or(DIFF_THRESHOLDS);
         let mut words = text.split_whitespace();
         let parsed = match (words.next(), words.next(), words.next()) {
             (None, ..) => Ok((samples, percent)),

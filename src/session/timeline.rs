@@ -121,19 +121,7 @@ impl TimeView {
     /// Lanes that are shown.
     pub fn lanes(&self) -> impl Iterator<Item = &Lane> {
         let brief = self.brief;
-        let some = move |l: &&Lane| {
-            !brief
-                || matches!(
-                    l.kind,
-                    LaneKind::Proc(_)
-                        | LaneKind::Thread(_)
-                        | LaneKind::Cpu(_)
-                        | LaneKind::Goroutine(_)
-                        | LaneKind::Collector
-                        | LaneKind::StopTheWorld
-                        | LaneKind::OurStops
-                )
-        };
+        let some = move |l: &&Lane| !brief || !lanes::is_amount(l.kind);
         self.drawn().into_iter().flat_map(|v| &v.lanes).filter(some)
     }
     /// The lane under the cursor.

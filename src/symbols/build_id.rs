@@ -2,6 +2,7 @@
 
 use super::image::Image;
 use crate::base::Cursor;
+use crate::base::text::hex;
 
 /// Ids by which a file is recognised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +21,7 @@ impl BuildIds {
             desc(image.bytes().get(s.file.clone())?)
         };
         BuildIds {
-            gnu: note(".note.gnu.build-id")
-                .map_or_else(String::new, |d| d.iter().map(|b| format!("{b:02x}")).collect()),
+            gnu: note(".note.gnu.build-id").map_or_else(String::new, hex),
             go: note(".note.go.buildid").map_or_else(String::new, |d| String::from_utf8_lossy(d).into_owned()),
         }
     }

@@ -137,7 +137,7 @@ pub fn prepare(o: &Options, wake: impl Fn() + Send + 'static) -> (App, bool, boo
     app.layouts = kept.layout;
     app.session.timeline.slow = low;
     if set.diff.min_samples.is_some() || set.diff.min_change.is_some() {
-        let (samples, percent) = crate::session::profile::DEFAULT_THRESHOLDS;
+        let (samples, percent) = crate::model::DIFF_THRESHOLDS;
         let t = (set.diff.min_samples.unwrap_or(samples), set.diff.min_change.unwrap_or(percent));
         app.session.profile.thresholds = Some(t);
     }

@@ -2,9 +2,11 @@
 #![allow(dead_code)] // each test file uses its part
 
 pub mod dap;
+pub mod dice;
 pub mod dlv;
 pub mod headless;
 pub mod heart;
+pub mod listening;
 pub mod oneshot;
 pub mod screen;
 

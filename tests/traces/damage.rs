@@ -2,21 +2,6 @@
 
 use super::*;
 
-/// A small generator of numbers, the same in every run.
-struct Lot(u64);
-
-impl Lot {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-    fn below(&mut self, n: usize) -> usize {
-        (self.next() % n.max(1) as u64) as usize
-    }
-}
-
 /// Everything is asked of a trace that may be damaged: nothing of it may panic or take for ever.
 fn ask_all(bytes: Vec<u8>) -> (u64, u64, Option<String>) {
     let Ok(mut f) = TraceFile::open(Arc::new(bytes)) else { return (0, 1, Some("not opened".into())) };
@@ -108,23 +93,23 @@ fn damage_costs_no_more_than_a_generation() {
 #[test]
 fn mutated_traces_do_no_harm() {
     let seed = std::env::var("ADIT_TRACE_FUZZ_SEED").ok().and_then(|s| s.parse().ok());
-    let mut lot = Lot(seed.unwrap_or(0x5eed_cafe));
+    let mut dice = Dice(seed.unwrap_or(0x5eed_cafe));
     let seconds = std::env::var("ADIT_TRACE_FUZZ_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(5);
     let all: Vec<Vec<u8>> = fresh().iter().map(|f| fs::read(&f.1).unwrap()).collect();
     let begin = std::time::Instant::now();
     let mut runs = 0;
     // On a machine with much else to do a run takes long.
     while begin.elapsed() < Duration::from_secs(seconds) || runs <= 10 {
-        let mut b = all[lot.below(all.len())].clone();
+        let mut b = all[dice.below(all.len())].clone();
         // A part of it: its begin is where the tables of v1 are not, and small is fast.
-        if lot.below(3) > 0 {
-            b.truncate(16 + lot.below(60_000));
+        if dice.below(3) > 0 {
+            b.truncate(16 + dice.below(60_000));
         }
-        for _ in 0..=lot.below(20) {
-            let (at, len) = (16 + lot.below(b.len() - 16), lot.below(30));
+        for _ in 0..=dice.below(20) {
+            let (at, len) = (16 + dice.below(b.len() - 16), dice.below(30));
             let end = (at + len).min(b.len());
-            match lot.below(5) {
-                0 => b[at..end].fill(lot.next() as u8),
+            match dice.below(5) {
+                0 => b[at..end].fill(dice.next() as u8),
                 1 => drop(b.drain(at..end)),
                 2 => b.extend_from_within(at..end),
                 3 => b[at..end].iter_mut().for_each(|x| *x ^= 1 << (end % 8)),
@@ -133,8 +118,8 @@ fn mutated_traces_do_no_harm() {
             if b.len() < 64 {
                 break;
             }
-            let at = 16 + lot.below(b.len() - 16);
-            b[at] = lot.next() as u8;
+            let at = 16 + dice.below(b.len() - 16);
+            b[at] = dice.next() as u8;
         }
         read(&b, Mode::Strict);
         ask_all(b);

@@ -63,9 +63,8 @@ impl Limits {
         hold: ms(10 * 60_000),
         idle: ms(2 * 60_000),
         session: ms(4 * 3_600_000),
-        silent: Duration::from_secs(5),
-        lost: Duration::from_secs(30),
         writes: true,
+        ..Limits::PROD
     };
     /// Processes that nobody else needs.
     pub const DEV: Limits = Limits {
@@ -105,6 +104,9 @@ struct Hold {
     until: Option<Instant>,
     key: Instant,
 }
+
+/// Profile, stops so far, and until when the program is held.
+pub type News = (&'static str, u64, Option<Instant>);
 
 /// The account of one session.
 pub struct Budget {
@@ -267,7 +269,7 @@ impl Budget {
             return Some(Due::Resume(why));
         }
         if let Some(since) = self.standing.filter(|_| !self.is_held())
-            && self.look().is_some_and(|look| after(since, look))
+            && l.look.is_some_and(|look| after(since, look))
         {
             return Some(Due::Keep);
         }
@@ -278,14 +280,10 @@ impl Budget {
         None
     }
 
-    fn look(&self) -> Option<Duration> {
-        self.limits.look
-    }
-
     /// When to ask [`Budget::due`] again.
     pub fn next(&self, now: Instant) -> Option<Duration> {
         let l = &self.limits;
-        let stop = self.standing.filter(|_| !self.is_held()).zip(self.look()).map(|(t, d)| t + d);
+        let stop = self.standing.filter(|_| !self.is_held()).zip(l.look).map(|(t, d)| t + d);
         let silent = self.standing.and(self.heard).map(|t| t + l.silent);
         let lost = self.heard.map(|t| t + l.lost);
         let hold = self.hold.as_ref().and_then(|h| h.until);
@@ -294,6 +292,11 @@ impl Budget {
         let said = l.session.filter(|_| !self.announced).map(|d| self.begun + d.saturating_sub(ANNOUNCED));
         let all = [stop, silent, lost, hold, idle, session, said];
         all.into_iter().flatten().min().map(|t| t.saturating_duration_since(now))
+    }
+
+    /// What a client is told of when it changes; the rest of [`Budget::state`] follows from it and the time.
+    pub fn news(&self) -> News {
+        (self.limits.profile, self.stops, self.hold.as_ref().and_then(|h| h.until))
     }
 
     /// As shown.

@@ -14,16 +14,6 @@ use std::time::{Duration, Instant};
 const RESERVE: Duration = Duration::from_millis(15);
 
 impl Host {
-    /// Is there a budget? (What was launched has none.)
-    fn is_limited(&self) -> bool {
-        self.budget.limits().stop.is_some()
-    }
-
-    /// The line to the client broke. Nothing may stand for somebody who is not there.
-    pub(super) fn client_gone(&mut self) {
-        self.budget.client_gone(Instant::now());
-    }
-
     /// May the client ask that? It is recorded either way, if it is an action.
     pub(super) fn permitted(&mut self, r: Request) -> Result<Request, Failure> {
         let what = self
@@ -82,9 +72,6 @@ impl Host {
 
     /// Is there time for a stop?
     pub(super) fn may_stop(&mut self) -> Result<(), Failure> {
-        if !self.is_limited() {
-            return Ok(());
-        }
         self.budget.may_stop(Instant::now()).map_err(|wait| {
             let l = self.budget.limits();
             let all = l.minute.unwrap_or_default().as_millis();
@@ -96,7 +83,7 @@ impl Host {
 
     /// A stop now is copied at once.
     pub(super) fn may_not_last(&self) -> bool {
-        self.is_limited() && !self.budget.is_held() && self.budget.limits().look.is_some_and(|d| d.is_zero())
+        !self.budget.is_held() && self.budget.limits().look.is_some_and(|d| d.is_zero())
     }
 
     /// Copies the process where it stands and lets it go on; the client looks at the copy.
@@ -126,15 +113,20 @@ impl Host {
         }
     }
 
-    /// From a stop, without a word to the client; what else happened is told.
-    fn go_on(&mut self) -> Result<(), Failure> {
-        let Some(e) = &mut self.engine else { return Ok(()) };
-        if e.is_gone() || e.is_running() {
-            return Ok(());
-        }
+    /// Has it run if it stands; says whether it stood.
+    fn let_run(&mut self) -> Result<bool, Failure> {
+        let Some(e) = self.engine.as_mut().filter(|e| !e.is_gone() && !e.is_running()) else { return Ok(false) };
         e.cancel_step();
         e.proceed(&Go::Continue, None).map_err(|e| from_engine(&e))?;
-        let happened = e.take_happened();
+        Ok(true)
+    }
+
+    /// From a stop, without a word to the client; what else happened is told.
+    fn go_on(&mut self) -> Result<(), Failure> {
+        if !self.let_run()? {
+            return Ok(());
+        }
+        let happened = self.engine()?.take_happened();
         self.note_stops(&happened);
         let rest: Vec<Happened> = happened.into_iter().filter(|h| !matches!(h, Happened::Resumed(_))).collect();
         if let Some(e) = &mut self.engine {
@@ -146,8 +138,7 @@ impl Host {
     /// How long the copying may take.
     pub(super) fn copy_deadline(&self) -> Option<Instant> {
         let since = self.engine.as_ref().and_then(Engine::standing_since).unwrap_or_else(Instant::now);
-        let most = self.budget.stop_may_last(since).filter(|_| self.is_limited())?;
-        Some(since + most.saturating_sub(RESERVE))
+        self.budget.stop_may_last(since).map(|most| since + most.saturating_sub(RESERVE))
     }
 
     /// The client is done with the copy of a stop.
@@ -169,9 +160,7 @@ impl Host {
             let e = self.engine()?;
             return if e.is_running() { Ok(()) } else { e.proceed(&Go::Continue, None).map_err(|e| from_engine(&e)) };
         }
-        if self.is_limited() {
-            self.budget.hold(Instant::now(), reason).map_err(|m| Failure::new(FailureKind::BadRequest, m))?;
-        }
+        self.budget.hold(Instant::now(), reason).map_err(|m| Failure::new(FailureKind::BadRequest, m))?;
         if self.kept {
             self.leave_copy();
         }
@@ -193,15 +182,12 @@ impl Host {
     /// Keeps the books, and does what is due.
     pub(super) fn account(&mut self) {
         let now = Instant::now();
-        let limited = self.is_limited();
         let mut passed = 0;
-        if let Some(e) = &mut self.engine {
-            let pauses = e.take_pauses();
-            self.on_record(&pauses);
-        }
+        let pauses = self.engine.as_mut().map(Engine::take_pauses).unwrap_or_default();
+        self.on_record(&pauses);
         if let Some(e) = &mut self.engine {
             self.budget.standing(e.standing_since().filter(|_| !e.is_gone()));
-            let time = !limited || self.budget.may_stop(now).is_ok();
+            let time = self.budget.may_stop(now).is_ok();
             if !self.kept && !time {
                 passed = e.take_passed();
             }
@@ -215,12 +201,10 @@ impl Host {
         if let Some(due) = self.budget.due(now) {
             self.do_what_is_due(due);
         }
-        let state = self.budget.state(now);
-        let holds = state.hold_left_ms.is_some() != self.told.hold_left_ms.is_some()
-            || state.hold_left_ms.unwrap_or(0) > self.told.hold_left_ms.unwrap_or(0);
-        if state.stops != self.told.stops || holds || state.profile != self.told.profile {
-            self.told = state.clone();
-            self.outbox.notice(Notice::Budget(Box::new(state)));
+        let news = self.budget.news();
+        if self.told != Some(news) {
+            self.told = Some(news);
+            self.outbox.notice(Notice::Budget(Box::new(self.budget.state(now))));
         }
     }
 
@@ -236,16 +220,13 @@ impl Host {
                     return;
                 }
                 // First it runs, then it is said why.
-                let done = match &mut self.engine {
-                    Some(e) if !e.is_running() && !e.is_gone() => {
-                        e.cancel_step();
-                        e.proceed(&Go::Continue, None).map_err(|e| from_engine(&e))
-                    }
-                    _ => return,
-                };
+                let done = self.let_run();
+                if done == Ok(false) {
+                    return;
+                }
                 self.tell();
                 match done {
-                    Ok(()) => self.outbox.notice(warn(format!("the program goes on: {why}"))),
+                    Ok(_) => self.outbox.notice(warn(format!("the program goes on: {why}"))),
                     Err(f) => self.end(&f.to_string()),
                 }
             }

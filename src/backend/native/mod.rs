@@ -29,7 +29,7 @@ use crate::engine::locspec::Here;
 use crate::engine::{Engine, EngineError, Happened, Loaded, StopState};
 use crate::model::*;
 use crate::target::linux::wake::{Doorbell, Wake};
-use budget::{Budget, Limits};
+use budget::{Budget, Limits, News};
 use inspect::{Inspector, Job};
 use sampling::Sampling;
 use std::os::fd::OwnedFd;
@@ -104,7 +104,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
         trace: None,
         calling: None,
         budget: Budget::new(limits, Instant::now()),
-        told: BudgetState::default(),
+        told: None,
         kept: false,
         adit,
         started_for: target,
@@ -144,7 +144,7 @@ struct Host {
     /// How long the target may stand.
     budget: Budget,
     /// As the client was told.
-    told: BudgetState,
+    told: Option<News>,
     /// The client looks at a copy of a stop; the program runs.
     kept: bool,
     /// What the client may do.
@@ -333,7 +333,8 @@ impl Host {
                 Ok(()) => self.snapshot(id, file),
                 Err(f) => self.outbox.reply(id, Err(f)),
             },
-            Request::ClientGone => self.client_gone(),
+            // Nothing may stand for somebody who is not there.
+            Request::ClientGone => self.budget.client_gone(Instant::now()),
             Request::Alive { .. } => self.outbox.reply(id, Ok(Reply::Done)),
             Request::Set { .. } | Request::Call { .. } if !self.may_write() => {
                 self.outbox.reply(id, Err(self.may_not_write()));

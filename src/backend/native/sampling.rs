@@ -285,6 +285,7 @@ fn locations(loaded: &Loaded, pcs: &[u64]) -> Frames {
     let infos = pcs.iter().enumerate().filter_map(at);
     infos.flat_map(|i| i.frames.iter().map(|f| (*f.at).clone()).collect::<Vec<_>>()).collect()
 }
+
 /// Wall clock less monotonic clock, ns.
 fn wall_less_mono() -> i64 {
     let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64);

@@ -2,6 +2,7 @@
 
 pub mod copy;
 pub mod debugreg;
+pub mod detached;
 pub mod doctor;
 pub mod memory;
 pub mod perf;

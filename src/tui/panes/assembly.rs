@@ -1,7 +1,7 @@
 //! Machine code around the selected frame's position, with the source lines it belongs to.
 
 use super::{Ctx, Cursor, Handled, Pane};
-use crate::base::text::printable_str;
+use crate::base::text::{hex, printable_str};
 use crate::command::Ui;
 use crate::session::{Interest, Session};
 use crate::tui::look::Pen;
@@ -65,7 +65,7 @@ impl Pane for AssemblyPane {
             pen.right(&number, 5, look.style("line-number"));
             pen.put(&format!("{}  ", c.pc), look.style("dim"));
             if pen.room() > 60 {
-                let bytes: String = c.bytes.iter().map(|b| format!("{b:02x}")).collect();
+                let bytes = hex(&c.bytes);
                 pen.column(&bytes, 20, look.style("dim"));
             }
             let text = printable_str(&c.text, 200);

@@ -148,6 +148,22 @@ pub struct PaneSpec {
 const PROFILE_HINTS: &[&str] =
     &["enter", "zoom-out", "callers", "table", "sample-type", "focus", "diff", "search", "normalize"];
 
+/// The same whether the program may be stopped or only looked at.
+const TIMELINE_HINTS: &[&str] = &[
+    "enter",
+    "time-in",
+    "time-out",
+    "time-now",
+    "follow",
+    "lanes",
+    "code",
+    "thread-lanes",
+    "utilisation",
+    "mark-next",
+    "prompt when",
+    "freeze",
+];
+
 /// All panes, by id.
 pub const PANES: &[PaneSpec] = &[
     PaneSpec {
@@ -304,34 +320,8 @@ pub const PANES: &[PaneSpec] = &[
         name: "timeline",
         title: "Timeline",
         contexts: &["timeline"],
-        hints: &[
-            "enter",
-            "time-in",
-            "time-out",
-            "time-now",
-            "follow",
-            "lanes",
-            "code",
-            "thread-lanes",
-            "utilisation",
-            "mark-next",
-            "prompt when",
-            "freeze",
-        ],
-        observe_hints: &[
-            "enter",
-            "time-in",
-            "time-out",
-            "time-now",
-            "follow",
-            "lanes",
-            "code",
-            "thread-lanes",
-            "utilisation",
-            "mark-next",
-            "prompt when",
-            "freeze",
-        ],
+        hints: TIMELINE_HINTS,
+        observe_hints: TIMELINE_HINTS,
         new: || Box::new(timeline::TimelinePane::default()),
     },
     PaneSpec {

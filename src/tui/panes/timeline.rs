@@ -48,11 +48,7 @@ fn parts(width: u16) -> (u16, u16) {
 fn style(look: &Look, kind: LaneKind, c: &Cell) -> Style {
     look.style(match c.activity {
         Activity::Unknown | Activity::Idle => "dim",
-        Activity::Running
-            if matches!(kind, LaneKind::Proc(_) | LaneKind::Goroutine(_) | LaneKind::Thread(_) | LaneKind::Cpu(_)) =>
-        {
-            "state.running"
-        }
+        Activity::Running if lanes::runs(kind) => "state.running",
         Activity::Running => "text",
         Activity::Marking | Activity::Assist | Activity::Sweeping => "state.other",
         Activity::Syscall => "state.syscall",
