@@ -57,7 +57,10 @@ fn attach(r: &Release, pid: i32, served: Served) -> Server {
 }
 
 fn running(s: &Server) -> bool {
-    let state = s.ask("State", json!({"NonBlocking": true}));
+    // A question that comes just before another client's `continue` waits for that one to end, whatever `NonBlocking` says (Delve looks
+    // whether the program runs before it takes its lock): then it is asked again.
+    let ask = || s.ask_for(Duration::from_secs(2), "State", json!({"NonBlocking": true}));
+    let state = (0..5).find_map(|_| ask()).expect("an answer");
     // Of version 1 the state is the result itself.
     let state = state["result"].get("State").unwrap_or(&state["result"]).clone();
     state["Running"] == json!(true)

@@ -133,14 +133,23 @@ impl Server {
     }
     /// One call of its own, over a connection of its own, as another client would make it.
     pub fn ask(&self, method: &str, params: serde_json::Value) -> serde_json::Value {
+        self.ask_for(Duration::from_secs(20), method, params).expect("an answer")
+    }
+    /// The same; none if no answer comes within this time.
+    pub fn ask_for(&self, most: Duration, method: &str, params: serde_json::Value) -> Option<serde_json::Value> {
         use std::io::Write;
         let mut s = std::net::TcpStream::connect(&self.address).expect("it serves");
-        s.set_read_timeout(Some(Duration::from_secs(20))).expect("a socket");
+        s.set_read_timeout(Some(most)).expect("a socket");
         let line = serde_json::json!({"method": format!("RPCServer.{method}"), "params": [params], "id": 1});
         s.write_all(format!("{line}\n").as_bytes()).expect("asked");
         let mut answer = String::new();
-        BufReader::new(s).read_line(&mut answer).expect("an answer");
-        serde_json::from_str(&answer).expect("JSON")
+        match BufReader::new(s).read_line(&mut answer) {
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => None,
+            read => {
+                read.expect("an answer");
+                Some(serde_json::from_str(&answer).expect("JSON"))
+            }
+        }
     }
 }
 
