@@ -129,8 +129,17 @@ fn replay(path: &std::path::Path) {
             assert_eq!(got["success"], true, "{}: {step}: {got}", r.file);
         } else if let Some(name) = step["event"].as_str() {
             let mut got = e.event(&[name])["body"].clone();
-            // Output comes in pieces that nobody promises.
+            // Output comes in pieces that nobody promises: several lines at once, or a part of one.
+            let mut pieces: Map<String, Value> = Map::new();
             while name == "output" && matches(&r.fill(&step["expect"]), &got, "").is_err() {
+                let category = got["category"].as_str().unwrap_or_default().to_string();
+                let before = pieces.get(&category).and_then(Value::as_str).unwrap_or_default();
+                let all = json!(format!("{before}{}", got["output"].as_str().unwrap_or_default()));
+                pieces.insert(category, all.clone());
+                got["output"] = all;
+                if matches(&r.fill(&step["expect"]), &got, "").is_ok() {
+                    break;
+                }
                 got = e.event(&["output", "terminated"])["body"].clone();
                 assert!(got.get("output").is_some(), "{}: {step}: it never came\n{}", r.file, e.log.join("\n"));
             }

@@ -113,6 +113,8 @@ pub fn main(journal: &Path, hook: &str) -> io::Result<()> {
     let locks = RobustLocks::map(&shared)?;
     let hook: Option<Hook> = serde_json::from_str(hook)?;
     let (header, _) = journal::read(journal)?;
+    // Where files cannot be locked a rescue does not wait for us.
+    let _claim = journal::claim(journal);
     let mem = ProcessMemory::open(header.pid).map_err(io::Error::other)?;
     polite::at_once();
     if !locks.wait()? {

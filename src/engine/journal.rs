@@ -2,11 +2,14 @@
 //! host process was killed. A small file in shared memory (or the runtime or temporary folder), one line a patch.
 
 use crate::base::LoadAddr;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// First line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +135,26 @@ pub fn read(path: &Path) -> io::Result<(Header, Vec<Entry>)> {
     Ok((header, lines.filter_map(|l| serde_json::from_str(l).ok()).collect()))
 }
 
+/// Says that what is on record is being put back, until it is dropped: by the guardian, for `adit rescue` to wait for.
+pub fn claim(path: &Path) -> io::Result<Flock<File>> {
+    Flock::lock(File::open(path)?, FlockArg::LockSharedNonblock).map_err(|(_, e)| e.into())
+}
+
+/// Waits until nobody claims a journal any more; false if somebody still does after so long.
+pub fn is_free_within(path: &Path, most: Duration) -> bool {
+    let deadline = Instant::now() + most;
+    loop {
+        // Without the file there is nobody.
+        let Ok(file) = File::open(path) else { return true };
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((_, Errno::EWOULDBLOCK)) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+            Err((_, Errno::EWOULDBLOCK)) => return false,
+            // File systems without locks have no claims.
+            Ok(_) | Err(_) => return true,
+        }
+    }
+}
+
 /// All journals that can be found.
 pub fn all() -> Vec<PathBuf> {
     let mut v: Vec<PathBuf> = folders()
@@ -148,6 +171,21 @@ pub fn all() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[test]
+    fn claims_end_with_who_made_them() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let most = Duration::from_millis(20);
+        let claim = claim(file.path()).expect("claimed");
+        assert!(!is_free_within(file.path(), most));
+        let waits = std::thread::scope(|s| {
+            let waits = s.spawn(|| is_free_within(file.path(), Duration::from_secs(20)));
+            std::thread::sleep(most);
+            drop(claim);
+            waits.join().expect("it ends")
+        });
+        assert!(waits && is_free_within(file.path(), most) && is_free_within(Path::new("/nowhere"), most));
+    }
+
     #[test]
     fn survives_a_torn_last_line() {
         let tmp = tempfile::tempdir().expect("a temporary folder");

@@ -6,6 +6,7 @@ use crate::base::{LoadAddr, Memory};
 use crate::target::linux::memory::ProcessMemory;
 use crate::target::linux::procfs;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// What was found and done for one process.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -23,6 +24,8 @@ pub struct Rescued {
 }
 
 const INT3: u8 = 0xcc;
+/// A guardian has done its work, or will never have, after so long.
+const GUARDIAN: Duration = Duration::from_secs(3);
 
 /// Repairs one process: everything on record for it, then every int3 in its text that is not in the file.
 pub fn rescue(pid: i32) -> Result<Rescued, super::OpenError> {
@@ -38,10 +41,13 @@ pub fn rescue(pid: i32) -> Result<Rescued, super::OpenError> {
     let mut done = Rescued { pid, exe: exe.clone(), ..Rescued::default() };
     let start = procfs::start_time(pid);
     for file in journal::all() {
-        let Ok((header, entries)) = journal::read(&file) else { continue };
-        if header.pid != pid || Some(header.start_time) != start {
+        let ours = |h: &journal::Header| h.pid == pid && Some(h.start_time) == start;
+        if !journal::read(&file).is_ok_and(|(header, _)| ours(&header)) {
             continue;
         }
+        // Its guardian knows which threads are still under way in what it changed; one that hangs is not waited for.
+        let _done = journal::is_free_within(&file, GUARDIAN);
+        let Ok((_, entries)) = journal::read(&file) else { continue };
         for e in entries {
             let now = mem.read_vec(e.addr, e.original.len()).map_err(super::EngineError::from)?;
             if now != e.original && (e.original.len() > 1 || now.first() == Some(&INT3)) {

@@ -67,14 +67,13 @@ impl Heart {
     /// Waits for `n` more beats; false if the target is dead or stands.
     pub fn beats_on(&self, n: u64) -> bool {
         let from = self.beats();
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if self.beats() >= from + n {
-                return procfs::alive(self.pid());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        false
+        soon(|| self.beats() >= from + n || !procfs::alive(self.pid())) && procfs::alive(self.pid())
+    }
+    /// Does it stand still, for a good while?
+    pub fn stands(&self) -> bool {
+        let from = self.beats();
+        std::thread::sleep(Duration::from_millis(500));
+        self.beats() == from
     }
     /// Bytes of its text that differ from the file.
     pub fn changed_bytes(&self) -> usize {
@@ -90,30 +89,28 @@ impl Heart {
     }
     /// Waits until its text is as in the file.
     pub fn is_put_back(&self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < deadline {
-            if self.changed_bytes() == 0 {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        false
+        soon(|| self.changed_bytes() == 0)
     }
     /// Waits until nobody traces it.
     pub fn released(&self) -> bool {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        while Instant::now() < deadline {
-            if procfs::tracer_of(self.pid()) == 0 {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        false
+        soon(|| self.tracer() == 0)
     }
     /// Who traces it.
     pub fn tracer(&self) -> i32 {
         procfs::tracer_of(self.pid())
     }
+}
+
+/// Waits for what takes milliseconds as a rule; a loaded machine has taken seconds.
+fn soon(what: impl Fn() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while Instant::now() < deadline {
+        if what() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    what()
 }
 
 impl Drop for Heart {

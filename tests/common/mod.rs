@@ -223,6 +223,12 @@ impl Debuggee {
     }
 }
 
+/// A figure that is right once in so many times: what others do on the machine can only spoil it.
+pub fn measured(times: usize, measure: impl Fn() -> Result<(), String>) {
+    let tried: Vec<String> = std::iter::repeat_with(measure).take(times).map_while(Result::err).collect();
+    assert!(tried.len() < times, "{}", tried.join("\n"));
+}
+
 /// A line of a program that contains `text`, from 1.
 pub fn line_of(name: &str, text: &str) -> u32 {
     let src = std::fs::read_to_string(source_dir(name).join("main.go")).expect("a source file");

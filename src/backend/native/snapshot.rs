@@ -24,7 +24,7 @@ enum Source {
 impl Host {
     /// Copies the process (a core: packs it), writes the copy if asked to, and answers from it from now on.
     pub(super) fn snapshot(&mut self, id: u64, file: Option<PathBuf>) {
-        let taken = self.take_copy(file.as_deref());
+        let taken = self.may_stop().and_then(|()| self.take_copy(file.as_deref()));
         // A breakpoint may have been met on the way, in control mode.
         self.tell();
         match (taken, file) {
@@ -42,7 +42,7 @@ impl Host {
 
     /// Copies the process to a file because of a condition; what is looked at stays the running process.
     pub(super) fn copy_because(&mut self, said: &str, path: PathBuf) -> Result<(), Failure> {
-        let taken = self.take_copy(Some(&path));
+        let taken = self.may_stop().and_then(|()| self.take_copy(Some(&path)));
         self.tell();
         let (reply, source) = taken?;
         self.forget_copy();
