@@ -103,3 +103,23 @@ fn what_is_gone_says_why() {
     println!("{there} values, {gone} gone with a reason");
     assert!(there > 50 && gone > 10, "{there} {gone}");
 }
+
+/// A slice of which only the capacity is nowhere has its elements.
+#[test]
+fn a_slice_without_its_capacity() {
+    let line = common::line_of("gostatement", "out[id] = v");
+    let mut seen = 0;
+    for release in RELEASES {
+        let mut d = Debuggee::launch(&build_with("gostatement", DEFAULT, release), &[]);
+        d.break_at(&format!("main.go:{line}"));
+        for now in ["[0,0,0]", "[0,0,0]", "[0,1,0]"] {
+            d.resume(ResumeKind::Continue);
+            let request = Request::Scope { frame: FrameRef::default(), limits: LoadLimits::default() };
+            let Ok(Reply::Variables { variables, .. }) = d.call(request) else { panic!("no variables") };
+            let out = variables.iter().find(|v| v.name == "out").expect("it is declared");
+            assert!(out.value.starts_with("[]int len: 3, cap: ") && out.value.ends_with(now), "{release}: {out:?}");
+            seen += usize::from(out.value.contains("cap: ?") && out.cap.is_none());
+        }
+    }
+    assert!(seen > 0, "no release drops it");
+}

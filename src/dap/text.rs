@@ -2,6 +2,7 @@
 //! (`service/api/prettyprint.go`, `shorten_type.go`).
 
 use crate::base::text;
+use crate::model::tree::cap_text;
 use crate::model::{ValueTree, VarKind};
 use std::fmt::Write;
 
@@ -97,7 +98,7 @@ fn write(out: &mut String, v: &ValueTree, how: How) {
     match v.kind {
         VarKind::Slice => {
             if how.with_type {
-                let _ = write!(out, "{} len: {}, cap: {}, ", type_name(v), v.len, v.cap);
+                let _ = write!(out, "{} len: {}, cap: {}, ", type_name(v), v.len, cap_text(v.cap));
             }
             match v.base.is_nil() && v.children.is_empty() {
                 true => out.push_str("nil"),

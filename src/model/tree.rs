@@ -4,6 +4,14 @@ use super::{VarFlags, VarKind};
 use crate::base::LoadAddr;
 use serde::{Deserialize, Serialize};
 
+/// Capacity of a slice of which all but that is known.
+pub const UNKNOWN_CAP: i64 = -1;
+
+/// A capacity in words.
+pub fn cap_text(cap: i64) -> String {
+    if cap == UNKNOWN_CAP { "?".into() } else { cap.to_string() }
+}
+
 /// A value that was read, with what was read below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -24,7 +32,7 @@ pub struct ValueTree {
     pub base: LoadAddr,
     /// Length of strings, arrays, slices, maps, channels; number of fields, of captured variables.
     pub len: i64,
-    /// Capacity of slices and channels.
+    /// Capacity of slices and channels; [`UNKNOWN_CAP`] where only that is not there.
     pub cap: i64,
     /// Fields; elements; key and value by turns; what a pointer or an interface leads to; captured variables.
     pub children: Vec<ValueTree>,

@@ -3,6 +3,7 @@
 use super::{Limits, Place, Problem, Reader, ValueRef};
 use crate::base::LoadAddr;
 use crate::model::Unavailable;
+use crate::model::tree::UNKNOWN_CAP;
 use crate::symbols::dwarf::{DieOff, GoType, TypeKind};
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub struct Loaded {
     pub value: Vec<u8>,
     /// Length of strings, arrays, slices, maps; number of fields.
     pub len: i64,
-    /// Capacity.
+    /// Capacity; [`UNKNOWN_CAP`] where only that is not there.
     pub cap: i64,
     /// Elements, fields, key and value by turns, or what a pointer or interface points to.
     pub children: Vec<Loaded>,
@@ -230,7 +231,11 @@ impl Loading<'_, '_> {
             TypeKind::Slice { elem } => {
                 out.base = LoadAddr(r.word(place, 0)?);
                 out.len = r.word(place, 8)? as i64;
-                out.cap = r.word(place, 16)? as i64;
+                // Optimised code often keeps what it still needs, and that is seldom the capacity.
+                out.cap = match r.word(place, 16) {
+                    Err(Unavailable::OptimisedOut { .. }) => UNKNOWN_CAP,
+                    cap => cap? as i64,
+                };
                 if out.len < 0 {
                     return Err(Unavailable::Other("Negative array length".into()));
                 }

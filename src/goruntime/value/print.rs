@@ -3,6 +3,7 @@
 use super::load::Loaded;
 use super::unavailable_text;
 use crate::base::text;
+use crate::model::tree::cap_text;
 use crate::symbols::dwarf::TypeKind;
 use std::fmt::Write;
 
@@ -61,7 +62,7 @@ fn write(out: &mut String, v: &Loaded, how: How) {
     match &v.ty.kind {
         TypeKind::Slice { .. } => {
             if how.with_type {
-                let _ = write!(out, "{} len: {}, cap: {}, ", type_name(v), v.len, v.cap);
+                let _ = write!(out, "{} len: {}, cap: {}, ", type_name(v), v.len, cap_text(v.cap));
             }
             match v.base.is_nil() && v.children.is_empty() {
                 true => out.push_str("nil"),
