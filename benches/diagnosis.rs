@@ -73,7 +73,7 @@ fn gigabyte() {
     println!("    {} objects waited for", graph.objects.len());
 }
 
-/// Longest gap and late ticks of a 100 µs heartbeat, with and without 10 looks a second.
+/// Longest gaps and late ticks of a 100 µs heartbeat, with and without 10 looks a second, by turns: whatever else goes on meets both alike.
 fn pause() {
     polite::readers();
     let exe = build("parked");
@@ -82,47 +82,91 @@ fn pause() {
     for n in counts.split(' ') {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("beat");
-        let t = Target::start(&exe, &[n, "600", &path.display().to_string(), "100"]);
-        let beat = File::options().read(true).write(true).open(&path).expect("the heartbeat");
-        let word = |at: u64| {
-            let mut b = [0; 8];
-            beat.read_exact_at(&mut b, at).expect("read");
-            u64::from_le_bytes(b)
-        };
-        let measure = |looks: bool| {
-            polite::this_thread();
-            beat.write_all_at(&[1], 16).expect("written");
-            std::thread::sleep(Duration::from_millis(50));
-            let from = word(0);
-            let end = Instant::now() + Duration::from_secs(seconds);
-            let mut done = 0u64;
-            let l = Loaded::open(t.0.id() as i32, None).expect("opened");
-            let mut earlier = None;
-            while Instant::now() < end {
-                let next = Instant::now() + Duration::from_millis(100);
-                if looks {
-                    let (none, options, before) = (HashMap::new(), ListOptions::default(), earlier.take());
-                    let read = || l.rt.list_since(&*l.mem, &none, l.now_ns(), options, before.as_ref());
-                    let list = polite::aside(read).expect("listed");
-                    assert!(list.len() > 1000);
-                    earlier = Some(list);
-                    done += 1;
-                }
-                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        let t = Target::start(&exe, &[n, "1200", &path.display().to_string(), "100"]);
+        let beat = Beat(File::options().read(true).write(true).open(&path).expect("the heartbeat"));
+        let l = Loaded::open(t.0.id() as i32, None).expect("opened");
+        // Untouched, looked at.
+        let mut turns = [Vec::new(), Vec::new()];
+        for _ in 0..seconds.div_ceil(TURN) {
+            for (looks, all) in [false, true].into_iter().zip(&mut turns) {
+                // As the host does it: on a thread that gives way.
+                all.push(std::thread::scope(|s| {
+                    s.spawn(|| turn(&beat, looks.then_some(&l))).join().expect("measured")
+                }));
             }
-            let ticks = word(0) - from;
-            println!(
-                "  {n} goroutines, {seconds} s, {:>4.1} looks a second: longest gap {:?}, {} late of {ticks} ticks",
-                done as f64 / seconds as f64,
-                Duration::from_nanos(word(8)),
-                word(24)
-            );
-        };
-        for looks in [false, true, false, true] {
-            // As the host does it: on a thread that gives way.
-            std::thread::scope(|s| s.spawn(|| measure(looks)).join().expect("measured"));
         }
+        println!("  {n} goroutines, {} turns of {TURN} s each:", turns[0].len());
+        for (what, all) in ["untouched", "looked at"].iter().zip(&mut turns) {
+            let sum = |of: fn(&Turn) -> u64| all.iter().map(of).sum::<u64>();
+            let (late, ticks, looks) = (sum(|t| t.late), sum(|t| t.ticks), sum(|t| t.looks));
+            all.sort_by_key(|t| t.longest);
+            let at =
+                |part: usize| all.get(all.len().saturating_sub(1) * part / 4).map_or(Duration::ZERO, |t| t.longest);
+            println!(
+                "    {what}: longest gap of a turn {:?} (quartiles {:?} to {:?}), of all {:?}; {late} late of {ticks} ticks; {:.1} looks a second",
+                at(2),
+                at(1),
+                at(3),
+                at(4),
+                looks as f64 / (all.len() as u64 * TURN) as f64
+            );
+        }
+        // How often a turn with looks has the longer gap than one without: a half if looks make no difference.
+        let pairs = turns[1].iter().flat_map(|a| turns[0].iter().map(move |b| a.longest > b.longest));
+        let longer = pairs.clone().filter(|l| *l).count();
+        println!("    the longer gap is with looks in {longer} of {} pairs", pairs.count());
     }
+}
+
+/// Seconds of a turn.
+const TURN: u64 = 5;
+
+/// What a turn showed.
+struct Turn {
+    longest: Duration,
+    late: u64,
+    ticks: u64,
+    looks: u64,
+}
+
+/// The file of the heartbeat.
+struct Beat(File);
+
+impl Beat {
+    fn word(&self, at: u64) -> u64 {
+        let mut b = [0; 8];
+        self.0.read_exact_at(&mut b, at).expect("read");
+        u64::from_le_bytes(b)
+    }
+}
+
+fn turn(beat: &Beat, look_at: Option<&Loaded>) -> Turn {
+    polite::this_thread();
+    let mut earlier = None;
+    let mut looks = 0;
+    let mut look = |l: &Loaded| {
+        let (none, options, before) = (HashMap::new(), ListOptions::default(), earlier.take());
+        let read = || l.rt.list_since(&*l.mem, &none, l.now_ns(), options, before.as_ref());
+        let list = polite::aside(read).expect("listed");
+        assert!(list.len() > 1000);
+        earlier = Some(list);
+    };
+    // The first takes longer than those that follow: it is of another measurement.
+    look_at.into_iter().for_each(&mut look);
+    beat.0.write_all_at(&[1], 16).expect("written");
+    std::thread::sleep(Duration::from_millis(50));
+    let (from, late) = (beat.word(0), beat.word(24));
+    let end = Instant::now() + Duration::from_secs(TURN);
+    while Instant::now() < end {
+        let next = Instant::now() + Duration::from_millis(100);
+        if let Some(l) = look_at {
+            look(l);
+            looks += 1;
+        }
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    let longest = Duration::from_nanos(beat.word(8));
+    Turn { longest, late: beat.word(24).saturating_sub(late), ticks: beat.word(0) - from, looks }
 }
 
 /// A file of 100,000 goroutines to triage: groups and findings.
