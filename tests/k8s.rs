@@ -75,11 +75,11 @@ fn enter(c: &Cluster, wish: Wish) -> Result<Box<Inside>, Failure> {
 }
 
 fn wish() -> Wish {
-    Wish { image: IMAGE.into(), profile: "dev", ..Wish::default() }
+    Wish { image: IMAGE.into(), profile: "dev", adit: Some(env!("CARGO_BIN_EXE_adit").into()), ..Wish::default() }
 }
 
 fn debuggee(i: &Inside) -> Debuggee {
-    let client = i.connect("dev").expect("connected");
+    let client = i.connect("dev", true).expect("connected");
     let spec = TargetSpec::Attach { pid: i.process.pid, exe: None, control: true };
     Debuggee::over(client, spec).expect("attached")
 }
@@ -177,7 +177,8 @@ fn one_shots_and_a_container_that_is_used_again() {
     let c = beating(USER, false);
     let (v, code) = c.json(&["goroutines", "k8s://shop/web-a"]);
     assert!(code == 0 && v["count"].as_u64().unwrap() >= 5, "{v}");
-    assert_eq!((&v["target"]["pid"], &v["target"]["exe"]), (&json!(1), &json!("/app")));
+    assert_eq!(v["target"]["pid"], 1);
+    assert!(v["target"]["exe"].as_str().is_some_and(|e| e.ends_with("/app")), "{v}");
     let first = c.added("web-a");
     assert_eq!((first.len(), &first[0]["uid"]), (1, &json!(0)), "root, by --custom");
     assert!(c.verbs().contains(&"debug".to_string()));
@@ -238,6 +239,7 @@ fn ways_fall_to_the_next() {
     c.set("images", json!({}));
     let (text, code) = c.text(&["k8s", "diagnose", "web-a"]);
     assert!(code == 0 && text.contains("does not start: ErrImagePull"), "{text}");
+    assert_eq!(c.added("web-a").len(), 1, "the same image is not tried twice: what is added stays");
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_adit"))
         .args(["k8s", "diagnose", "web-a"])
         .env("ADIT_KUBECTL", c.kubectl())
@@ -291,15 +293,15 @@ fn all_replicas() {
         return;
     }
     let mut c = Cluster::new();
-    c.pod("web-a", "parked", &["1842"], USER, false);
-    c.pod("web-b", "parked", &["12"], USER, false);
+    c.pod("web-a", "parked", &["1841"], USER, false);
+    c.pod("web-b", "parked", &["11"], USER, false);
     c.pod("web-c", "sick", &["lock-cycle"], 0, false);
     let (text, code) = c.text(&["k8s", "diagnose", "deploy/web"]);
     assert!(code == 2 && text.contains("there are 3 pods: web-a, web-b, web-c"), "{text}");
     let (text, code) = c.text(&["k8s", "diagnose", "deploy/web", "--all", "--max-parallel", "2"]);
     println!("{text}");
     assert_eq!(code, 1, "findings: {text}");
-    assert!(text.contains("on 3 pods") && text.contains("on web-a, 12 on web-b"), "{text}");
+    assert!(text.contains("on 3 pods") && text.contains("1,842 on web-a, 12 on web-b"), "{text}");
     assert!(text.lines().any(|l| l.starts_with("web-c  HIGH lock-cycle")), "{text}");
     let (v, _) = c.json(&["k8s", "diagnose", "deploy/web", "--all"]);
     let group = v["groups"]
@@ -372,6 +374,8 @@ fn the_screen_in_a_pod() {
     s.command("break main.hot");
     s.wait_for("stopped: bp 1");
     s.send("q");
+    s.wait_for("d detach");
+    s.send("d");
     assert!(soon(|| adit::target::linux::procfs::tracer_of(c.boxed("web-a").pid) == 0), "{}", s.text());
     drop(s);
     unharmed(c.boxed("web-a"));

@@ -5,6 +5,7 @@ use super::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
 use crate::base::text::{hex, printable_str};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,13 +41,16 @@ fn host(text: String) -> Failure {
     Failure::new(FailureKind::Host, text)
 }
 
-/// This adit's name where it is copied to: of this version, this protocol and these bytes (CRC-32 of the file).
+/// Our own file.
+pub const OURSELVES: &str = "/proc/self/exe";
+
+/// An adit's name where it is copied to: of this version, this protocol and these bytes (CRC-32 of the file).
 ///
 /// # Errors
-/// Our own file cannot be read.
-pub fn name_there() -> io::Result<String> {
+/// The file cannot be read.
+pub fn name_there(adit: &Path) -> io::Result<String> {
     let mut crc = flate2::Crc::new();
-    let mut file = File::open("/proc/self/exe")?;
+    let mut file = File::open(adit)?;
     let mut buf = vec![0; 1 << 20];
     loop {
         match file.read(&mut buf)? {

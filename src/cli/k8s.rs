@@ -4,7 +4,7 @@ use super::args::k8s::{AllArgs, InsideSub, K8sSub, WhereArgs, class};
 use super::args::{Common, ProfArgs};
 use super::{doctor, full_screen_at, needs_terminal, out, print, style, target, wire};
 use crate::backend::client::Client;
-use crate::backend::piped::name_there;
+use crate::backend::piped::{OURSELVES, name_there};
 use crate::backend::protocol::{DiagnoseQuery, Failure, FailureKind, Request, TargetSpec};
 use crate::base::text::printable_str;
 use crate::batch::fleet::{self, Replica, Seen};
@@ -55,6 +55,7 @@ fn wish(at: &WhereArgs, common: &Common) -> Wish {
         way: at.way(),
         port: at.port,
         pid: at.pid,
+        adit: None,
         profile: common.profile.word(),
     }
 }
@@ -121,7 +122,7 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
                 mutes: mute.clone(),
                 style: style(common, *json),
             };
-            let mut o = open(&k, only()?, &wish)?;
+            let mut o = open(&k, only()?, &wish, false)?;
             let mut client = o.client.take().map_or_else(wire::read_in_process, Ok)?;
             let info = batch::open(&mut client, o.spec.clone())?;
             let code = batch::diagnose(&mut client, &info, &args, &mut out());
@@ -166,11 +167,11 @@ fn one(mut found: Vec<Pod>) -> Result<Pod, Failure> {
     }
 }
 
-/// Goes in, and opens what can be looked at from here.
-fn open(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<Opened, Failure> {
+/// Goes in, and opens what can be looked at from here. With `lasting` the host outlives its line where it can.
+fn open(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, lasting: bool) -> Result<Opened, Failure> {
     match ways::enter(k, p, wish, &say)? {
         Entered::Inside(i) => {
-            let client = i.connect(wish.profile)?;
+            let client = i.connect(wish.profile, lasting)?;
             let spec = TargetSpec::Attach { pid: i.process.pid, exe: None, control: false };
             Ok(Opened { client: Some(client), spec, way: i.way.name(), inside: Some(i), _endpoint: None, _dump: None })
         }
@@ -200,7 +201,7 @@ fn attach(common: &Common, k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Resu
     if let Some(why) = p.checks.iter().find(|c| c.check == "probes" && !c.ok) {
         say(&format!("{}: {}", why.found, why.fix));
     }
-    let mut o = open(k, p, wish)?;
+    let mut o = open(k, p, wish, true)?;
     let spec = match &o.spec {
         TargetSpec::Attach { pid, exe, .. } => TargetSpec::Attach { pid: *pid, exe: exe.clone(), control: true },
         other => other.clone(),
@@ -215,7 +216,7 @@ fn attach(common: &Common, k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Resu
 ///
 /// # Errors
 /// It is no such address (`None` if it is something else altogether); there is no way in.
-pub fn address(word: &str, control: bool, profile: &'static str) -> Option<Result<Opened, Failure>> {
+fn address(word: &str, control: bool, profile: &'static str, lasting: bool) -> Option<Result<Opened, Failure>> {
     let (namespace, named, container) = match crate::k8s::address(word)? {
         Ok(a) => a,
         Err(f) => return Some(Err(f)),
@@ -227,7 +228,7 @@ pub fn address(word: &str, control: bool, profile: &'static str) -> Option<Resul
         let wish = Wish { container, image, profile, ..Wish::default() };
         let looked = pods::look_at(&k, found, &wish)?;
         let p = looked.first().ok_or_else(|| Failure::new(FailureKind::Internal, "no pod was found"))?;
-        let mut o = open(&Arc::new(k), p, &wish)?;
+        let mut o = open(&Arc::new(k), p, &wish, lasting)?;
         if let TargetSpec::Attach { control: c, .. } = &mut o.spec {
             *c = control;
         }
@@ -247,7 +248,7 @@ pub fn one_shot(word: &str, profile: &'static str) -> Option<Result<(Client, Tar
         STAYS.lock().unwrap_or_else(PoisonError::into_inner).push(o);
         Ok((client, spec))
     };
-    Some(address(word, false, profile)?.and_then(keep))
+    Some(address(word, false, profile, false)?.and_then(keep))
 }
 
 /// Leaves the pods that one-shots went into.
@@ -258,7 +259,7 @@ pub fn leave_all() {
 
 /// The full screen of `k8s://…`.
 pub fn full_screen(common: &Common, word: &str, control: bool) -> Result<u8, Failure> {
-    let opened = address(word, control, common.profile.word());
+    let opened = address(word, control, common.profile.word(), true);
     let mut o = opened.unwrap_or_else(|| Err(Failure::new(FailureKind::Internal, "not an address of a pod")))?;
     let client = o.client.take();
     let code = full_screen_at(common, client, o.spec.clone(), None, false);
@@ -357,7 +358,7 @@ fn diagnosed(
     wish: &Wish,
     query: &DiagnoseQuery,
 ) -> Result<(Seen, &'static str), Failure> {
-    let mut o = open(k, p, wish)?;
+    let mut o = open(k, p, wish, false)?;
     let mut client = o.client.take().map_or_else(wire::read_in_process, Ok)?;
     let way = o.way;
     let seen =
@@ -439,7 +440,7 @@ pub fn inside_main(what: &InsideSub, common: &Common) -> Result<u8, Failure> {
     let fail = |e: io::Error| Failure::new(FailureKind::Host, e.to_string());
     let profile = common.profile.word();
     match what {
-        InsideSub::Own => print(format!("{}\n", name_there().map_err(fail)?).as_bytes()),
+        InsideSub::Own => print(format!("{}\n", name_there(Path::new(OURSELVES)).map_err(fail)?).as_bytes()),
         InsideSub::Look => {
             let look = inside::look().map_err(fail)?;
             print(format!("{}\n", json!(look)).as_bytes())

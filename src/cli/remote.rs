@@ -83,7 +83,8 @@ fn socket(path: String) -> Connect {
 }
 
 fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failure> {
-    let ours = name_there().map_err(|e| host(format!("cannot read this adit: {e}")))?;
+    let ours =
+        name_there(std::path::Path::new(piped::OURSELVES)).map_err(|e| host(format!("cannot read this adit: {e}")))?;
     let name = piped::session_name()?;
     let version = env!("CARGO_PKG_VERSION");
     let profile = profile.word();

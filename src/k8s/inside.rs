@@ -6,7 +6,7 @@
 
 use crate::backend::link::greet;
 use crate::backend::listen;
-use crate::backend::piped::name_there;
+use crate::backend::piped::{OURSELVES, name_there};
 use crate::base::mmap::FileBytes;
 use crate::engine::Loaded;
 use crate::symbols::buildinfo::BuildInfo;
@@ -31,6 +31,9 @@ use std::time::{Duration, Instant};
 const TICK: Duration = Duration::from_secs(5);
 /// How long hosts may take to let go when the container is to end.
 const LETTING_GO: Duration = Duration::from_secs(3);
+
+/// What a parked process says that is needed.
+const BUSY: &str = "sessions are going on";
 
 /// A process as it is seen from where adit runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +89,7 @@ pub fn look() -> io::Result<Look> {
         processes.push(Process { pid, exe, uid, go: file.and_then(go_version), denied });
     }
     processes.sort_by_key(|p| p.pid);
-    Ok(Look { adit: name_there()?, uid: nix::unistd::geteuid().as_raw(), processes })
+    Ok(Look { adit: name_there(Path::new(OURSELVES))?, uid: nix::unistd::geteuid().as_raw(), processes })
 }
 
 fn go_version(file: File) -> Option<String> {
@@ -221,7 +224,8 @@ async fn parked(path: &Path, idle: Duration) -> io::Result<()> {
                 needed = Instant::now();
             }
         }
-        if collect(&mut hosts) {
+        collect(&mut hosts);
+        if sessions() > 0 {
             needed = Instant::now();
         } else if needed.elapsed() >= idle {
             return Ok(());
@@ -237,6 +241,24 @@ fn collect(hosts: &mut Vec<i32>) -> bool {
     !hosts.is_empty()
 }
 
+/// Processes of this adit that are there for somebody.
+fn sessions() -> usize {
+    let Ok(own) = fs::metadata("/proc/self/exe") else { return 0 };
+    let ours = |pid: &str| {
+        let same = |m: fs::Metadata| (m.dev(), m.ino()) == (own.dev(), own.ino());
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut words = line.split(|b| *b == 0).skip(1);
+        let serves = match (words.next(), words.next()) {
+            (Some(b"host"), _) => true,
+            (Some(b"inside"), Some(what)) => [&b"relay"[..], b"supervise", b"snapshot"].contains(&what),
+            _ => false,
+        };
+        serves && fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(same)
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    all.filter(|e| e.file_name().to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()) && ours(n))).count()
+}
+
 /// One line in, one line out. True when it is to end.
 fn serve(stream: UnixStream, hosts: &mut Vec<i32>) -> io::Result<bool> {
     stream.set_nonblocking(false)?;
@@ -248,9 +270,9 @@ fn serve(stream: UnixStream, hosts: &mut Vec<i32>) -> io::Result<bool> {
     }
     let mut words = line.split_whitespace();
     let (answer, ends) = match (words.next(), words.next(), words.next()) {
-        (Some("end"), None, None) => match hosts.len() {
+        (Some("end"), None, None) => match sessions() {
             0 => ("ok".to_string(), true),
-            n => (format!("{n} sessions are going on"), false),
+            _ => (BUSY.to_string(), false),
         },
         (Some("start"), Some(profile), Some(path)) => match listen::command(Path::new(path), profile).spawn() {
             Ok(c) => {
@@ -278,12 +300,20 @@ fn ask(container: &str, line: &str) -> io::Result<()> {
     }
 }
 
-/// Ends a parked container's process, unless a session is going on.
+/// Ends a parked container's process, unless a session is going on. One that is just ending is waited for.
 ///
 /// # Errors
 /// A session is going on; nobody is parked there.
 pub fn unpark(container: &str) -> io::Result<()> {
-    ask(container, "end")
+    let begun = Instant::now();
+    loop {
+        match ask(container, "end") {
+            Err(e) if e.to_string() == BUSY && begun.elapsed() < LETTING_GO => {
+                std::thread::sleep(Duration::from_millis(50))
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Ties standard input and output to the host of a session, which the parked process starts if there is none.

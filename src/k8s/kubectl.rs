@@ -44,7 +44,9 @@ pub struct Answer {
 impl Answer {
     /// The line of the error stream that says why: the last that begins with an error, else the last at all.
     pub fn why(&self) -> String {
-        let lines = || self.err.lines().map(str::trim).filter(|l| !l.is_empty());
+        // How a program in the pod ended says less than what it said.
+        let said = |l: &&str| !l.is_empty() && !l.starts_with("command terminated with exit code");
+        let lines = || self.err.lines().map(str::trim).filter(said);
         let error = |l: &&str| {
             let l = l.to_ascii_lowercase();
             l.starts_with("error") || l.starts_with("the connection") || l.contains("forbidden")

@@ -53,6 +53,8 @@ pub struct Wish {
     pub port: Option<u16>,
     /// The process in the container.
     pub pid: Option<i32>,
+    /// The adit that is copied where there is none; this one where none is said (tests run in another program).
+    pub adit: Option<std::path::PathBuf>,
     /// How careful to be: `prod`, `staging`, `dev`.
     pub profile: &'static str,
 }

@@ -15,6 +15,7 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ pub struct Inside {
 enum Stuck {
     /// The next may.
     Next(Failure),
+    /// No debug container starts from this image: one more would only stay in the pod's spec.
+    Image(Failure),
     /// Nor would the others.
     Over(Failure),
 }
@@ -83,7 +86,11 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
     let mut reasons = Vec::new();
     let mut fix = None;
     let open = p.ways.iter().filter(|w| w.closed.is_none()).count();
+    let mut no_image = false;
     for w in &p.ways {
+        if no_image && w.way == Way::DebugSameUser && w.closed.is_none() {
+            continue;
+        }
         if let Some(why) = &w.closed {
             if wish.way.is_none() {
                 reasons.push(format!("{}: {why}", w.way.name()));
@@ -100,7 +107,9 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
         match tried {
             Ok(e) => return Ok(e),
             Err(Stuck::Over(f)) => return Err(f),
-            Err(Stuck::Next(f)) => {
+            Err(s @ (Stuck::Next(_) | Stuck::Image(_))) => {
+                no_image |= matches!(s, Stuck::Image(_));
+                let (Stuck::Next(f) | Stuck::Image(f) | Stuck::Over(f)) = s;
                 if open > 1 {
                     say(&format!("{pod}: {}: {f}", w.way.name()));
                 }
@@ -227,9 +236,10 @@ fn debug(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, way: Way) -> Result<Insid
         }
     }
     if wish.image.is_empty() {
-        return Err(Failure::new(FailureKind::Unavailable, "no image for a debug container is named")
-            .fix("--image IMAGE, or ADIT_IMAGE; `make image` builds one to push to a registry that the cluster pulls from")
-            .into());
+        let f = Failure::new(FailureKind::Unavailable, "no image for a debug container is named");
+        return Err(Stuck::Image(f.fix(
+            "--image IMAGE, or ADIT_IMAGE; `make image` builds one to push to a registry that the cluster pulls from",
+        )));
     }
     let user = match (way, p.user) {
         (Way::Debug, _) => 0,
@@ -272,7 +282,7 @@ fn asked_user(k: &Kubectl, pod: &str, container: &str) -> Result<u32, Failure> {
 }
 
 /// Waits until the container runs.
-fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Failure> {
+fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Stuck> {
     let begun = Instant::now();
     loop {
         let p: Pod = k.get(&["get", "pod", pod, "-o", "json"])?;
@@ -284,8 +294,8 @@ fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Failur
         let end = |r: &Reason| printable_str(&format!("{} {}", r.reason, r.message).trim().replace('\n', " "), 300);
         if let Some(t) = &state.terminated {
             let text = format!("the debug container ended at once: {} (exit code {})", end(t), t.exit_code);
-            return Err(Failure::new(FailureKind::Unavailable, text)
-                .fix(format!("is {image} adit's image, for linux/amd64? kubectl logs {pod} -c {name} says more")));
+            let fix = format!("is {image} adit's image, for linux/amd64? kubectl logs {pod} -c {name} says more");
+            return Err(Stuck::Image(Failure::new(FailureKind::Unavailable, text).fix(fix)));
         }
         let hopeless =
             ["ErrImage", "ImagePull", "InvalidImage", "ErrImageNeverPull", "CreateContainer", "RunContainer"];
@@ -299,15 +309,14 @@ fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Failur
                     "the pod's own settings forbid it; the container that was added stays in the pod's spec, without a process"
                 }
             };
-            return Err(Failure::new(
-                FailureKind::Unavailable,
-                format!("the debug container does not start: {}", end(&last)),
-            )
-            .fix(fix));
+            let text = format!("the debug container does not start: {}", end(&last));
+            let f = Failure::new(FailureKind::Unavailable, text).fix(fix);
+            return Err(if image_is_it { Stuck::Image(f) } else { Stuck::Next(f) });
         }
         if begun.elapsed() > STARTING {
             let text = format!("the debug container did not start within {} s: {}", STARTING.as_secs(), end(&last));
-            return Err(Failure::new(FailureKind::Unavailable, text).fix("kubectl describe pod says what it waits for"));
+            let f = Failure::new(FailureKind::Unavailable, text).fix("kubectl describe pod says what it waits for");
+            return Err(Stuck::Image(f));
         }
         std::thread::sleep(Duration::from_millis(300));
     }
@@ -339,10 +348,11 @@ fn push_script(folders: &[String], name: &str, random: &str) -> String {
 fn exec(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<Inside, Stuck> {
     let (pod, container) = (&p.pod.metadata.name, &p.container.name);
     let unreadable = |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read this adit: {e}"));
-    let name = piped::name_there().map_err(unreadable)?;
+    let own = wish.adit.as_deref().unwrap_or(Path::new(piped::OURSELVES));
+    let name = piped::name_there(own).map_err(unreadable)?;
     let session = piped::session_name()?;
     let script = push_script(&folders(p), &name, &session);
-    let bytes = std::fs::read("/proc/self/exe").map_err(unreadable)?;
+    let bytes = std::fs::read(own).map_err(unreadable)?;
     let a = k.change(&["exec", "-i", pod, "-c", container, "--", "sh", "-c", &script], Some(&bytes), PUSHING)?;
     let Some(a) = a else { return Err(Failure::new(FailureKind::Internal, "nothing is run in a dry run").into()) };
     let out = String::from_utf8_lossy(&a.out);
@@ -440,18 +450,18 @@ impl Inside {
         There { pod: &self.pod, container: &self.container, adit: &self.adit }
     }
 
-    /// A client of a host there, whose line is made again when it breaks.
+    /// A client of a host there, whose line is made again when it breaks. With `lasting`, and in a debug container, it is then the
+    /// same host, which keeps what was set; else the host lets go with its line.
     ///
     /// # Errors
     /// No host answers.
-    pub fn connect(&self, profile: &str) -> Result<Client, Failure> {
-        Ok(link::client(self.line(profile)?)?.0)
+    pub fn connect(&self, profile: &str, lasting: bool) -> Result<Client, Failure> {
+        Ok(link::client(self.line(profile, lasting)?)?.0)
     }
 
-    /// Makes lines to one host; in a debug container it outlives them.
-    fn line(&self, profile: &str) -> Result<Connect, Failure> {
+    fn line(&self, profile: &str, lasting: bool) -> Result<Connect, Failure> {
         let session = piped::session_name()?;
-        let words = match self.pushed {
+        let words = match self.pushed || !lasting {
             true => self.there().words(&["supervise", "--profile", profile], true),
             false => self.there().words(&["relay", &self.container, &session, "--profile", profile], true),
         };

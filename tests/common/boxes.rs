@@ -37,6 +37,10 @@ pub fn open_folder() -> tempfile::TempDir {
 /// Puts a program and the libraries that it needs into a root.
 pub fn install(root: &Path, program: &Path, to: &str) {
     put(root, program, to);
+    libraries(root, program);
+}
+
+fn libraries(root: &Path, program: &Path) {
     // What is not dynamic has none.
     let ldd = Command::new("ldd").arg(program).output().expect("ldd");
     for word in String::from_utf8_lossy(&ldd.stdout).split_whitespace().filter(|w| w.starts_with('/')) {
@@ -67,6 +71,8 @@ pub fn shell(root: &Path) {
     for p in ["sh", "cat", "chmod", "rm", "id"] {
         install(root, &which(p), &format!("/bin/{p}"));
     }
+    // The adit of tests is not static.
+    libraries(root, Path::new(env!("CARGO_BIN_EXE_adit")));
 }
 
 fn which(program: &str) -> PathBuf {
