@@ -135,6 +135,7 @@ fn a_line_that_breaks() {
         let own = own_children(if way == Way::Debug { "relay" } else { "supervise" });
         assert_eq!(own.len(), 1, "{own:?}");
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(own[0]), nix::sys::signal::Signal::SIGKILL).expect("killed");
+        let begun = Instant::now();
         match way {
             Way::Debug => {
                 let again = d.wait_stop().expect("the same stop");
@@ -147,6 +148,7 @@ fn a_line_that_breaks() {
             }
             _ => assert!(soon(|| beats_on(c.boxed("web-a")))),
         }
+        println!("{way:?}: taken up again after {:?}", begun.elapsed());
         let _lost_or_detached = d.call(Request::Detach { kill: false });
         drop(d);
         drop(i);
@@ -253,7 +255,7 @@ fn ways_fall_to_the_next() {
     c.set("no_caps", json!(true));
     let (text, code) = c.text(&["k8s", "diagnose", "web-a"]);
     assert!(code == 0 && text.contains("debug: ") && text.contains("CAP_SYS_PTRACE"), "{text}");
-    assert_eq!(c.added("web-a").last().map(|e| e["uid"].clone()), Some(json!(USER)));
+    assert!(c.added("web-a").iter().any(|e| e["uid"] == USER));
     // An old kubectl without --custom runs as the image's user, which may not read another's program; nor is there a shell.
     let mut c = beating(USER, false);
     c.set("old_kubectl", json!(true));
