@@ -132,7 +132,7 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
         }
         K8sSub::Prof { kind, seconds, top, svg, json, .. } => {
             let pod = only()?;
-            let port = ways::port(pod, &wish);
+            let port = preflight::port(&pod.container, &wish);
             let e = Endpoint::open(&k, &pod.pod.metadata.name, port)?;
             let tail = if kind == "profile" { format!("?seconds={seconds}") } else { String::new() };
             let url = e.url(&format!("/debug/pprof/{kind}{tail}"));

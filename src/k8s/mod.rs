@@ -63,11 +63,14 @@ pub fn is_name(text: &str) -> bool {
     b.len() <= 253 && b.iter().all(|c| fits(*c)) && ends(b.first()) && ends(b.last())
 }
 
-/// `k8s://[NAMESPACE/]POD[/CONTAINER]`: namespace, pod, container. Of two parts the first is the namespace.
+/// What an address says: namespace, pod, container.
+pub type Address = (Option<String>, Named, Option<String>);
+
+/// `k8s://[NAMESPACE/]POD[/CONTAINER]`; none if it is something else. Of two parts the first is the namespace.
 ///
 /// # Errors
 /// It is one, but not well-formed.
-pub fn address(word: &str) -> Option<Result<(Option<String>, Named, Option<String>), Failure>> {
+pub fn address(word: &str) -> Option<Result<Address, Failure>> {
     let rest = word.strip_prefix("k8s://")?;
     let parts: Vec<&str> = rest.split('/').collect();
     let (ns, pod, container) = match parts[..] {

@@ -257,7 +257,7 @@ pub fn look(k: &Kubectl, pod: Pod, wish: &Wish, rights: &Rights) -> Result<Prefl
             Some(w) if w != way => Some(format!("--way {} was said", w.name())),
             _ => closed(way, &pod, &c, user, rights, other.as_deref()),
         };
-        Judged { way, closed, effect: effect(way, &c.name, user, debug_container.as_deref(), wish) }
+        Judged { way, closed, effect: effect(way, &c, user, debug_container.as_deref(), wish) }
     });
     Ok(Preflight { pod, container: c, pause, user, debug_container, ways: ways.into(), checks })
 }
@@ -404,8 +404,15 @@ fn closed(
     }
 }
 
+/// The port of the program's endpoint: said, named so in the pod's spec, or the usual one.
+pub fn port(c: &Container, wish: &Wish) -> u16 {
+    let named = c.ports.iter().find(|c| c.name.contains("pprof") || c.name.contains("debug"));
+    wish.port.or(named.map(|n| n.container_port)).unwrap_or(6060)
+}
+
 /// What a way does to the pod, exactly.
-fn effect(way: Way, container: &str, user: Option<u32>, there: Option<&str>, wish: &Wish) -> String {
+fn effect(way: Way, c: &Container, user: Option<u32>, there: Option<&str>, wish: &Wish) -> String {
+    let container = &c.name;
     let debug = |who: &str| match there {
         Some(name) => format!("uses the debug container {name}; the pod's spec stays as it is"),
         None => format!(
@@ -426,9 +433,9 @@ fn effect(way: Way, container: &str, user: Option<u32>, there: Option<&str>, wis
              end; the pod's spec stays as it is"
         ),
         Way::Endpoint => format!(
-            "forwards a port to {}, where the program has to serve net/http/pprof, and reads a goroutine dump; the program makes it itself, and stands \
-             meanwhile; the pod stays as it is",
-            wish.port.map_or("the endpoint's port".into(), |p| format!("port {p}"))
+            "forwards a port of this machine to port {}, where the program has to serve net/http/pprof, and reads a goroutine dump; the program \
+             makes it itself, and stands meanwhile; the pod stays as it is",
+            port(c, wish)
         ),
     }
 }

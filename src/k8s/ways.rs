@@ -4,7 +4,7 @@ use super::endpoint::Endpoint;
 use super::inside::{Choice, Look, Process, Sent, choose};
 use super::kubectl::{Kubectl, quoted};
 use super::objects::{Container, Pod, Reason};
-use super::preflight::{Preflight, Way, Wish, prefix};
+use super::preflight::{Preflight, Way, Wish, port, prefix};
 use crate::backend::client::Client;
 use crate::backend::link::{self, Connect};
 use crate::backend::piped::{self, Program, Said};
@@ -100,9 +100,9 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
         let tried = match w.way {
             Way::Debug | Way::DebugSameUser => debug(k, p, wish, w.way).map(|i| Entered::Inside(Box::new(i))),
             Way::Exec => exec(k, p, wish).map(|i| Entered::Inside(Box::new(i))),
-            Way::Endpoint => {
-                Endpoint::open(k, pod, port(p, wish)).map(|e| Entered::Endpoint(Box::new(e))).map_err(Stuck::Next)
-            }
+            Way::Endpoint => Endpoint::open(k, pod, port(&p.container, wish))
+                .map(|e| Entered::Endpoint(Box::new(e)))
+                .map_err(Stuck::Next),
         };
         match tried {
             Ok(e) => return Ok(e),
@@ -161,19 +161,13 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
             k.note(k.line(&strs(&there.words(&["supervise", "--profile", wish.profile], true))));
             k.note(k.line(&["exec", pod, "-c", &p.container.name, "--", "sh", "-c", "rm -f FILE"]));
         }
-        Way::Endpoint => k.note(k.line(&strs(&super::endpoint::words(pod, port(p, wish))))),
+        Way::Endpoint => k.note(k.line(&strs(&super::endpoint::words(pod, port(&p.container, wish))))),
     }
     Ok(())
 }
 
 fn strs(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
-}
-
-/// The port of the program's endpoint: said, named so in the pod's spec, or the usual one.
-pub fn port(p: &Preflight, wish: &Wish) -> u16 {
-    let named = p.container.ports.iter().find(|c| c.name.contains("pprof") || c.name.contains("debug"));
-    wish.port.or(named.map(|n| n.container_port)).unwrap_or(6060)
 }
 
 /// A copy of adit in a pod, to be run.

@@ -311,7 +311,8 @@ fn memory(file: Option<u64>) -> Check {
     memory_of(left(&groups, Path::new("/sys/fs/cgroup")), file)
 }
 
-/// What is needed beside the file itself, which is mapped: tables of functions, lines and types (measured on programs of 2 to 120 MB).
+/// What is needed: 36 MB were measured for a program of 2 MB, 43 MB for one of 57 MB without debug information. With it, what is packed
+/// in the file is unpacked when variables are asked for: taken as once the file.
 fn needed(file: u64) -> u64 {
     (48 << 20) + file
 }
