@@ -300,7 +300,7 @@ mod tests {
         assert!(p.runs() && p.ready() && p.spec.host_pid);
         assert_eq!(p.user_of(&p.spec.containers[0]), Some(7));
         assert!(serde_json::from_str::<Pods>(r#"{"items":null}"#).is_ok_and(|l| l.items.is_empty()));
-        assert!(serde_json::from_str::<Pod>(r#"{"spec":[]}"#).is_err());
+        assert!(serde_json::from_str::<Pod>(r#"{"spec":"x"}"#).is_err());
     }
 
     #[test]
