@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build go check safety clumsy agreement goker bench layouts dumps clean
+.PHONY: demo test build image go check safety clumsy agreement goker bench layouts dumps clean
 
 # One static file: musl where that target is installed, else glibc linked statically. TLS has some C and assembly in it (ring), which needs no libc.
 build:
@@ -14,6 +14,19 @@ build:
 	RUSTFLAGS="$$RUSTFLAGS -C target-feature=+crt-static" cargo build --release --target $$t && \
 	mkdir -p $(TARGET_DIR)/static && cp -f $(TARGET_DIR)/$$t/release/adit $(TARGET_DIR)/static/adit && \
 	ls -l $(TARGET_DIR)/static/adit | awk '{print "build: " $$NF ", " $$5 " bytes"}'
+
+# The image for debug containers in pods (deploy/Dockerfile), with whatever builds images here. IMAGE names it, with a registry to push it.
+IMAGE ?= adit
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+image:
+	@tool=$$(for t in docker podman nerdctl buildah; do command -v $$t >/dev/null && echo $$t && break; done); \
+	if [ -z "$$tool" ]; then echo "image: nothing that builds images is installed: docker, podman, nerdctl or buildah" >&2; exit 1; fi; \
+	$(MAKE) --no-print-directory build && dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp $(TARGET_DIR)/static/adit "$$dir/adit" && \
+	for t in nonroot root; do \
+	  tag=$(IMAGE):$(VERSION); [ $$t = root ] && tag=$$tag-root; \
+	  $$tool build -f deploy/Dockerfile --target $$t -t "$$tag" "$$dir" || { echo "image: $$tool cannot build it (is its daemon running?)" >&2; exit 1; }; \
+	  echo "image: $$tag"; \
+	done
 
 go:
 	@.ci/setup-go > /dev/null

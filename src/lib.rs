@@ -16,6 +16,7 @@ pub mod engine;
 pub mod eval;
 pub mod goruntime;
 pub mod heap;
+pub mod k8s;
 pub mod model;
 pub mod profile;
 pub mod session;

@@ -101,7 +101,7 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
     let first = greeted(connect(true)?, &traffic)?;
     let (client, HostEnd { mut requests, out }) = pipe();
     let common: Common = Arc::default();
-    let reader = take_up(&common, first);
+    let (reader, _nothing_was_asked_yet) = take_up(&common, first);
     let fail = |e: io::Error| Failure::new(FailureKind::Internal, format!("no thread for the line: {e}"));
     let c = common.clone();
     let to_host = move || {
@@ -178,12 +178,14 @@ fn beat(c: &Common) {
     }
 }
 
-fn take_up(c: &Common, line: Line) -> BufReader<Box<dyn Read + Send>> {
+/// What was asked while there was no line comes back: it went nowhere.
+fn take_up(c: &Common, line: Line) -> (BufReader<Box<dyn Read + Send>>, BTreeSet<u64>) {
     let mut s = lock(c);
+    let unsent = std::mem::take(&mut s.open);
     s.writer = Some(line.writer);
     s.cut = Some(line.cut);
     s.heard = Some(Instant::now());
-    BufReader::new(line.reader)
+    (BufReader::new(line.reader), unsent)
 }
 
 /// What came up to the first line's end, with it; less if the line breaks, or is so long that no host wrote it.
@@ -237,10 +239,15 @@ fn again(
         (std::mem::take(&mut s.open), s.target.clone()?)
     };
     let log = |level, text: String| FromHost::Notice(Notice::Log { level, text });
-    for id in open.into_iter().filter(|id| *id < OWN) {
-        let lost = Failure::new(FailureKind::Host, "the line to the host was lost before it answered").fix("ask again");
-        out.blocking_send(FromHost::Reply { id, result: Err(lost) }).ok()?;
-    }
+    let answer = |open: BTreeSet<u64>| {
+        for id in open.into_iter().filter(|id| *id < OWN) {
+            let lost =
+                Failure::new(FailureKind::Host, "the line to the host was lost before it answered").fix("ask again");
+            out.blocking_send(FromHost::Reply { id, result: Err(lost) }).ok()?;
+        }
+        Some(())
+    };
+    answer(open)?;
     out.blocking_send(log(LogLevel::Error, "the line to the host was lost; trying again".into())).ok()?;
     let begun = Instant::now();
     let mut why = String::new();
@@ -251,7 +258,8 @@ fn again(
         });
         match line {
             Ok((line, stop)) => {
-                let reader = take_up(c, line);
+                let (reader, unsent) = take_up(c, line);
+                answer(unsent)?;
                 let s = begun.elapsed().as_millis();
                 out.blocking_send(log(LogLevel::Warn, format!("the line is there again, after {s} ms"))).ok()?;
                 if let Some(stop) = stop {

@@ -151,12 +151,21 @@ fn one(mut stream: UnixStream, current: &Current, out: &UnboundedSender<ToHost>,
 /// # Errors
 /// It cannot be started or reached.
 pub fn relay(name: &str, profile: &str) -> io::Result<()> {
+    relay_by(name, |path| detached::start(&mut command(path, profile)))
+}
+
+/// As [`relay`]; the host is started by somebody else.
+///
+/// # Errors
+/// It cannot be started or reached.
+pub fn relay_by(name: &str, start: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let path = socket(name)?;
     let stream = match UnixStream::connect(&path) {
         Ok(s) => s,
         Err(_) => {
             let _none_was_left = fs::remove_file(&path);
-            start(&path, profile)?
+            start(&path)?;
+            come_up(&path)?
         }
     };
     let mut from = stream.try_clone()?;
@@ -192,12 +201,16 @@ fn socket(name: &str) -> io::Result<PathBuf> {
     Ok(crate::engine::journal::private_place()?.join(format!("{name}.sock")))
 }
 
-/// Starts a host of its own session at a socket, and connects as soon as it is there.
-fn start(path: &Path, profile: &str) -> io::Result<UnixStream> {
+/// What starts a host at a socket.
+pub fn command(path: &Path, profile: &str) -> std::process::Command {
     let mut command = std::process::Command::new("/proc/self/exe");
     command.args(["host", "--listen"]).arg(format!("unix:{}", path.display())).args(["--profile", profile]);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    detached::start(&mut command)?;
+    command
+}
+
+/// Connects to a host as soon as it is there.
+fn come_up(path: &Path) -> io::Result<UnixStream> {
     for _ in 0..500 {
         if let Ok(s) = UnixStream::connect(path) {
             return Ok(s);

@@ -20,6 +20,7 @@ pub mod native;
 pub mod offline;
 pub mod oncpu;
 mod outbox;
+pub mod piped;
 pub mod profile;
 pub mod protocol;
 pub mod replay;

@@ -133,7 +133,7 @@ fn numbers(b: &mut Vec<u8>, key: &str, v: &[crate::base::GoroutineId]) {
     b.push(b']');
 }
 
-fn finding_json(b: &mut Vec<u8>, f: &Finding) {
+pub(super) fn finding_json(b: &mut Vec<u8>, f: &Finding) {
     for (key, v) in [("{\"kind", f.kind.name()), (",\"class", f.class.name()), (",\"severity", f.severity.name())] {
         b.extend_from_slice(key.as_bytes());
         b.extend_from_slice(b"\":");
@@ -173,7 +173,7 @@ fn finding_json(b: &mut Vec<u8>, f: &Finding) {
     b.extend_from_slice(b"}}");
 }
 
-fn finding_text(b: &mut Vec<u8>, f: &Finding, color: bool) {
+pub(super) fn finding_text(b: &mut Vec<u8>, f: &Finding, color: bool) {
     let word = match f.severity {
         Severity::High => "HIGH",
         Severity::Medium => "MED ",

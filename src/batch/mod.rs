@@ -2,6 +2,7 @@
 //! page, so that a million goroutines need no more memory than a page.
 
 mod diagnose;
+pub mod fleet;
 mod goroutines;
 mod json;
 mod prof;

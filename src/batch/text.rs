@@ -22,7 +22,7 @@ pub fn line(out: &mut Vec<u8>, text: &str) {
     out.push(b'\n');
 }
 
-fn state(g: &Goroutine) -> String {
+pub(super) fn state(g: &Goroutine) -> String {
     printable_str(g.wait_reason.as_deref().unwrap_or(g.state.name()), 60)
 }
 

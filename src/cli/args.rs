@@ -7,6 +7,8 @@ use crate::tui::theme::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum, builder::PossibleValuesParser};
 use std::path::PathBuf;
 
+pub mod k8s;
+
 /// A full-screen debugger for Go programs that never harms its target.
 ///
 /// `adit PID` looks at a running process without stopping it. `adit debug` builds the package here and stops at main.main.
@@ -301,6 +303,11 @@ pub enum Sub {
     /// The host: owns the target for a client at the other end of a pipe
     #[command(hide = true)]
     Host(HostArgs),
+    /// Programs in the pods of a Kubernetes cluster, through your own kubectl
+    K8s(k8s::K8sArgs),
+    /// What adit does in a pod
+    #[command(hide = true, subcommand)]
+    Inside(k8s::InsideSub),
     /// The record of what was done to programs
     Audit {
         /// What of it
@@ -536,7 +543,7 @@ impl DiagnoseArgs {
     }
 }
 
-fn classes() -> PossibleValuesParser {
+pub(in crate::cli) fn classes() -> PossibleValuesParser {
     PossibleValuesParser::new(FindingClass::ALL.iter().map(|c| c.name()))
 }
 

@@ -8,6 +8,7 @@ mod delve_config;
 pub mod demo;
 mod doctor;
 mod documents;
+mod k8s;
 mod launch_json;
 mod log;
 mod remote;
@@ -17,6 +18,7 @@ pub mod wire;
 pub use build::test_flags;
 pub use documents::{completions, manual};
 
+use crate::backend::client::Client;
 use crate::backend::protocol::{Failure, FailureKind, LaunchSpec, PROTOCOL_VERSION, TargetSpec};
 use crate::backend::{fetch, oncpu};
 use crate::base::text::printable_str;
@@ -48,7 +50,9 @@ pub fn main() -> u8 {
     }
     let json = wants_json(&cli);
     let trusted = cli.common.cacert.as_deref().map_or(Ok(()), fetch::trust);
-    match trusted.and_then(|()| run(&cli)) {
+    let done = trusted.and_then(|()| run(&cli));
+    k8s::leave_all();
+    match done {
         Ok(code) => code,
         // The reader of our output went away, as `head` does: no error of the user's.
         Err(f) if f.kind == FailureKind::Cancelled => batch::exit::DONE,
@@ -80,6 +84,7 @@ fn wants_json(cli: &Cli) -> bool {
         Some(Sub::Refs(r)) => r.json,
         Some(Sub::Prof(p)) => p.json,
         Some(Sub::Timeline(t)) => t.json,
+        Some(Sub::K8s(k)) => k.what.json(),
         Some(Sub::Waits { json, .. }) => *json,
         Some(
             Sub::Stack { json, .. } | Sub::Snapshot { json, .. } | Sub::Doctor { json, .. } | Sub::Rescue { json, .. },
@@ -106,19 +111,20 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             let _closed = help.print_help();
             return Ok(batch::exit::USAGE);
         };
-        if let Some((place, spec)) = remote::parse(target, false)? {
-            return full_screen_at(common, Some(&place), spec, None, false);
+        if let Some(done) = full_screen_elsewhere(common, target, false) {
+            return done;
         }
         return open_screen(common, target::spec_of(target, None)?);
     };
     match sub {
         Sub::Attach { target, exe } => {
-            if let Some((place, spec)) = remote::parse(target, true)? {
-                return full_screen_at(common, Some(&place), spec, None, false);
+            if let Some(done) = full_screen_elsewhere(common, target, true) {
+                return done;
             }
             let bad = |_| {
                 let text = format!("{}: no process id", printable_str(target, 100));
-                Failure::new(FailureKind::BadRequest, text).fix("adit attach PID, or ssh://[USER@]HOST/PID")
+                Failure::new(FailureKind::BadRequest, text)
+                    .fix("adit attach PID, ssh://[USER@]HOST/PID or k8s://[NAMESPACE/]POD")
             };
             let pid = target.parse().map_err(bad)?;
             full_screen(common, TargetSpec::Attach { pid, exe: exe.clone(), control: true }, None, false)
@@ -246,6 +252,8 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
         }
         Sub::Host(h) if h.protocol => print(format!("{} {PROTOCOL_VERSION}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
         Sub::Host(h) => wire::host_main(h, common.profile),
+        Sub::K8s(k) => k8s::run(common, &k.what),
+        Sub::Inside(i) => k8s::inside_main(i, common),
         Sub::Audit { what: args::AuditSub::Verify { file, json } } => wire::audit_verify(file, *json),
         Sub::Guard { journal, hook } => wire::guard_main(journal, hook),
         Sub::Completions { shell } => print(&completions(*shell)),
@@ -349,9 +357,21 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
     full_screen_at(common, None, spec, workspace, demo)
 }
 
+/// As [`full_screen`], of a host elsewhere; none if that is not what the word names.
+fn full_screen_elsewhere(common: &Common, word: &str, control: bool) -> Option<Result<u8, Failure>> {
+    if word.starts_with("k8s://") {
+        return Some(needs_terminal().and_then(|()| k8s::full_screen(common, word, control)));
+    }
+    let open = |(place, spec)| {
+        needs_terminal()?;
+        full_screen_at(common, Some(remote::connect(&place, common.profile)?.0), spec, None, false)
+    };
+    remote::parse(word, control).map(|found| found.map(open)).unwrap_or_else(|f| Some(Err(f)))
+}
+
 fn full_screen_at(
     common: &Common,
-    place: Option<&remote::Place>,
+    elsewhere: Option<Client>,
     spec: TargetSpec,
     workspace: Option<u8>,
     demo: bool,
@@ -363,7 +383,7 @@ fn full_screen_at(
         TargetSpec::Launch(l) => l.exe.to_string_lossy().into_owned(),
         // Files come and go, and a server's breakpoints are several clients': nothing is kept for them.
         TargetSpec::File { .. } | TargetSpec::Profile { .. } | TargetSpec::Here | TargetSpec::Delve(_) => String::new(),
-        _ if place.is_some() => String::new(),
+        _ if elsewhere.is_some() => String::new(),
         TargetSpec::Attach { pid, exe, .. } => match exe {
             Some(e) => e.to_string_lossy().into_owned(),
             None => std::fs::read_link(format!("/proc/{pid}/exe"))
@@ -371,8 +391,8 @@ fn full_screen_at(
         },
     };
     let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
-    let client = match place {
-        Some(p) => remote::connect(p, common.profile)?.0,
+    let client = match elsewhere {
+        Some(c) => c,
         None => wire::connect_host(common.profile)?,
     };
     let options = tui::Options {

@@ -2,17 +2,15 @@
 
 use super::args::Profile;
 use crate::backend::client::Client;
-use crate::backend::link::{self, Connect, GREETING, Line, Traffic};
+use crate::backend::link::{self, Connect, Line, Traffic};
+use crate::backend::piped::{self, MISSING, Program, Said, name_there};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, TargetSpec};
-use crate::base::text::{hex, printable_str};
+use crate::base::text::printable_str;
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// What a shell there says when it finds no adit like this one.
-const MISSING: &str = "adit-missing";
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,25 +82,10 @@ fn socket(path: String) -> Connect {
     })
 }
 
-/// Its name there: of this version and these bytes.
-fn name_there() -> io::Result<String> {
-    let mut crc = flate2::Crc::new();
-    let mut file = File::open("/proc/self/exe")?;
-    let mut buf = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buf)? {
-            0 => break,
-            n => crc.update(&buf[..n]),
-        }
-    }
-    Ok(format!("adit-{}-{PROTOCOL_VERSION}-{:08x}", env!("CARGO_PKG_VERSION"), crc.sum()))
-}
-
 fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failure> {
-    let ours = name_there().map_err(|e| host(format!("cannot read this adit: {e}")))?;
-    let mut name = [0; 12];
-    getrandom::fill(&mut name).map_err(|e| host(format!("no random numbers: {e}")))?;
-    let name = "s".to_string() + &hex(&name);
+    let ours =
+        name_there(std::path::Path::new(piped::OURSELVES)).map_err(|e| host(format!("cannot read this adit: {e}")))?;
+    let name = piped::session_name()?;
     let version = env!("CARGO_PKG_VERSION");
     let profile = profile.word();
     // For any POSIX shell; nothing of it comes from the user.
@@ -130,7 +113,8 @@ fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failu
     };
     Ok(Box::new(move |asks| {
         for pushed in [false, true] {
-            let (first, line) = start(&mut command(asks, &go), asks)?;
+            let said = if asks { Said::ToUser } else { Said::Dropped };
+            let (first, line) = piped::start(&mut command(asks, &go), said, SSH)?;
             let Some(what) = first.strip_prefix(MISSING) else { return Ok(line) };
             (line.cut)();
             if pushed {
@@ -150,36 +134,10 @@ fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failu
     }))
 }
 
-/// Starts it and reads its first line.
-fn start(c: &mut Command, asks: bool) -> Result<(String, Line), Failure> {
-    let program = c.get_program().to_string_lossy().into_owned();
-    let fail = |e: io::Error| host(format!("cannot run {program}: {e}")).fix("install ssh, or name it in ADIT_SSH");
-    c.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(if asks { Stdio::inherit() } else { Stdio::null() });
-    let mut child = c.spawn().map_err(fail)?;
-    let (Some(writer), Some(mut reader)) = (child.stdin.take(), child.stdout.take()) else {
-        return Err(host(format!("{program} has no pipes")));
-    };
-    let child = Arc::new(Mutex::new(child));
-    let cut = Arc::new(move || end(&child));
-    let first = link::first_line(&mut reader);
-    let text = String::from_utf8_lossy(&first).into_owned();
-    if !text.starts_with(GREETING) && !text.starts_with(MISSING) {
-        cut();
-        let said = printable_str(text.trim(), 100);
-        let said = if said.is_empty() { "nothing came".to_string() } else { format!("`{said}` came") };
-        return Err(host(format!("no host answers over {program}: {said}"))
-            .fix("can you log in there with it, and does the shell there print nothing of its own?"));
-    }
-    let reader = Box::new(Cursor::new(first).chain(reader));
-    Ok((text, Line { reader, writer: Box::new(writer), cut }))
-}
-
-/// Our own child; its end is waited for.
-fn end(child: &Mutex<Child>) {
-    let mut c = child.lock().unwrap_or_else(PoisonError::into_inner);
-    let _it_has_ended = c.kill();
-    let _status = c.wait();
-}
+const SSH: Program = Program {
+    missing: "install ssh, or name it in ADIT_SSH",
+    silent: "can you log in there with it, and does the shell there print nothing of its own?",
+};
 
 fn send(c: &mut Command) -> Result<(), Failure> {
     let exe = File::open("/proc/self/exe").map_err(|e| host(format!("cannot read this adit: {e}")))?;

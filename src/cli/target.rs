@@ -1,7 +1,7 @@
 //! TARGET: what a word on the command line names, by its form and, for a file, its content; and opening it for a one-shot.
 
 use super::args::Profile;
-use super::{remote, wire};
+use super::{k8s, remote, wire};
 use crate::backend::client::Client;
 use crate::backend::delve::connect::Address;
 use crate::backend::fetch;
@@ -87,8 +87,16 @@ pub fn open(
     exe: Option<PathBuf>,
     consistent: bool,
 ) -> Result<(Client, Arc<TargetInfo>), Failure> {
-    let (mut client, spec) = match remote::parse(target, false)? {
-        Some((place, spec)) => (remote::connect(&place, Profile::Prod)?.0, spec),
+    let in_pod = k8s::one_shot(target, Profile::Prod.word()).transpose()?;
+    let there = match in_pod {
+        Some(there) => Some(there),
+        None => match remote::parse(target, false)? {
+            Some((place, spec)) => Some((remote::connect(&place, Profile::Prod)?.0, spec)),
+            None => None,
+        },
+    };
+    let (mut client, spec) = match there {
+        Some(there) => there,
         None => {
             let spec = spec_of(target, exe)?;
             if matches!(spec, TargetSpec::Delve(_)) && !multiclient {

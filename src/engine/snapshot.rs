@@ -102,6 +102,15 @@ impl Loaded {
 impl Copy {
     /// Writes it; its size in the file, bytes.
     pub fn write(&self, path: &Path) -> io::Result<u64> {
+        self.contents(|c| write::write(path, c))
+    }
+
+    /// Writes the same to a stream; its size, bytes.
+    pub fn stream(&self, to: impl io::Write) -> io::Result<u64> {
+        self.contents(|c| write::stream(to, c))
+    }
+
+    fn contents(&self, write: impl FnOnce(write::Contents<'_>) -> io::Result<u64>) -> io::Result<u64> {
         let pid = self.loaded.pid;
         let mut threads: Vec<_> = self.state.registers.iter().map(|(t, r)| (Tid(*t), *r)).collect();
         // The thread that is shown first, then the others by number.
@@ -132,7 +141,7 @@ impl Copy {
         let ranges = self.maps.iter().filter(|m| copy::wanted(m));
         let ranges: Vec<_> = ranges.map(|m| (m.start, m.end, m.perms.as_bytes().get(1) == Some(&b'w'))).collect();
         let exe = Some(&self.loaded.sym.image().bytes()[..]);
-        write::write(path, Contents { notes, capture, exe, memory: regions(&self.own, &ranges) })
+        write(Contents { notes, capture, exe, memory: regions(&self.own, &ranges) })
     }
 }
 

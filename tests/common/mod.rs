@@ -1,6 +1,7 @@
 //! Real Go programs for tests: built once per (program, flags, toolchain) and kept; and a session with a real host process.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod boxes;
 pub mod dap;
 pub mod dice;
 pub mod dlv;

@@ -21,6 +21,15 @@ impl Screen {
         c.args(args);
         Screen::run(cols, rows, c)
     }
+    /// As [`Screen::start`], with more in its environment.
+    pub fn start_with(cols: u16, rows: u16, args: &[&str], env: &[(&str, String)]) -> Screen {
+        let mut c = CommandBuilder::new(env!("CARGO_BIN_EXE_adit"));
+        c.args(args);
+        for (k, v) in env {
+            c.env(k, v);
+        }
+        Screen::run(cols, rows, c)
+    }
     /// As [`Screen::start`], in the terminal of a `script` process: killing that one is what closing a window is to adit.
     pub fn start_in_window(cols: u16, rows: u16, args: &[&str]) -> Screen {
         let mut c = CommandBuilder::new("script");

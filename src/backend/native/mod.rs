@@ -15,6 +15,7 @@ mod timeline;
 mod tracing;
 
 pub use failure::{from_engine, from_open};
+pub use profiles::endpoints;
 
 use super::audit::Audit;
 use super::client::HostEnd;

@@ -111,6 +111,14 @@ pub(super) fn handlers(pid: i32, linked: bool) -> Result<String, String> {
     found(pid, linked).map(|f| f.0)
 }
 
+/// As [`handlers`], of a program that was opened for reading: `http://127.0.0.1:PORT/debug/pprof/`.
+///
+/// # Errors
+/// Why nowhere.
+pub fn endpoints(pid: i32, loaded: &Loaded) -> Result<String, String> {
+    handlers(pid, linked(loaded))
+}
+
 /// That, and what stands there.
 fn found(pid: i32, linked: bool) -> Result<(String, String), String> {
     if !linked {

@@ -79,7 +79,47 @@ fn publish(temp: &Path, path: &Path) -> io::Result<()> {
     }
 }
 
-fn write_to(file: &File, c: Contents<'_>) -> io::Result<u64> {
+/// Where a core goes: pieces come in ascending order, what lies between them is zeros.
+trait Sink {
+    fn put(&mut self, bytes: &[u8], at: u64) -> io::Result<()>;
+    /// So long is it in all.
+    fn end(&mut self, len: u64) -> io::Result<()>;
+}
+
+/// A file with holes.
+impl Sink for &File {
+    fn put(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+    fn end(&mut self, len: u64) -> io::Result<()> {
+        self.set_len(len)?;
+        self.sync_all()
+    }
+}
+
+/// A stream; so much was written.
+struct Stream<W>(W, u64);
+
+impl<W: Write> Sink for Stream<W> {
+    fn put(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        let gap = at.checked_sub(self.1).ok_or_else(|| io::Error::other("pieces of a core out of order"))?;
+        io::copy(&mut io::repeat(0).take(gap), &mut self.0)?;
+        self.0.write_all(bytes)?;
+        self.1 = at + bytes.len() as u64;
+        Ok(())
+    }
+    fn end(&mut self, len: u64) -> io::Result<()> {
+        self.put(&[], len)?;
+        self.0.flush()
+    }
+}
+
+/// Writes what [`write()`] would to a stream, holes as zeros. Returns its size in bytes.
+pub fn stream(to: impl Write, contents: Contents<'_>) -> io::Result<u64> {
+    write_to(Stream(to, 0), contents)
+}
+
+fn write_to(mut file: impl Sink, c: Contents<'_>) -> io::Result<u64> {
     let Contents { mut notes, mut capture, exe, memory } = c;
     let segments = segments(&memory);
     let packed = exe.map(pack).transpose()?.unwrap_or_default();
@@ -104,21 +144,20 @@ fn write_to(file: &File, c: Contents<'_>) -> io::Result<u64> {
         places.push(at);
         at = (at + s.filed).next_multiple_of(PAGE);
     }
-    file.write_all_at(&headers, 0)?;
-    file.write_all_at(&notes, notes_at)?;
-    file.write_all_at(&packed, exe_at)?;
+    file.put(&headers, 0)?;
+    file.put(&notes, notes_at)?;
+    file.put(&packed, exe_at)?;
     for (s, place) in segments.iter().zip(&places) {
         for (off, bytes) in &s.parts {
             // Zeros are left as holes.
             for (i, part) in bytes.chunks(STRIDE).enumerate() {
                 if part.iter().any(|b| *b != 0) {
-                    file.write_all_at(part, place + off + (i * STRIDE) as u64)?;
+                    file.put(part, place + off + (i * STRIDE) as u64)?;
                 }
             }
         }
     }
-    file.set_len(at)?;
-    file.sync_all()?;
+    file.end(at)?;
     Ok(at)
 }
 

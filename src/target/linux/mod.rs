@@ -1,6 +1,7 @@
 //! Linux: ptrace with PTRACE_SEIZE, /proc, process_vm_readv, ptys.
 
 pub mod copy;
+pub mod credentials;
 pub mod debugreg;
 pub mod detached;
 pub mod doctor;

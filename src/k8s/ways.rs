@@ -1,0 +1,595 @@
+//! Going in: the ways are tried best first, and what keeps one closed is said.
+
+use super::endpoint::Endpoint;
+use super::inside::{Choice, Look, Process, Sent, choose};
+use super::kubectl::{Kubectl, quoted};
+use super::objects::{Container, Pod, Reason};
+use super::preflight::{Preflight, Way, Wish, port, prefix};
+use crate::backend::client::Client;
+use crate::backend::link::{self, Connect};
+use crate::backend::piped::{self, Program, Said};
+use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
+use crate::base::text::{hex, printable_str};
+use flate2::read::ZlibDecoder;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Where adit is in its image.
+const IN_IMAGE: &str = "/adit";
+/// A parked container ends when nobody was there for so long.
+pub const IDLE: Duration = Duration::from_secs(30 * 60);
+/// An image may take so long to come, and its container to start.
+const STARTING: Duration = Duration::from_secs(120);
+/// Copying ourselves into a container.
+const PUSHING: Duration = Duration::from_secs(300);
+/// Something run in the pod.
+const RUNNING: Duration = Duration::from_secs(60);
+/// What our scripts say when adit runs from there.
+const AT: &str = "adit-at ";
+/// Folders that containers can write, as a rule; `/dev/shm` is often noexec.
+const FOLDERS: [&str; 4] = ["/tmp", "/dev/shm", "/var/tmp", "/run"];
+/// Zeros of this length become holes of a file, bytes.
+const HOLE: usize = 64 << 10;
+
+/// How it was gone in.
+pub enum Entered {
+    /// A host can be started in there.
+    Inside(Box<Inside>),
+    /// Only the program's own endpoint answers.
+    Endpoint(Box<Endpoint>),
+}
+
+/// adit in a pod.
+pub struct Inside {
+    k: Arc<Kubectl>,
+    pod: String,
+    /// In which container it runs.
+    container: String,
+    /// Its path there.
+    adit: String,
+    /// It was copied there, and is to be removed.
+    pushed: bool,
+    /// How.
+    pub way: Way,
+    /// The program.
+    pub process: Process,
+}
+
+/// Why a way did not work.
+enum Stuck {
+    /// The next may.
+    Next(Failure),
+    /// No debug container starts from this image: one more would only stay in the pod's spec.
+    Image(Failure),
+    /// Nor would the others.
+    Over(Failure),
+}
+
+impl From<Failure> for Stuck {
+    fn from(f: Failure) -> Stuck {
+        Stuck::Next(f)
+    }
+}
+
+/// Goes in by the first way that works; `say` hears why others did not.
+///
+/// # Errors
+/// None does: each with its reason.
+pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -> Result<Entered, Failure> {
+    let pod = &p.pod.metadata.name;
+    let mut reasons = Vec::new();
+    let mut fix = None;
+    let open = p.ways.iter().filter(|w| w.closed.is_none()).count();
+    let mut no_image = false;
+    for w in &p.ways {
+        if no_image && w.way == Way::DebugSameUser && w.closed.is_none() {
+            continue;
+        }
+        if let Some(why) = &w.closed {
+            if wish.way.is_none() {
+                reasons.push(format!("{}: {why}", w.way.name()));
+            }
+            continue;
+        }
+        let tried = match w.way {
+            Way::Debug | Way::DebugSameUser => debug(k, p, wish, w.way).map(|i| Entered::Inside(Box::new(i))),
+            Way::Exec => exec(k, p, wish).map(|i| Entered::Inside(Box::new(i))),
+            Way::Endpoint => Endpoint::open(k, pod, port(&p.container, wish))
+                .map(|e| Entered::Endpoint(Box::new(e)))
+                .map_err(Stuck::Next),
+        };
+        match tried {
+            Ok(e) => return Ok(e),
+            Err(Stuck::Over(f)) => return Err(f),
+            Err(s @ (Stuck::Next(_) | Stuck::Image(_))) => {
+                no_image |= matches!(s, Stuck::Image(_));
+                let (Stuck::Next(f) | Stuck::Image(f) | Stuck::Over(f)) = s;
+                if open > 1 {
+                    say(&format!("{pod}: {}: {f}", w.way.name()));
+                }
+                fix = fix.or_else(|| f.fix.clone());
+                reasons.push(format!("{}: {}", w.way.name(), f.message));
+            }
+        }
+    }
+    let f = Failure::new(FailureKind::Unavailable, format!("no way into {pod}: {}", reasons.join("; ")));
+    Err(f.fix(fix.unwrap_or_else(|| "adit k8s doctor says what each way needs".into())))
+}
+
+/// Notes the commands that [`enter`] would run for the best way, and the first that a session would.
+///
+/// # Errors
+/// No way is open.
+pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
+    let pod = p.pod.metadata.name.as_str();
+    let Some(w) = p.way() else {
+        let why: Vec<String> =
+            p.ways.iter().filter_map(|w| Some(format!("{}: {}", w.way.name(), w.closed.as_ref()?))).collect();
+        return Err(Failure::new(FailureKind::Unavailable, format!("no way into {pod}: {}", why.join("; ")))
+            .fix("adit k8s doctor says what each way needs"));
+    };
+    k.note(format!("# {}: {}", w.way.name(), w.effect));
+    match w.way {
+        Way::Debug | Way::DebugSameUser => {
+            let name = match &p.debug_container {
+                Some(n) => n.clone(),
+                None => {
+                    let name = format!("{}RANDOM", prefix());
+                    let user = p.user.map_or("UID".to_string(), |u| u.to_string());
+                    let words = debug_words(p, wish, w.way, &name, true);
+                    let custom = custom(w.way, &user);
+                    k.change(&strs(&words), Some(custom.as_bytes()), STARTING)?;
+                    name
+                }
+            };
+            let there = There { pod, container: &name, adit: IN_IMAGE };
+            k.note(k.line(&strs(&there.words(&["look"], false))));
+            k.note(k.line(&strs(&there.words(&["relay", &name, "SESSION", "--profile", wish.profile], true))));
+        }
+        Way::Exec => {
+            let script = push_script(&folders(p), "NAME", "RANDOM");
+            let words = ["exec", "-i", pod, "-c", &p.container.name, "--", "sh", "-c", &script];
+            k.note(format!("{} < adit", k.line(&words)));
+            let there = There { pod, container: &p.container.name, adit: "FILE" };
+            k.note(k.line(&strs(&there.words(&["look"], false))));
+            k.note(k.line(&strs(&there.words(&["supervise", "--profile", wish.profile], true))));
+            k.note(k.line(&["exec", pod, "-c", &p.container.name, "--", "sh", "-c", "rm -f FILE"]));
+        }
+        Way::Endpoint => k.note(k.line(&strs(&super::endpoint::words(pod, port(&p.container, wish))))),
+    }
+    Ok(())
+}
+
+fn strs(words: &[String]) -> Vec<&str> {
+    words.iter().map(String::as_str).collect()
+}
+
+/// A copy of adit in a pod, to be run.
+struct There<'a> {
+    pod: &'a str,
+    container: &'a str,
+    adit: &'a str,
+}
+
+impl There<'_> {
+    fn words(&self, what: &[&str], stdin: bool) -> Vec<String> {
+        let mut w = vec!["exec"];
+        if stdin {
+            w.push("-i");
+        }
+        w.extend([self.pod, "-c", self.container, "--", self.adit, "inside"]);
+        w.extend(what);
+        w.into_iter().map(String::from).collect()
+    }
+}
+
+/// `kubectl debug`.
+fn debug_words(p: &Preflight, wish: &Wish, way: Way, name: &str, customised: bool) -> Vec<String> {
+    // What `restricted` demands of a container (no root) a program that is root cannot have.
+    let profile = match (way, p.user) {
+        (Way::DebugSameUser, Some(0)) => "baseline",
+        (Way::DebugSameUser, _) => "restricted",
+        _ => "general",
+    };
+    let mut w = vec!["debug".to_string(), p.pod.metadata.name.clone()];
+    w.push(format!("--image={}", wish.image));
+    w.push(format!("--target={}", p.container.name));
+    w.push(format!("--container={name}"));
+    w.push(format!("--profile={profile}"));
+    if customised {
+        w.push("--custom=/dev/stdin".into());
+    }
+    w.extend(["--attach=false", "--quiet", "--", IN_IMAGE, "inside", "park", name].map(String::from));
+    w
+}
+
+/// What the container has beside its profile: a user. Added capabilities are worth nothing to another one than root (kubectl#1650).
+fn custom(way: Way, user: &str) -> String {
+    let user = if way == Way::Debug { "0" } else { user };
+    match user.parse::<u32>() {
+        Ok(0) => json!({"securityContext": {"runAsUser": 0, "runAsNonRoot": false}}).to_string(),
+        Ok(u) => json!({"securityContext": {"runAsUser": u}}).to_string(),
+        Err(_) => json!({"securityContext": {"runAsUser": user}}).to_string(),
+    }
+}
+
+/// By a debug container.
+fn debug(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, way: Way) -> Result<Inside, Stuck> {
+    let pod = &p.pod.metadata.name;
+    if let Some(name) = &p.debug_container {
+        match settle(k, pod, name, IN_IMAGE, wish, way) {
+            // Another user than is needed now, or about to end: a new one.
+            Err(Stuck::Next(f)) => tracing::info!("the debug container {name}: {f}"),
+            done => return done,
+        }
+    }
+    if wish.image.is_empty() {
+        let f = Failure::new(FailureKind::Unavailable, "no image for a debug container is named");
+        return Err(Stuck::Image(f.fix(
+            "--image IMAGE, or ADIT_IMAGE; `make image` builds one to push to a registry that the cluster pulls from",
+        )));
+    }
+    let user = match (way, p.user) {
+        (Way::Debug, _) => 0,
+        (_, Some(u)) => u,
+        (_, None) => asked_user(k, pod, &p.container.name)?,
+    };
+    let known = Preflight { user: Some(user), ..p.clone() };
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(|e| Failure::new(FailureKind::Internal, format!("no random numbers: {e}")))?;
+    let name = prefix() + &hex(&random);
+    let custom = custom(way, &user.to_string());
+    for customised in [true, false] {
+        let words = debug_words(&known, wish, way, &name, customised);
+        let input = customised.then_some(custom.as_bytes());
+        let Some(a) = k.change(&strs(&words), input, RUNNING)? else { break };
+        if a.status.success() {
+            break;
+        }
+        // kubectl before 1.32 has no --custom: then the image's own user has to do.
+        if !(customised && a.err.contains("unknown flag: --custom")) {
+            return Err(k.refused(&a).into());
+        }
+    }
+    started(k, pod, &name, &wish.image)?;
+    settle(k, pod, &name, IN_IMAGE, wish, way)
+}
+
+/// The user of a container, where only its image says it: the container is asked.
+fn asked_user(k: &Kubectl, pod: &str, container: &str) -> Result<u32, Failure> {
+    let a = k.change(&["exec", pod, "-c", container, "--", "id", "-u"], None, RUNNING)?;
+    let said = a.as_ref().map(|a| String::from_utf8_lossy(&a.out).trim().to_string()).unwrap_or_default();
+    said.parse().map_err(|_| {
+        let why = a.map(|a| a.why()).unwrap_or_default();
+        Failure::new(
+            FailureKind::Unavailable,
+            format!("the program's user is known to its image alone, and cannot be asked for: {why}"),
+        )
+        .fix("--user UID says it")
+    })
+}
+
+/// Waits until the container runs.
+fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Stuck> {
+    let begun = Instant::now();
+    loop {
+        let p: Pod = k.get(&["get", "pod", pod, "-o", "json"])?;
+        let state = p.ephemeral(name).cloned().unwrap_or_default();
+        if state.running.is_some() {
+            return Ok(());
+        }
+        let last = state.waiting.unwrap_or_default();
+        let end = |r: &Reason| printable_str(&format!("{} {}", r.reason, r.message).trim().replace('\n', " "), 300);
+        if let Some(t) = &state.terminated {
+            let text = format!("the debug container ended at once: {} (exit code {})", end(t), t.exit_code);
+            let fix = format!("is {image} adit's image, for linux/amd64? kubectl logs {pod} -c {name} says more");
+            return Err(Stuck::Image(Failure::new(FailureKind::Unavailable, text).fix(fix)));
+        }
+        let hopeless =
+            ["ErrImage", "ImagePull", "InvalidImage", "ErrImageNeverPull", "CreateContainer", "RunContainer"];
+        if hopeless.iter().any(|h| last.reason.starts_with(h)) {
+            let image_is_it = last.reason.contains("Image");
+            let fix = match image_is_it {
+                true => {
+                    "name an image that the cluster can pull with --image; the container that was added stays in the pod's spec, without a process"
+                }
+                false => {
+                    "the pod's own settings forbid it; the container that was added stays in the pod's spec, without a process"
+                }
+            };
+            let text = format!("the debug container does not start: {}", end(&last));
+            let f = Failure::new(FailureKind::Unavailable, text).fix(fix);
+            return Err(if image_is_it { Stuck::Image(f) } else { Stuck::Next(f) });
+        }
+        if begun.elapsed() > STARTING {
+            let text = format!("the debug container did not start within {} s: {}", STARTING.as_secs(), end(&last));
+            let f = Failure::new(FailureKind::Unavailable, text).fix("kubectl describe pod says what it waits for");
+            return Err(Stuck::Image(f));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+    }
+}
+
+/// Folders of the program's container that may be written: the pod's empty ones first.
+fn folders(p: &Preflight) -> Vec<String> {
+    folders_of(&p.pod, &p.container)
+}
+
+/// As [`folders`], of any container.
+pub(super) fn folders_of(pod: &Pod, c: &Container) -> Vec<String> {
+    pod.scratch(c).into_iter().chain(FOLDERS.map(String::from)).collect()
+}
+
+/// For any POSIX shell: writes standard input to the first folder from which it runs, and says where.
+fn push_script(folders: &[String], name: &str, random: &str) -> String {
+    let dirs: Vec<String> = folders.iter().map(|d| quoted(d)).collect();
+    format!(
+        "umask 077; s=; for d in {}; do [ -d \"$d\" ] && [ -w \"$d\" ] || continue; f=\"$d/{name}.{random}\"; \
+         if [ -z \"$s\" ]; then cat > \"$f\"; else cat \"$s\" > \"$f\" && rm -f \"$s\"; fi || {{ rm -f \"$f\"; continue; }}; \
+         s=\"$f\"; chmod 700 \"$f\"; [ \"$(\"$f\" inside self 2>/dev/null)\" = {name} ] && echo \"{AT}$f\" && exit 0; done; \
+         [ -n \"$s\" ] && rm -f \"$s\"; echo adit-nowhere",
+        dirs.join(" ")
+    )
+}
+
+/// By a copy of ours in the program's container.
+fn exec(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<Inside, Stuck> {
+    let (pod, container) = (&p.pod.metadata.name, &p.container.name);
+    let unreadable = |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read this adit: {e}"));
+    let own = wish.adit.as_deref().unwrap_or(Path::new(piped::OURSELVES));
+    let name = piped::name_there(own).map_err(unreadable)?;
+    let session = piped::session_name()?;
+    let script = push_script(&folders(p), &name, &session);
+    let bytes = std::fs::read(own).map_err(unreadable)?;
+    let a = k.change(&["exec", "-i", pod, "-c", container, "--", "sh", "-c", &script], Some(&bytes), PUSHING)?;
+    let Some(a) = a else { return Err(Failure::new(FailureKind::Internal, "nothing is run in a dry run").into()) };
+    let out = String::from_utf8_lossy(&a.out);
+    let Some(file) = out.lines().find_map(|l| l.strip_prefix(AT)).map(str::to_string) else {
+        let no_shell =
+            ["executable file not found", "no such file or directory", "stat sh"].iter().any(|w| a.err.contains(w));
+        let f = if out.contains("adit-nowhere") {
+            Failure::new(
+                FailureKind::Unavailable,
+                format!("no folder of {container} lets a program be written and run"),
+            )
+            .fix("an emptyDir volume in the container is enough; or use a debug container (--image)")
+        } else if no_shell {
+            Failure::new(FailureKind::Unavailable, format!("there is no shell in {container}"))
+                .fix("use a debug container (--image), or --way endpoint")
+        } else {
+            k.refused(&a)
+        };
+        return Err(f.into());
+    };
+    let settled = settle(k, pod, container, &file, wish, Way::Exec);
+    if settled.is_err() {
+        remove(k, pod, container, &file);
+    }
+    settled
+}
+
+/// Asks adit there what it sees, and chooses the process.
+fn settle(k: &Arc<Kubectl>, pod: &str, container: &str, adit: &str, wish: &Wish, way: Way) -> Result<Inside, Stuck> {
+    let there = There { pod, container, adit };
+    let words = there.words(&["look"], false);
+    let Some(a) = k.change(&strs(&words), None, RUNNING)? else {
+        return Err(Failure::new(FailureKind::Internal, "nothing is run in a dry run").into());
+    };
+    let look: Option<Look> = serde_json::from_slice(&a.out).ok();
+    let Some(look) = look else {
+        let text = format!("adit does not answer in {container}: {}", a.why());
+        return Err(Failure::new(FailureKind::Host, text)
+            .fix("is it this adit's own image, of the same version?")
+            .into());
+    };
+    if look.adit.split('-').nth(2) != Some(&PROTOCOL_VERSION.to_string()) {
+        let text = format!(
+            "the adit in {container} is {}, this one is {} with protocol {PROTOCOL_VERSION}",
+            printable_str(&look.adit, 60),
+            env!("CARGO_PKG_VERSION")
+        );
+        return Err(Failure::new(FailureKind::Host, text).fix("use the image of the same version").into());
+    }
+    match choose(&look, wish.pid) {
+        Ok(process) => Ok(Inside {
+            k: k.clone(),
+            pod: pod.into(),
+            container: container.into(),
+            adit: adit.into(),
+            pushed: way == Way::Exec,
+            way,
+            process: process.clone(),
+        }),
+        Err(Choice::Which(all)) => Err(Stuck::Over(
+            Failure::new(
+                FailureKind::BadRequest,
+                format!("{pod} has several Go programs: {}", printable_str(&all, 400)),
+            )
+            .fix("--pid says which"),
+        )),
+        Err(Choice::Denied(why)) => Err(Failure::new(FailureKind::Permission, printable_str(&why, 400))
+            .fix("a debug container that is root with SYS_PTRACE, or the program's own user, may")
+            .into()),
+        Err(Choice::Wrong(why)) => {
+            let f = Failure::new(FailureKind::NoProcess, format!("{pod}: {}", printable_str(&why, 400)))
+                .fix("-c with the container of the Go program; a runtime that does not share its processes (--target) shows none");
+            Err(if wish.pid.is_some() { Stuck::Over(f) } else { f.into() })
+        }
+    }
+}
+
+/// Removes a copy of ours; what kept it there.
+fn remove(k: &Kubectl, pod: &str, container: &str, file: &str) -> Option<String> {
+    let script = format!("rm -f {}", quoted(file));
+    match k.change(&["exec", pod, "-c", container, "--", "sh", "-c", &script], None, RUNNING) {
+        Ok(Some(a)) if !a.status.success() => Some(a.why()),
+        Ok(_) => None,
+        Err(f) => Some(f.message),
+    }
+}
+
+impl Inside {
+    /// The container that adit runs in.
+    pub fn container(&self) -> &str {
+        &self.container
+    }
+
+    fn there(&self) -> There<'_> {
+        There { pod: &self.pod, container: &self.container, adit: &self.adit }
+    }
+
+    /// A client of a host there, whose line is made again when it breaks. With `lasting`, and in a debug container, it is then the
+    /// same host, which keeps what was set; else the host lets go with its line.
+    ///
+    /// # Errors
+    /// No host answers.
+    pub fn connect(&self, profile: &str, lasting: bool) -> Result<Client, Failure> {
+        Ok(link::client(self.line(profile, lasting)?)?.0)
+    }
+
+    fn line(&self, profile: &str, lasting: bool) -> Result<Connect, Failure> {
+        let session = piped::session_name()?;
+        let words = match self.pushed || !lasting {
+            true => self.there().words(&["supervise", "--profile", profile], true),
+            false => self.there().words(&["relay", &self.container, &session, "--profile", profile], true),
+        };
+        let k = self.k.clone();
+        let ends = Program {
+            missing: "install kubectl, or name it in ADIT_KUBECTL",
+            silent: "does the pod still run? adit k8s doctor looks at it",
+        };
+        Ok(Box::new(move |_| Ok(piped::start(&mut k.command(&strs(&words)), Said::Kept, ends)?.1)))
+    }
+
+    /// Has the process copied, and writes what comes to `file`, which is new and empty.
+    ///
+    /// # Errors
+    /// It cannot be copied; the line breaks; the file cannot be written.
+    pub fn snapshot(&self, file: &File) -> Result<Sent, Failure> {
+        let fail = |kind, m: String| Failure::new(kind, m);
+        let pid = self.process.pid.to_string();
+        let mut c: Command = self.k.command(&strs(&self.there().words(&["snapshot", &pid], false)));
+        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = c.spawn().map_err(|e| {
+            fail(FailureKind::Host, format!("cannot run kubectl: {e}")).fix("install it, or name it in ADIT_KUBECTL")
+        })?;
+        let (Some(out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(fail(FailureKind::Internal, "kubectl has no pipes".into()));
+        };
+        let words = std::thread::spawn(move || {
+            let mut s = Vec::new();
+            let _cut = err.by_ref().take(4096).read_to_end(&mut s);
+            String::from_utf8_lossy(&s).into_owned()
+        });
+        let received = receive(BufReader::new(out), file);
+        // It is our own; it has nothing more to say.
+        let _ended = child.kill();
+        let _status = child.wait();
+        received.map_err(|e| {
+            let said = words.join().unwrap_or_default();
+            let last = said.lines().rev().find(|l| !l.trim().is_empty()).map(|l| printable_str(l.trim(), 300));
+            fail(FailureKind::Host, format!("the copy did not arrive: {}", last.unwrap_or(e)))
+                .fix("is there room here, and did the pod go on running?")
+        })
+    }
+
+    /// Leaves: what was copied there is removed. What could not be, and how to.
+    pub fn leave(&mut self) -> Option<String> {
+        if !std::mem::take(&mut self.pushed) {
+            return None;
+        }
+        let why = remove(&self.k, &self.pod, &self.container, &self.adit)?;
+        Some(format!("{} in {} could not be removed ({why}): adit k8s cleanup {}", self.adit, self.pod, self.pod))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some(left) = self.leave() {
+            tracing::warn!("{left}");
+        }
+    }
+}
+
+/// Takes a snapshot off the line.
+fn receive(mut from: impl BufRead, file: &File) -> Result<Sent, String> {
+    let mut line = String::new();
+    from.by_ref().take(4096).read_line(&mut line).map_err(|e| e.to_string())?;
+    let head: Sent = serde_json::from_str(&line).map_err(|_| "no copy came".to_string())?;
+    let mut z = ZlibDecoder::new(from);
+    let mut buf = vec![0; HOLE];
+    let mut at = 0u64;
+    loop {
+        let mut n = 0;
+        while n < buf.len() {
+            match z.read(&mut buf[n..]).map_err(|e| e.to_string())? {
+                0 => break,
+                more => n += more,
+            }
+        }
+        if n == 0 {
+            break;
+        }
+        if buf[..n].iter().any(|b| *b != 0) {
+            file.write_all_at(&buf[..n], at).map_err(|e| e.to_string())?;
+        }
+        at += n as u64;
+    }
+    file.set_len(at).and_then(|()| file.sync_all()).map_err(|e| e.to_string())?;
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+    use std::io::Write;
+
+    #[test]
+    fn a_copy_off_the_line() {
+        let mut content = vec![7u8; 100_000];
+        content.extend(vec![0; 300_000]);
+        content.extend([1, 2, 3]);
+        let mut z = ZlibEncoder::new(Vec::new(), Compression::fast());
+        z.write_all(&content).expect("vec");
+        let body = z.finish().expect("vec");
+        let mut sent = b"{\"pause_us\":7,\"bytes\":9}\n".to_vec();
+        sent.extend(&body);
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        assert_eq!(receive(&sent[..], file.as_file()), Ok(Sent { pause_us: 7, bytes: 9 }));
+        assert_eq!(std::fs::read(file.path()).expect("read"), content);
+        // A line that breaks is no copy.
+        assert!(receive(&sent[..sent.len() - 5], file.as_file()).is_err());
+        assert!(receive(&b"error: pod not found\n"[..], file.as_file()).is_err());
+    }
+
+    #[test]
+    fn scripts_take_any_folder() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let odd = dir.path().join("it's $(x)");
+        std::fs::create_dir(&odd).expect("made");
+        // Stands for adit: says its name.
+        let program = "#!/bin/sh\n[ \"$1 $2\" = \"inside self\" ] && echo NAME\n";
+        let run = |folders: &[String], program: &str| {
+            let mut c = Command::new("sh");
+            c.args(["-c", &push_script(folders, "NAME", "r1")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+            let mut child = c.spawn().expect("sh");
+            child.stdin.take().expect("piped").write_all(program.as_bytes()).expect("written");
+            String::from_utf8(child.wait_with_output().expect("ended").stdout).expect("text")
+        };
+        let folder = odd.to_str().expect("text").to_string();
+        let said = run(&["/nowhere".into(), folder.clone()], program);
+        assert_eq!(said, format!("adit-at {folder}/NAME.r1\n"));
+        // What does not say the right name is not left there.
+        std::fs::remove_file(odd.join("NAME.r1")).expect("was there");
+        assert_eq!(run(&[folder.clone(), "/nowhere".into()], "#!/bin/sh\necho OTHER\n"), "adit-nowhere\n");
+        assert_eq!(std::fs::read_dir(&odd).expect("read").count(), 0);
+    }
+}
