@@ -22,6 +22,7 @@ pub mod oncpu;
 mod outbox;
 pub mod profile;
 pub mod protocol;
+pub mod queries;
 pub mod replay;
 pub mod scopes;
 pub mod starting;
