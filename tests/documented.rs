@@ -62,6 +62,7 @@ fn every_command_of_the_screen_has_a_way_in() {
         "timeline",
         "profiles",
         "mutes",
+        "take-over",
         "profiles",
     ];
     let keys = preset("default").expect("parses");

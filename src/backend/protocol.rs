@@ -6,6 +6,7 @@
 pub use super::adapter::{CodeLine, NamedGoroutine, ValuesOf};
 pub use super::delve::DelveSpec;
 pub use super::failure::{Failure, FailureKind};
+use super::peer::Peer;
 pub use super::queries::*;
 pub use super::starting::{BuildSpec, LaunchSpec, Redirects};
 use crate::base::{BreakpointId, GoroutineId, LoadAddr, StopEpoch};
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Raised with every incompatible change of the enums below; both sides compare it in `Hello`.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// What to open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -351,6 +352,19 @@ pub enum Request {
         /// The user pressed a key.
         key: bool,
     },
+    /// Shows a token, where the host asks for one: what may be asked for from now on is what it grants. Reply: `Done`.
+    Token {
+        /// As it was given.
+        token: String,
+    },
+    /// Be the one client that may change something, where there are several. Reply: `Done`; all are told.
+    TakeOver,
+    /// Show what looks like a secret from now on, for a reason; an empty one hides it again. Reply: `Done`; what was read before is to be
+    /// read anew.
+    Reveal {
+        /// Why; it is on record.
+        reason: String,
+    },
     /// The host says to itself that its client's line broke; another may come. No reply.
     ClientGone,
     /// Forget a step that another goroutine's breakpoint interrupted. Reply: `Done`.
@@ -543,6 +557,8 @@ pub enum Notice {
     Hits { hits: Vec<Hit>, lost: u64 },
     /// Long work: `done` of `total` (0 = unknown).
     Progress { what: String, done: u64, total: u64 },
+    /// Who may change something, of several clients: you, or another one, who is named; how many clients there are.
+    Driver { you: bool, who: String, clients: u32 },
     /// How long the program stood, and may stand.
     Budget(Box<BudgetState>),
     /// More is known of what was opened.
@@ -567,6 +583,16 @@ pub struct ToHost {
     pub id: u64,
     /// What.
     pub request: Request,
+    /// Whose, where there are several; the line says it, not the client.
+    #[serde(skip)]
+    pub by: Option<Arc<Peer>>,
+}
+
+impl ToHost {
+    /// What the only client asks.
+    pub fn new(id: u64, request: Request) -> ToHost {
+        ToHost { id, request, by: None }
+    }
 }
 
 /// Host to client.

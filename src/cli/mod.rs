@@ -3,14 +3,17 @@
 pub mod args;
 mod build;
 mod crash;
+pub mod credentials;
 mod dap;
 mod delve_config;
 pub mod demo;
 mod doctor;
 mod documents;
+pub mod host_args;
 mod launch_json;
 mod log;
 mod remote;
+pub mod secrets;
 pub mod target;
 pub mod wire;
 
@@ -178,12 +181,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 filter: g.filter.clone().unwrap_or_default(),
                 style: style(common, g.json),
             };
-            let (mut client, target) = target::open(common.multiclient, &g.target, g.exe.clone(), g.consistent)?;
+            let (mut client, target) = target::open(common, &g.target, g.exe.clone(), g.consistent)?;
             batch::goroutines(&mut client, &target, &args, &mut out())
         }
         Sub::Stack { target, id, exe, depth, json } => {
             let args = batch::StackOf { goroutine: *id, depth: *depth, style: style(common, *json) };
-            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), false)?;
+            let (mut client, target) = target::open(common, target, exe.clone(), false)?;
             batch::stack(&mut client, &target, &args, &mut out())
         }
         Sub::Diagnose(d) => {
@@ -193,7 +196,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 mutes: d.mute.clone(),
                 style: style(common, d.json),
             };
-            let (mut client, target) = target::open(common.multiclient, &d.target, d.exe.clone(), d.consistent)?;
+            let (mut client, target) = target::open(common, &d.target, d.exe.clone(), d.consistent)?;
             batch::diagnose(&mut client, &target, &args, &mut out())
         }
         Sub::Refs(r) => {
@@ -205,13 +208,13 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 count: r.top,
                 style: style(common, r.json),
             };
-            let (mut client, target) = target::open(common.multiclient, &r.target, r.exe.clone(), r.consistent)?;
+            let (mut client, target) = target::open(common, &r.target, r.exe.clone(), r.consistent)?;
             batch::refs(&mut client, &target, &args, &mut out())
         }
         Sub::Prof(p) => profile(common, p),
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
-            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), *consistent)?;
+            let (mut client, target) = target::open(common, target, exe.clone(), *consistent)?;
             batch::waits(&mut client, &target, &args, &mut out())
         }
         Sub::Timeline(t) => {
@@ -228,11 +231,11 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             if t.strict {
                 crate::backend::traced::check(&t.target)?;
             }
-            let (mut client, target) = target::open(common.multiclient, &t.target, t.exe.clone(), false)?;
+            let (mut client, target) = target::open(common, &t.target, t.exe.clone(), false)?;
             batch::timeline(&mut client, &target, &args, &mut out())
         }
         Sub::Snapshot { target, output, force, exe, json } => {
-            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), false)?;
+            let (mut client, target) = target::open(common, target, exe.clone(), false)?;
             let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
             batch::snapshot(&mut client, &target, &args, &mut out())
         }
@@ -245,8 +248,10 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             Ok(adapter(&words))
         }
         Sub::Host(h) if h.protocol => print(format!("{} {PROTOCOL_VERSION}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
-        Sub::Host(h) => wire::host_main(h, common.profile),
+        Sub::Host(h) => wire::host_main(h, common),
         Sub::Audit { what: args::AuditSub::Verify { file, json } } => wire::audit_verify(file, *json),
+        Sub::Token { what } => print(credentials::token(what)?.as_bytes()),
+        Sub::Key { new } => print(credentials::key(*new)?.as_bytes()),
         Sub::Guard { journal, hook } => wire::guard_main(journal, hook),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
@@ -372,8 +377,13 @@ fn full_screen_at(
     };
     let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
     let client = match place {
-        Some(p) => remote::connect(p, common.profile)?.0,
-        None => wire::connect_host(common.profile)?,
+        Some(_) if common.redact.said().is_some() => {
+            let text = "whoever runs the host there decides what is hidden";
+            return Err(Failure::new(FailureKind::BadRequest, text)
+                .fix("start the host with --redact; `reveal REASON` shows secrets to who has the scope read:secrets"));
+        }
+        Some(p) => remote::connect(p, common)?.0,
+        None => wire::connect_host(common)?,
     };
     let options = tui::Options {
         target: Some(spec),

@@ -49,6 +49,20 @@ impl Reader<'_> {
 
     /// Children `start..start + count`.
     pub fn children(&self, v: &ValueRef, start: u64, count: u64) -> Result<Vec<ValueRef>, Problem> {
+        let all = self.children_of(v, start, count)?;
+        Ok(match self.rt.redaction() {
+            Some(_) => {
+                let marked = |(i, c): (usize, ValueRef)| {
+                    let hide = self.before(v, start + i as u64).max(c.hide);
+                    self.below(v, ValueRef { hide, ..c })
+                };
+                all.into_iter().enumerate().map(marked).collect()
+            }
+            None => all,
+        })
+    }
+
+    pub(super) fn children_of(&self, v: &ValueRef, start: u64, count: u64) -> Result<Vec<ValueRef>, Problem> {
         let count = count.min(MAX_PAGE);
         Ok(match &v.ty.kind {
             TypeKind::Struct { .. } => self.fields(v, &v.ty, &v.place, start, count),
@@ -159,6 +173,7 @@ impl Reader<'_> {
                 let k = ValueRef { ty: kt.clone(), place: k, ..ValueRef::default() };
                 let loaded = self.load(&k, Limits::default());
                 let whole = loaded.unreadable.is_none()
+                    && loaded.redacted.is_none()
                     && (kt.kind != TypeKind::String || loaded.value.len() as i64 == loaded.len);
                 let text = print::single_line(&loaded);
                 let plain = match text.rsplit_once(" (") {
