@@ -87,8 +87,10 @@ fn one_drives_and_the_others_watch() {
     w.resume(ResumeKind::Next).expect("a step");
     // Leaving harms nobody: neither a watcher's nor the driver's.
     v.call(Request::Detach { kill: false }).expect("left");
+    drop(v);
     assert!(matches!(a.call(stack.clone()), Ok(Reply::Stack { .. })));
     w.call(Request::Detach { kill: false }).expect("left");
+    drop(w);
     driver(&mut a, false);
     a.call(Request::Hold { on: true, reason: String::new() }).expect("nobody drove, so it does now");
     a.call(Request::Resume { kind: ResumeKind::Continue, goroutine: None }).expect("goes on");
@@ -258,6 +260,33 @@ fn tokens_grant_what_they_say_and_no_longer() {
     let record = std::fs::read_to_string(&audit).unwrap();
     assert!(record.contains("bob (token ") && record.contains("\"granted\":false"), "{record}");
     assert!(!record.contains("adit1."), "no tokens in the record");
+    assert!(heart.beats_on(3));
+}
+
+#[test]
+fn secrets_are_shown_only_while_all_may_see_them() {
+    let (heart, home) = (heart(), Home::new());
+    home.ok(&["token", "key"]);
+    let public = home.path("config/adit/token.key.pub").display().to_string();
+    let host = Listening::start(heart.pid(), "prod", &["--token-key", &public]);
+    let with = |scopes: &str| {
+        let file = home.token(scopes, &["--scopes", scopes, "--expires", "1h", "--to", scopes]);
+        let mut c = client(&host.path).expect("a line").0;
+        c.call(Request::Token { token: std::fs::read_to_string(file).unwrap() }).expect("good");
+        Debuggee::over(c, TargetSpec::Here).expect("opened")
+    };
+    let memory = || Request::Memory { addr: adit::base::LoadAddr(0x401000), len: 8 };
+    let mut a = with("full");
+    assert!(a.call(memory()).expect_err("hidden").message.contains("raw memory"));
+    a.call(Request::Reveal { reason: "ticket 1".into() }).expect("shown");
+    a.call(memory()).expect("shown");
+    let mut w = with("observer");
+    let f = a.call(memory()).expect_err("hidden again");
+    assert!(f.message.contains("raw memory"), "{f}");
+    let f = a.call(Request::Reveal { reason: "ticket 1".into() }).expect_err("not while somebody else sees it");
+    assert!(f.message.contains("observer") && f.message.contains("may not see secrets"), "{f}");
+    let f = w.call(Request::Reveal { reason: "me too".into() }).expect_err("refused");
+    assert_eq!(f.kind, FailureKind::BadState, "{f}");
     assert!(heart.beats_on(3));
 }
 

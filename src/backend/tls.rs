@@ -522,7 +522,9 @@ impl Bridge {
             if net.intersects(PollFlags::POLLIN | over) && !hangs_up && self.back.len() < WAITING {
                 match now(self.conn.read_tls(&mut self.tcp))? {
                     Some(0) => hangs_up = true,
-                    Some(_) => drop(self.conn.process_new_packets().map_err(io::Error::other)?),
+                    Some(_) => {
+                        self.conn.process_new_packets().map_err(io::Error::other)?;
+                    }
                     None => {}
                 }
             }
