@@ -8,6 +8,7 @@ use adit::backend::wire;
 use adit::base::{GoroutineId, LoadAddr};
 use adit::model::*;
 use common::dap::{Editor, Via};
+use common::headless::{Server, releases, spec};
 use common::listening::{Listening, client};
 use common::screen::Screen;
 use common::*;
@@ -534,4 +535,42 @@ fn nothing_gets_to_an_editor() {
     nothing_in("the editor", &all);
     e.call("disconnect", serde_json::json!({"terminateDebuggee": false}));
     nothing_in("its log", &std::fs::read_to_string(&log).expect("a log"));
+}
+
+/// Another debugger hides nothing: what it says is looked at on its way out, by the names and the text of what it says.
+#[test]
+fn little_gets_out_of_a_delve() {
+    let Some(r) = releases().pop() else {
+        eprintln!("no dlv is installed: left out");
+        return;
+    };
+    let exe = build_with("secrets", DEBUG, r.go);
+    let server = Server::start(&r.dlv, &["exec", exe.to_str().unwrap()]);
+    let client = adit::backend::host::start_with(Path::new(ADIT), "prod", None).expect("a host");
+    let mut d = Debuggee::over(client, spec(&server)).expect("opened");
+    let b = d.break_at("main.login");
+    assert!(d.resume(ResumeKind::Continue).is_some(), "{b:?}");
+    let mut out = String::new();
+    for e in [
+        "apiToken",
+        "apiToken[0:20]",
+        "string(privateKey)",
+        "privateKey",
+        "config.Password",
+        "settings[\"password\"]",
+        "header[\"Authorization\"][0]",
+        "database",
+        "pem",
+        "longLine",
+        "amazon",
+        "passphrase",
+    ] {
+        let ask = Request::Eval { frame: FrameRef::default(), expression: e.into(), limits: LoadLimits::default() };
+        match d.call(ask) {
+            Ok(Reply::Value { value, .. }) => out += &format!("{value:?}\n"),
+            other => panic!("{e}: {other:?}"),
+        }
+    }
+    nothing_in("a delve", &out);
+    assert!(out.matches("<redacted ").count() >= 10, "{out}");
 }

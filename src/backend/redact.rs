@@ -228,7 +228,9 @@ fn report(x: &Redaction, r: &mut TraceReport) {
 
 /// A row that another debugger read.
 fn variable(x: &Redaction, v: &mut Variable) {
-    let hide = x.name(&v.name).max(x.type_name(&v.type_name));
+    // Where it was found is all that is known of what is above it.
+    let hide = x.name(&v.name).max(x.expression(&v.expression)).max(x.type_name(&v.type_name));
+    let part = hide > Hide::No && (v.name.contains('[') || v.expression.contains('['));
     let hidden = match v.kind {
         VarKind::String => hide > Hide::No,
         VarKind::Slice | VarKind::Array => {
@@ -236,7 +238,7 @@ fn variable(x: &Redaction, v: &mut Variable) {
             let number = ["int", "uint", "byte", "rune", "float"].iter().any(|n| element.starts_with(n));
             hide > Hide::No && number
         }
-        VarKind::Int | VarKind::Uint | VarKind::Float => hide == Hide::All,
+        VarKind::Int | VarKind::Uint | VarKind::Float => hide == Hide::All || part,
         _ => false,
     };
     if hidden {

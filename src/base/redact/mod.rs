@@ -113,6 +113,11 @@ impl Redaction {
         names::hides(last)
     }
 
+    /// How much any name in an expression hides of what it comes to.
+    pub fn expression(&self, text: &str) -> Hide {
+        if self.is_on() { names::hides(text) } else { Hide::No }
+    }
+
     /// How much a Go type hides.
     pub fn type_name(&self, name: &str) -> Hide {
         if !self.is_on() || !name.contains('.') {
