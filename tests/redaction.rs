@@ -553,7 +553,7 @@ fn little_gets_out_of_a_delve() {
     let mut out = String::new();
     for e in [
         "apiToken",
-        "apiToken[0:20]",
+        "apiToken[0:15]",
         "string(privateKey)",
         "privateKey",
         "config.Password",

@@ -418,3 +418,17 @@ fn a_session_over_tls() {
     d.call(Request::Detach { kill: false }).expect("detached");
     assert!(heart.released() && heart.is_put_back() && heart.beats_on(3));
 }
+
+#[test]
+fn when_one_left_and_the_other_is_gone_the_program_runs() {
+    let heart = heart();
+    let host = Listening::start(heart.pid(), "dev", &[]);
+    let mut a = open(&host.path);
+    a.break_at("main.hot");
+    a.wait_stop().expect("a stop");
+    let w = open(&host.path);
+    a.call(Request::Detach { kill: false }).expect("left");
+    drop(a);
+    drop(w);
+    assert!(heart.released() && heart.is_put_back() && heart.beats_on(3));
+}

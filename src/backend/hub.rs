@@ -63,6 +63,8 @@ struct State {
     /// Whose an answer is, and its number there.
     asked: FxHashMap<u64, (u32, u64)>,
     last_conn: u32,
+    /// Somebody left on purpose: nobody is waited for when all are gone.
+    left: bool,
     last_id: u64,
 }
 
@@ -96,20 +98,24 @@ impl Hub {
 
     /// Brings what the engine says to whom it is for.
     pub fn said(&self, m: FromHost) {
-        let mut s = self.lock();
         match m {
             FromHost::Reply { id, result } => {
-                let Some((conn, id)) = s.asked.remove(&id) else { return };
+                let Some((conn, id)) = self.lock().asked.remove(&id) else { return };
                 let opened = matches!(result, Ok(Reply::Opened { .. }));
-                if let Some(c) = s.conns.get_mut(&conn) {
-                    c.opened |= opened;
-                }
-                s.send(conn, &FromHost::Reply { id, result });
-                if opened {
+                // A long one takes its time, and nobody waits for it.
+                let too_long = |e: io::Error| {
+                    let result = Err(Failure::new(FailureKind::Limit, e.to_string()));
+                    encoded(&FromHost::Reply { id, result })
+                };
+                let Ok(bytes) = encoded(&FromHost::Reply { id, result }).or_else(too_long) else { return };
+                let mut s = self.lock();
+                s.queue(conn, bytes);
+                if let Some(c) = s.conns.get_mut(&conn).filter(|_| opened) {
+                    c.opened = true;
                     s.tell_driver(Some(conn));
                 }
             }
-            FromHost::Notice(n) => s.broadcast(&n),
+            FromHost::Notice(n) => self.lock().broadcast(&n),
         }
     }
 
@@ -245,9 +251,8 @@ impl Hub {
     /// Checks a token; what the client is from now on, or, if it is none, what is to be said and recorded.
     fn token(&self, s: &mut State, number: u32, text: &str) -> Arc<Peer> {
         let Some(c) = s.conns.get_mut(&number) else { return Arc::new(nobody(number)) };
-        let Some(key) = &self.rules.tokens else {
-            return Arc::new(Peer { problem: Some("this host asks for no token".into()), ..(*c.peer).clone() });
-        };
+        // One that asks for none has no use for it.
+        let Some(key) = &self.rules.tokens else { return c.peer.clone() };
         match key.check(text, token::now(), self.rules.target) {
             Ok((g, scopes)) => {
                 let who = format!("{} (token {})", printable_str(&g.to, 40), printable_str(&g.id, 20));
@@ -273,9 +278,12 @@ impl Hub {
             s.driver = None;
             s.tell_driver(None);
         }
-        let last = s.conns.is_empty();
+        s.left |= leaves;
+        let (last, left) = (s.conns.is_empty(), s.left);
         drop(s);
-        if (drove || last) && !(leaves && last) {
+        if last && left && !leaves {
+            self.pass(ToHost::new(u64::MAX, Request::Detach { kill: false }));
+        } else if (drove || last) && !(leaves && last) {
             self.pass(ToHost::new(u64::MAX, Request::ClientGone));
         }
     }

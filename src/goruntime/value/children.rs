@@ -52,11 +52,9 @@ impl Reader<'_> {
         let all = self.children_of(v, start, count)?;
         Ok(match self.rt.redaction() {
             Some(_) => {
-                let marked = |(i, c): (usize, ValueRef)| {
-                    let hide = self.before(v, start + i as u64).max(c.hide);
-                    self.below(v, ValueRef { hide, ..c })
-                };
-                all.into_iter().enumerate().map(marked).collect()
+                let before = self.each_before(v, start, all.len() as u64);
+                let marked = all.into_iter().zip(before).map(|(c, b)| ValueRef { hide: b.max(c.hide), ..c });
+                self.all_below(v, marked.collect())
             }
             None => all,
         })

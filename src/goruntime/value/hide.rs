@@ -14,10 +14,14 @@ pub(super) fn is_key(field: &str) -> bool {
     ["name", "key", "k", "header"].iter().any(|n| field.eq_ignore_ascii_case(n))
 }
 
+/// And the second half?
+fn is_half(field: &str) -> bool {
+    ["value", "val", "v", "values"].iter().any(|n| field.eq_ignore_ascii_case(n))
+}
+
 /// How much a field's name hides, in a struct whose key hides so much of its value.
 pub(super) fn field(x: &Redaction, name: &str, pair: Hide) -> Hide {
-    let half = ["value", "val", "v", "values"].iter().any(|n| name.eq_ignore_ascii_case(n));
-    x.name(name).max(if half { pair } else { Hide::No })
+    x.name(name).max(if is_half(name) { pair } else { Hide::No })
 }
 
 /// Is it a flag of a command line whose value comes next?
@@ -100,33 +104,48 @@ impl Reader<'_> {
     }
 
     /// A value below another one, which takes over what is hidden.
-    pub fn below(&self, above: &ValueRef, mut v: ValueRef) -> ValueRef {
-        let Some(x) = self.rt.redaction() else { return v };
-        let mut hide = self.hides(above);
-        match above.ty.kind {
-            // A byte of a secret is a secret.
-            TypeKind::Array { .. } | TypeKind::Slice { .. } if self.is_hidden(above) => {
-                hide = if is_number(&v.ty) { Hide::All } else { hide };
-            }
-            TypeKind::Struct { .. } | TypeKind::Pointer { .. } if field(x, &v.name, Hide::All) > x.name(&v.name) => {
-                hide = hide.max(self.pair(above));
-            }
-            _ => {}
+    pub fn below(&self, above: &ValueRef, v: ValueRef) -> ValueRef {
+        self.all_below(above, vec![v]).pop().unwrap_or_default()
+    }
+
+    /// As [`Reader::below`], for many.
+    pub(super) fn all_below(&self, above: &ValueRef, mut all: Vec<ValueRef>) -> Vec<ValueRef> {
+        if self.rt.redaction().is_none() {
+            return all;
         }
-        v.hide = v.hide.max(hide);
-        v
+        let hide = self.hides(above);
+        let list = matches!(above.ty.kind, TypeKind::Array { .. } | TypeKind::Slice { .. });
+        // A byte of a secret is a secret.
+        let whole = list && self.is_hidden(above);
+        let record = matches!(above.ty.kind, TypeKind::Struct { .. } | TypeKind::Pointer { .. });
+        let pair = if record && all.iter().any(|v| is_half(&v.name)) { self.pair(above) } else { Hide::No };
+        for v in &mut all {
+            let own = if whole && is_number(&v.ty) { Hide::All } else { hide };
+            v.hide = v.hide.max(own).max(if is_half(&v.name) { pair } else { Hide::No });
+        }
+        all
     }
 
     /// How much the element before element `i` of a list hides of it.
     pub fn before(&self, list: &ValueRef, i: u64) -> Hide {
-        let (Some(x), Some(i)) = (self.rt.redaction(), i.checked_sub(1)) else { return Hide::No };
+        self.each_before(list, i, 1).pop().unwrap_or_default()
+    }
+
+    /// The same for elements `start..start + count`.
+    pub(super) fn each_before(&self, list: &ValueRef, start: u64, count: u64) -> Vec<Hide> {
+        let none = || vec![Hide::No; count as usize];
+        let Some(x) = self.rt.redaction() else { return none() };
         let is_text = |e| self.dwarf.go_type(e).kind == TypeKind::String;
         match list.ty.kind {
             TypeKind::Array { elem, .. } | TypeKind::Slice { elem } if is_text(elem) => {}
-            _ => return Hide::No,
+            _ => return none(),
         }
-        let found = self.children_of(list, i, 1).unwrap_or_default();
-        found.first().map_or(Hide::No, |e| next(Some(x), &self.load(e, Limits::default())))
+        let first = start.saturating_sub(1);
+        let found = self.children_of(list, first, count).unwrap_or_default();
+        let mut out: Vec<Hide> = if start == 0 { vec![Hide::No] } else { Vec::new() };
+        out.extend(found.iter().map(|e| next(Some(x), &self.load(e, Limits::default()))));
+        out.resize(count as usize, Hide::No);
+        out
     }
 
     /// How much the key of a struct of name and value hides.
