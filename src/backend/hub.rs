@@ -268,15 +268,17 @@ impl Hub {
     /// A line ended.
     fn gone(&self, number: u32, leaves: bool) {
         let mut s = self.lock();
-        if let Some(c) = s.conns.remove(&number) {
-            // The queue ends with its sender: what was said last still goes out.
-            drop(c);
-        }
+        // The queue ends with its sender: what was said last still goes out.
+        let opened = s.conns.remove(&number).is_some_and(|c| c.opened);
         s.asked.retain(|_, a| a.0 != number);
         let drove = s.driver == Some(number);
         if drove {
             s.driver = None;
             s.tell_driver(None);
+        }
+        if !opened && !drove {
+            // It never got in: its coming and going says nothing about the target.
+            return;
         }
         s.left |= leaves;
         let (last, left) = (s.conns.is_empty(), s.left);
