@@ -110,6 +110,10 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
             if let Request::Open(spec) = &m.request {
                 s.target = Some(spec.clone());
             }
+            // Who leaves does not come back when the line ends.
+            if matches!(m.request, Request::Detach { kill: false }) {
+                s.target = None;
+            }
             s.open.insert(m.id);
             // A line that is broken shows on the other side.
             let _broken = s.writer.as_mut().map(|w| wire::write_deflated(w, &m));
