@@ -62,6 +62,10 @@ agreement: go
 goker: go
 	@go=$$(.ci/setup-go 2>/dev/null) && ADIT_GO="$$go" ADIT_GOKER_RUNS=20 cargo test --test goker -- --nocapture --test-threads 1
 
+# Lines, tokens and records damaged in every way, a minute each; another seed: ADIT_FUZZ_SEED.
+fuzz:
+	ADIT_FUZZ_SECONDS=60 cargo test --test fuzz -- --nocapture --test-threads 1
+
 # Speed against Delve in the same run; see benches/README.md.
 bench: go build
 	@go=$$(.ci/setup-go 2>/dev/null) && dlv=$$(.ci/setup-dlv "$$go") && \

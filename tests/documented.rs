@@ -62,6 +62,7 @@ fn every_command_of_the_screen_has_a_way_in() {
         "timeline",
         "profiles",
         "mutes",
+        "take-over",
         "profiles",
     ];
     let keys = preset("default").expect("parses");
@@ -172,6 +173,7 @@ fn the_sample_configuration_is_what_is_read() {
         adit::config::parse("config.toml", &bare.join("\n")).unwrap_or_else(|p| panic!("{}", p.text));
     assert_eq!(settings.substitute_path.len(), 1);
     assert_eq!(settings.theme.as_deref(), Some("dark"));
+    assert_eq!(settings.redact, adit::config::settings::RedactSettings::default());
     let (samples, percent) = adit::model::DIFF_THRESHOLDS;
     assert_eq!((settings.diff.min_samples, settings.diff.min_change), (Some(samples), Some(percent)));
 }

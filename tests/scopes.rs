@@ -104,6 +104,7 @@ fn every_request() -> Vec<Request> {
         Request::Redirect(Box::default()),
         Request::Input(b"x".to_vec()),
         Request::ResizePty { cols: 80, rows: 24 },
+        Request::Reveal { reason: "a test".into() },
         Request::Detach { kill: true },
     ]
 }

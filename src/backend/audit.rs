@@ -1,8 +1,9 @@
 //! The record of what was done to a target: one line of JSON an action, each with a hash over itself and the one before, so that a line
 //! that was changed, taken out or put in later shows. No values of the target are in it.
 
-use super::protocol::{Failure, FailureKind, Request};
+use super::protocol::{Failure, FailureKind, Request, TargetSpec};
 use super::scopes::needs;
+use crate::base::redact::{Hide, Patterns, Redaction};
 use crate::base::text::{hex, printable_str};
 use crate::model::BreakpointPlace;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,7 @@ pub struct Audit {
     actor: Value,
     last: String,
     number: u64,
+    redaction: Redaction,
     /// Nothing is done that cannot be recorded.
     pub closed: bool,
 }
@@ -61,7 +63,17 @@ impl Audit {
                 actor.insert(key.into(), json!(v));
             }
         }
-        Ok(Audit { file, session, actor: Value::Object(actor), last: so_far.last, number: so_far.lines, closed })
+        let redaction = Redaction::new(Patterns::default()).map_err(|e| fail(io::Error::other(e.to_string())))?;
+        redaction.set(true);
+        Ok(Audit {
+            redaction,
+            file,
+            session,
+            actor: Value::Object(actor),
+            last: so_far.last,
+            number: so_far.lines,
+            closed,
+        })
     }
 
     /// Records an action: what it was, and what came of it.
@@ -125,11 +137,35 @@ pub fn verify(mut from: impl BufRead) -> Result<Chain, String> {
     }
 }
 
-/// A request as an action on record: its name and what it is about, no values; none for what only looks.
-pub fn action(r: &Request) -> Option<(&'static str, Value)> {
-    let text = |s: &str| json!(printable_str(s, 200));
+impl Audit {
+    /// A request as an action on record: its name and what it is about, no values; none for what only looks.
+    pub fn action(&self, r: &Request) -> Option<(&'static str, Value)> {
+        action(r, &|s| printable_str(&self.without_secrets(s), 200))
+    }
+
+    /// An expression, without what a user says of a secret: texts beside a name that tells of one, and what has a shape.
+    fn without_secrets(&self, expression: &str) -> String {
+        let x = &self.redaction;
+        let mut out = x.shown(expression).into_owned();
+        let words = out.split(|c: char| !c.is_alphanumeric() && c != '_');
+        if words.into_iter().any(|w| x.name(w) > Hide::No) {
+            let mut parts: Vec<String> = out.split('"').map(String::from).collect();
+            // Every second part is between quotes. A key that tells of a secret is none.
+            for p in parts.iter_mut().skip(1).step_by(2).filter(|p| x.name(p) == Hide::No) {
+                *p = x.mark(p.as_bytes(), p.len() as u64);
+            }
+            out = parts.join("\"");
+        }
+        out
+    }
+}
+
+fn action(r: &Request, shown: &dyn Fn(&str) -> String) -> Option<(&'static str, Value)> {
+    let text = |s: &str| json!(shown(s));
     Some(match r {
-        Request::Open(t) => ("open", json!({"what": printable_str(&format!("{t:?}"), 300)})),
+        // Arguments and environment of what is launched are not for the record.
+        Request::Open(TargetSpec::Launch(l)) => ("open", json!({"what": text(&format!("launch {}", l.exe.display()))})),
+        Request::Open(t) => ("open", json!({"what": text(&format!("{t:?}"))})),
         Request::SetBreakpoint { spec, .. } => {
             let place = match &spec.place {
                 BreakpointPlace::Watch { expression, .. } => format!("watch {expression}"),
@@ -157,6 +193,12 @@ pub fn action(r: &Request) -> Option<(&'static str, Value)> {
         Request::ProfileFetch { url } => ("profile", json!({"from": text(url)})),
         Request::SetTrigger(t) => ("trigger", json!({"condition": text(&t.condition)})),
         Request::Restart { rebuild, .. } => ("restart", json!({"rebuild": rebuild})),
+        // What it grants is said by who checked it.
+        Request::Token { .. } => ("token", json!({})),
+        Request::TakeOver => ("take-over", json!({})),
+        // By the hub, when somebody comes who may see none.
+        Request::Reveal { reason } if reason.is_empty() => return None,
+        Request::Reveal { reason } => ("reveal", json!({"reason": text(reason)})),
         Request::Input(bytes) => ("input", json!({"bytes": bytes.len()})),
         Request::Detach { kill } => ("detach", json!({"kill": kill})),
         _ => return None,

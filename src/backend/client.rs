@@ -39,7 +39,7 @@ impl Client {
     pub fn send(&mut self, request: Request) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
-        let _gone_shows_in_recv = self.out.send(ToHost { id, request });
+        let _gone_shows_in_recv = self.out.send(ToHost::new(id, request));
         id
     }
 

@@ -15,12 +15,17 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Starts a host process and connects to it.
-pub fn start(profile: &str) -> Result<Client, Failure> {
-    start_from(Path::new("/proc/self/exe"), profile)
+pub fn start(profile: &str, redact: Option<bool>) -> Result<Client, Failure> {
+    start_with(Path::new("/proc/self/exe"), profile, redact)
 }
 
 /// As [`start`], from this adit binary (tests run in another one).
 pub fn start_from(adit: &Path, profile: &str) -> Result<Client, Failure> {
+    start_with(adit, profile, None)
+}
+
+/// As [`start_from`], with something to say about secrets.
+pub fn start_with(adit: &Path, profile: &str, redact: Option<bool>) -> Result<Client, Failure> {
     let fail = |what: &str, e: io::Error| {
         Failure::new(FailureKind::Host, format!("cannot start the host process: {what}: {e}"))
     };
@@ -29,6 +34,7 @@ pub fn start_from(adit: &Path, profile: &str) -> Result<Client, Failure> {
     let mut command = Command::new(adit);
     command
         .args(["host", "--stdio", "--profile", profile])
+        .args(redact.map(|on| if on { "--redact=on" } else { "--redact=off" }))
         .stdin(Stdio::from(fd(&theirs)?))
         .stdout(Stdio::from(fd(&theirs)?))
         .stderr(Stdio::null());

@@ -110,6 +110,10 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
             if let Request::Open(spec) = &m.request {
                 s.target = Some(spec.clone());
             }
+            // Who leaves does not come back when the line ends.
+            if matches!(m.request, Request::Detach { kill: false }) {
+                s.target = None;
+            }
             s.open.insert(m.id);
             // A line that is broken shows on the other side.
             let _broken = s.writer.as_mut().map(|w| wire::write_deflated(w, &m));
@@ -163,7 +167,7 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
 /// Gives a sign of life; breaks a line on which none came.
 fn beat(c: &Common) {
     let mut s = lock(c);
-    let alive = ToHost { id: BEAT_ID, request: Request::Alive { key: false } };
+    let alive = ToHost::new(BEAT_ID, Request::Alive { key: false });
     let broken = match &mut s.writer {
         Some(w) => wire::write(w, &alive).is_err(),
         None => return,
@@ -282,7 +286,7 @@ fn reopen(line: &mut Line, target: &TargetSpec) -> Result<Option<Stop>, Failure>
     for (id, request) in
         [(HELLO_ID, Request::Hello { version: PROTOCOL_VERSION }), (OPEN_ID, Request::Open(target.clone()))]
     {
-        wire::write(&mut line.writer, &ToHost { id, request }).map_err(lost)?;
+        wire::write(&mut line.writer, &ToHost::new(id, request)).map_err(lost)?;
     }
     loop {
         match wire::read::<FromHost>(&mut line.reader).map_err(lost)? {

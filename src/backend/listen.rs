@@ -1,56 +1,76 @@
-//! A host that is reached over a socket: one client at a time, and when its line breaks the next one finds the target as it was.
+//! A host that is reached over a socket or a port: several clients ([`super::hub`]), and when a line breaks the next one finds the target as it
+//! was.
 
 use super::client::pipe;
+use super::hub::{Hub, Rules};
 use super::link::greet;
 use super::native::{self, Terms};
-use super::protocol::*;
-use super::wire;
+use super::scopes::Scopes;
+use super::tls;
 use crate::target::linux::detached;
-use crate::target::linux::wake::Doorbell;
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use std::fs;
-use std::io::{self, BufReader};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// How long a host that nobody has come to waits.
 const LONELY: Duration = Duration::from_secs(60);
+/// What goes out when the host ends has so long.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
-/// Who is connected now.
-type Current = Arc<Mutex<Option<UnixStream>>>;
+/// Where a host listens.
+pub enum At<'p> {
+    /// A socket, for this user.
+    Unix(&'p Path),
+    /// A TCP port, for who has a key that is known here.
+    Tls(Box<tls::Listening>),
+}
 
-/// Serves at a socket until the target was let go.
+/// Serves until the target was let go.
 ///
 /// # Errors
 /// The socket cannot be made: its folder is missing, it is in use.
-pub fn serve(path: &Path, terms: Terms) -> io::Result<()> {
+pub fn serve(at: At<'_>, terms: Terms, rules: Rules) -> io::Result<()> {
     let wake = super::host::prepare()?;
-    let listener = bind(path)?;
     let (client, end) = pipe();
     let (out, mut inbox) = client.into_parts();
-    let current: Current = Arc::default();
-    let (bell, at, at_once) = (wake.doorbell(), current.clone(), out.downgrade());
-    let came = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let seen = came.clone();
-    // The channel's end is the host's; so long as clients may come, one sender stays.
-    let accept = move || {
-        for stream in listener.incoming().flatten() {
-            let Some(out) = at_once.upgrade() else { return };
-            seen.store(true, std::sync::atomic::Ordering::Relaxed);
-            let (at, bell) = (at.clone(), bell.clone());
-            let _one_less =
-                std::thread::Builder::new().name("client".into()).spawn(move || one(stream, &at, &out, &bell));
+    let hub = Hub::new(rules, &out, wake.doorbell());
+    let came = Arc::new(AtomicBool::new(false));
+    let made = match at {
+        At::Unix(path) => {
+            let (listener, hub, came) = (bind(path)?, hub.clone(), came.clone());
+            let accept = move || {
+                for stream in listener.incoming().flatten() {
+                    came.store(true, Relaxed);
+                    let hub = hub.clone();
+                    let _one_less =
+                        std::thread::Builder::new().name("client".into()).spawn(move || of_user(stream, &hub));
+                }
+            };
+            std::thread::Builder::new().name("accept".into()).spawn(accept)?;
+            Some(path.to_path_buf())
+        }
+        At::Tls(l) => {
+            let (hub, came) = (hub.clone(), came.clone());
+            let accept = move || {
+                l.accept(&|stream, who, scopes| {
+                    came.store(true, Relaxed);
+                    greeted(stream, &hub, who, scopes);
+                });
+            };
+            std::thread::Builder::new().name("accept".into()).spawn(accept)?;
+            None
         }
     };
-    std::thread::Builder::new().name("accept".into()).spawn(accept)?;
     let lonely_bell = wake.doorbell();
     let lonely = move || {
         std::thread::sleep(LONELY);
-        if !came.load(std::sync::atomic::Ordering::Relaxed) {
+        if !came.load(Relaxed) {
             drop(out);
             lonely_bell.ring();
         } else {
@@ -59,22 +79,38 @@ pub fn serve(path: &Path, terms: Terms) -> io::Result<()> {
         }
     };
     std::thread::Builder::new().name("lonely".into()).spawn(lonely)?;
+    let says = hub.clone();
     let say = move || {
         while let Some(m) = inbox.blocking_recv() {
-            let mut at = current.lock().unwrap_or_else(PoisonError::into_inner);
-            // Nobody there: it will be asked for again.
-            if let Some(s) = at.as_mut()
-                && wire::write_deflated(s, &m).is_err()
-            {
-                *at = None;
-            }
+            says.said(m);
         }
+        // What was said last goes out first.
+        says.end();
+        std::thread::sleep(LAST_WORDS);
     };
     let writer = std::thread::Builder::new().name("write".into()).spawn(say)?;
     native::serve_rung(end, &wake, terms);
     let _write_thread_ends_with_the_channel = writer.join();
-    let _somebody_removed_it = fs::remove_file(path);
+    if let Some(path) = made {
+        let _somebody_removed_it = fs::remove_file(path);
+    }
     Ok(())
+}
+
+/// One client at a socket, until it goes away.
+fn of_user(stream: UnixStream, hub: &Hub) {
+    // Nothing is said to strangers.
+    if let Some(uid) = permitted_user(&stream) {
+        let name =
+            nix::unistd::User::from_uid(uid.into()).ok().flatten().map_or_else(|| format!("user {uid}"), |u| u.name);
+        greeted(stream, hub, &name, Scopes::FULL);
+    }
+}
+
+fn greeted(mut stream: UnixStream, hub: &Hub, who: &str, scopes: Scopes) {
+    if greet(&mut stream).is_ok() {
+        hub.serve(stream, who, scopes);
+    }
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -92,58 +128,10 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     })
 }
 
-/// Is it our user, or root, at the other end?
-fn is_permitted(s: &UnixStream) -> bool {
+/// Who is at the other end, if it is our user or root.
+fn permitted_user(s: &UnixStream) -> Option<u32> {
     let ours = nix::unistd::getuid().as_raw();
-    getsockopt(s, PeerCredentials).is_ok_and(|c| c.uid() == ours || c.uid() == 0)
-}
-
-/// One client, until it goes away.
-fn one(mut stream: UnixStream, current: &Current, out: &UnboundedSender<ToHost>, bell: &Doorbell) {
-    let lock = || current.lock().unwrap_or_else(PoisonError::into_inner);
-    if !is_permitted(&stream) {
-        return; // nothing is said to strangers
-    }
-    if greet(&mut stream).is_err() {
-        return;
-    }
-    let Ok(ours) = stream.try_clone() else { return };
-    {
-        let mut at = lock();
-        if at.is_some() {
-            drop(at);
-            let busy = Failure::new(FailureKind::BadState, "another client is at this host")
-                .fix("leave there first; a client that is gone is forgotten within 10 s");
-            // Everything is answered so until it leaves: a socket that is closed with something unread drops what was written to it.
-            let _then_it_waits_longer = stream.set_read_timeout(Some(Duration::from_secs(2)));
-            let mut reader = BufReader::new(&stream);
-            while let Ok(Some(ToHost { id, .. })) = wire::read::<ToHost>(&mut reader) {
-                let refused = FromHost::Reply { id, result: Err(busy.clone()) };
-                if wire::write(&mut &stream, &refused).is_err() {
-                    break;
-                }
-            }
-            return;
-        }
-        *at = Some(ours);
-    }
-    // Half-open lines are noticed: a client that lives says so every two seconds.
-    let _then_the_budget_notices = stream.set_read_timeout(Some(Duration::from_secs(10)));
-    let mut reader = BufReader::new(&stream);
-    let mut leaves = false;
-    while let Ok(Some(m)) = wire::read::<ToHost>(&mut reader) {
-        leaves |= matches!(m.request, Request::Detach { .. });
-        if out.send(m).is_err() {
-            break;
-        }
-        bell.ring();
-    }
-    *lock() = None;
-    if !leaves {
-        let gone = ToHost { id: u64::MAX, request: Request::ClientGone };
-        let _host_ends = out.send(gone);
-        bell.ring();
-    }
+    getsockopt(s, PeerCredentials).ok().map(|c| c.uid()).filter(|uid| *uid == ours || *uid == 0)
 }
 
 /// Connects standard input and output to the host of this name, which is started if there is none.

@@ -1,25 +1,56 @@
 //! What a host has to say, kept in order until its client takes it.
 
 use super::protocol::*;
+use crate::base::redact::Redaction;
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::sync::mpsc::Sender;
-use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::error::{SendError, TrySendError};
+
+/// The way out of a host. All that is said goes through one of these, so that none of it goes out without being looked at.
+#[derive(Clone)]
+pub(super) struct Out {
+    out: Sender<FromHost>,
+    redaction: Arc<Redaction>,
+    second_hand: Arc<AtomicBool>,
+}
+
+impl Out {
+    fn looked_at(&self, mut m: FromHost) -> FromHost {
+        super::redact::message(&self.redaction, &mut m, self.second_hand.load(Relaxed));
+        m
+    }
+    /// Waits until there is room.
+    pub fn blocking_send(&self, m: FromHost) -> Result<(), Box<SendError<FromHost>>> {
+        self.out.blocking_send(self.looked_at(m)).map_err(Box::new)
+    }
+    /// If there is room.
+    pub fn try_send(&self, m: FromHost) -> Result<(), Box<TrySendError<FromHost>>> {
+        self.out.try_send(self.looked_at(m)).map_err(Box::new)
+    }
+}
 
 /// What goes to the client. The engine never waits for a slow client: what does not fit waits here, in order; program output beyond
 /// that is dropped and counted.
 pub(super) struct Outbox {
-    out: Sender<FromHost>,
+    out: Out,
     backlog: VecDeque<FromHost>,
     dropped: u64,
 }
 
 impl Outbox {
-    pub fn new(out: Sender<FromHost>) -> Outbox {
+    pub fn new(out: Sender<FromHost>, redaction: Arc<Redaction>) -> Outbox {
+        let out = Out { out, redaction, second_hand: Arc::default() };
         Outbox { out, backlog: VecDeque::new(), dropped: 0 }
     }
     /// For other threads, which may wait.
-    pub fn sender(&self) -> Sender<FromHost> {
+    pub fn sender(&self) -> Out {
         self.out.clone()
+    }
+    /// From now on values come from another debugger.
+    pub fn second_hand(&self) {
+        self.out.second_hand.store(true, Relaxed);
     }
     /// Is there something that did not fit?
     pub fn waits(&self) -> bool {
@@ -30,12 +61,12 @@ impl Outbox {
             self.dropped += 1;
             return;
         }
-        self.backlog.push_back(m);
+        self.backlog.push_back(self.out.looked_at(m));
         self.flush();
     }
     pub fn flush(&mut self) {
         while let Some(m) = self.backlog.pop_front() {
-            match self.out.try_send(m) {
+            match self.out.out.try_send(m) {
                 Ok(()) => {}
                 Err(TrySendError::Full(m)) => {
                     self.backlog.push_front(m);

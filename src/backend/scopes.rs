@@ -85,6 +85,11 @@ impl Scopes {
         Scopes(self.0 | 1 << s as u16)
     }
 
+    /// What both grant.
+    pub fn of(self, other: Scopes) -> Scopes {
+        Scopes(self.0 & other.0)
+    }
+
     /// Is it granted?
     pub fn has(self, s: Scope) -> bool {
         self.0 & 1 << s as u16 != 0
@@ -151,7 +156,11 @@ impl Scopes {
 /// All scopes that a request needs. Without a wildcard: whoever adds a request has to decide.
 pub fn needs(r: &Request) -> Vec<Scope> {
     match r {
-        Request::Hello { .. } | Request::Alive { .. } | Request::ClientGone => Vec::new(),
+        Request::Hello { .. }
+        | Request::Alive { .. }
+        | Request::ClientGone
+        | Request::Token { .. }
+        | Request::TakeOver => Vec::new(),
         Request::Open(t) => match t {
             TargetSpec::Attach { control: true, .. } | TargetSpec::Delve { .. } => vec![ReadMeta, ControlStop],
             TargetSpec::Launch(_) => vec![ReadMeta, ControlStep],
@@ -190,6 +199,7 @@ pub fn needs(r: &Request) -> Vec<Scope> {
         | Request::Values { .. }
         | Request::Refs { .. } => vec![ReadVars],
         Request::Memory { .. } | Request::Registers(_) => vec![ReadMemory],
+        Request::Reveal { .. } => vec![ReadSecrets],
         Request::Profile(_)
         | Request::ProfileBase { .. }
         | Request::ProfileSources

@@ -47,6 +47,11 @@ fn frame<T: Serialize>(w: &mut impl Write, message: &T, deflate_from: usize) -> 
 
 /// Reads one message; `None` at a clean end of the stream.
 pub fn read<T: DeserializeOwned>(r: &mut impl Read) -> io::Result<Option<T>> {
+    read_limited(r, MAX_FRAME)
+}
+
+/// As [`read`], of a sender who may not say more than `most` bytes at once, packed or not.
+pub fn read_limited<T: DeserializeOwned>(r: &mut impl Read, most: usize) -> io::Result<Option<T>> {
     let mut head = [0; 4];
     let mut got = 0;
     while got < 4 {
@@ -60,16 +65,20 @@ pub fn read<T: DeserializeOwned>(r: &mut impl Read) -> io::Result<Option<T>> {
     }
     let head = u32::from_le_bytes(head);
     let len = (head & !DEFLATED) as usize;
-    if len > MAX_FRAME {
+    let most = most.min(MAX_FRAME);
+    if len > most {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a message of {len} bytes: not our protocol")));
     }
-    let mut body = vec![0; len];
-    r.read_exact(&mut body)?;
+    // What was promised is not believed: room is made as bytes come.
+    let mut body = Vec::new();
+    if r.take(len as u64).read_to_end(&mut body)? < len {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
     if head & DEFLATED != 0 {
         // A small one must not become a large one.
         let mut plain = Vec::new();
-        let n = ZlibDecoder::new(&body[..]).take(MAX_FRAME as u64 + 1).read_to_end(&mut plain)?;
-        if n > MAX_FRAME {
+        let n = ZlibDecoder::new(&body[..]).take(most as u64 + 1).read_to_end(&mut plain)?;
+        if n > most {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a message that is too long when inflated"));
         }
         body = plain;

@@ -10,6 +10,7 @@ pub mod ids;
 pub mod memory;
 pub mod mmap;
 pub mod pages;
+pub mod redact;
 pub mod ring;
 pub mod text;
 

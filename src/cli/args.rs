@@ -1,5 +1,7 @@
 //! The command line as clap sees it. Help texts here are the manual page, too.
 
+pub use super::host_args::{AuditSub, HostArgs, Policy};
+use super::secrets::RedactArgs;
 use crate::batch::ReportOf;
 use crate::config::theme::SHIPPED;
 use crate::model::{FindingClass, GroupBy, TraceFilter, TraceReportKind};
@@ -71,6 +73,12 @@ pub struct Common {
     /// The dlv at ADDR was started with --accept-multiclient: a one-shot that leaves it ends nothing
     #[arg(long, global = true)]
     pub multiclient: bool,
+    /// About hosts elsewhere.
+    #[command(flatten)]
+    pub remote: super::credentials::RemoteArgs,
+    /// About secrets.
+    #[command(flatten)]
+    pub redact: RedactArgs,
     /// How careful to be with the target
     #[arg(long, global = true, value_name = "PROFILE", value_enum, default_value = "prod", hide_default_value = true)]
     pub profile: Profile,
@@ -313,6 +321,18 @@ pub enum Sub {
         /// What of it
         #[command(subcommand)]
         what: AuditSub,
+    },
+    /// Tokens: what a host's clients may do, for how long
+    Token {
+        /// What of it
+        #[command(subcommand)]
+        what: super::credentials::TokenSub,
+    },
+    /// Show the fingerprint of your key, by which hosts and clients over TLS know you
+    Key {
+        /// Make a new one
+        #[arg(long)]
+        new: bool,
     },
     /// Puts the text of a program back when the host that journals here is killed
     #[command(hide = true)]
@@ -624,55 +644,4 @@ mod tests {
         assert!(Cli::try_parse_from(["adit", "rescue"]).is_err());
         assert!(Cli::try_parse_from(["adit", "--env", "A", "demo"]).is_err());
     }
-}
-
-/// `adit host`.
-#[derive(Clone, Debug, clap::Args)]
-pub struct HostArgs {
-    /// Speak over standard input and output
-    #[arg(long)]
-    pub stdio: bool,
-    /// Listen at a socket, `unix:PATH`, for clients of this user
-    #[arg(long, value_name = "ADDR", conflicts_with = "stdio")]
-    pub listen: Option<String>,
-    /// Connect standard input and output to the host of this name, started if there is none (what `adit ssh://…` does)
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["stdio", "listen"])]
-    pub relay: Option<String>,
-    /// Say which version and protocol this is
-    #[arg(long, hide = true)]
-    pub protocol: bool,
-    /// What clients may do: observer, diagnose, debug, full, or names (read:vars, control:stop, …), separated by commas
-    #[arg(long, value_name = "SCOPES", default_value = "full")]
-    pub scopes: String,
-    /// Record every action in FILE (hash-chained lines of JSON, no values)
-    #[arg(long, value_name = "FILE")]
-    pub audit: Option<PathBuf>,
-    /// When the record cannot be written: do nothing (closed), or go on (open)
-    #[arg(long, value_name = "POLICY", value_enum, default_value = "closed")]
-    pub audit_policy: Policy,
-    /// The process that clients get to see
-    #[arg(requires = "listen")]
-    pub pid: Option<i32>,
-}
-
-/// `--audit-policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Policy {
-    /// Nothing is done that cannot be recorded
-    Closed,
-    /// Things are done all the same
-    Open,
-}
-
-/// `adit audit …`.
-#[derive(Clone, Debug, clap::Subcommand)]
-pub enum AuditSub {
-    /// Check that no line was changed, taken out or put in
-    Verify {
-        /// The log
-        file: PathBuf,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
 }

@@ -1,5 +1,6 @@
 //! What happens when adit itself fails: the terminal comes back, a report is written, the target is let go.
 
+use crate::base::redact::{Patterns, Redaction};
 use std::{io::Write, path::PathBuf, sync::Once};
 
 static ONCE: Once = Once::new();
@@ -13,12 +14,17 @@ pub fn install() {
                 crate::tui::terminal::restore();
             }
             let place = info.location().map_or(String::new(), |l| format!(" at {}:{}", l.file(), l.line()));
-            let what = info
+            let mut what = info
                 .payload()
                 .downcast_ref::<&str>()
                 .map(|s| s.to_string())
                 .or_else(|| info.payload().downcast_ref::<String>().cloned())
                 .unwrap_or_else(|| "no message".into());
+            // A message may quote what was being read.
+            if let Ok(x) = Redaction::new(Patterns::default()) {
+                x.set(true);
+                x.clean(&mut what);
+            }
             let thread = std::thread::current().name().unwrap_or("?").to_string();
             let mut report = format!("adit {} failed{place} (thread {thread}): {what}\n\n", env!("CARGO_PKG_VERSION"));
             report.push_str(&format!("{}\n\n", std::backtrace::Backtrace::force_capture()));

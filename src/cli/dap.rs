@@ -1,6 +1,7 @@
 //! `adit dap`: takes the flags of `dlv dap`, so that an editor set up for Delve needs another program's name and nothing else.
 
 use super::args::Profile;
+use super::secrets::Switch;
 use crate::backend::host;
 use crate::backend::protocol::Failure;
 use crate::batch::exit;
@@ -43,6 +44,9 @@ pub struct DapArgs {
     /// Working directory
     #[arg(long, value_name = "DIR")]
     wd: Option<PathBuf>,
+    /// Hide what looks like a secret, by name or shape
+    #[arg(long, value_name = "WHEN", value_enum)]
+    redact: Option<Switch>,
     #[command(flatten)]
     ignored: Ignored,
 }
@@ -112,7 +116,8 @@ pub fn run(a: &DapArgs) -> Result<u8, Failure> {
         go: a.go.clone(),
     };
     // Whoever debugs from an editor is at work on the program: conditions may cost what they cost.
-    dap::serve(&options, || host::start(Profile::Dev.word()))?;
+    let redact = a.redact.map(|w| w == Switch::On);
+    dap::serve(&options, move || host::start(Profile::Dev.word(), redact))?;
     Ok(exit::DONE)
 }
 

@@ -102,7 +102,7 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
             several(common, &k, &looked, &wish, all, &job, *json)
         }
         K8sSub::Snapshot { output, force, json, .. } => {
-            let (file, len, seen) = snapshot(&k, only()?, &wish, output, *force)?;
+            let (file, len, seen) = snapshot(common, &k, only()?, &wish, output, *force)?;
             let replica = Replica {
                 pod: only()?.pod.metadata.name.clone(),
                 way: seen.1,
@@ -123,7 +123,7 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
                 style: style(common, *json),
             };
             let mut o = open(&k, only()?, &wish, false)?;
-            let mut client = o.client.take().map_or_else(wire::read_in_process, Ok)?;
+            let mut client = o.client.take().map_or_else(|| wire::read_in_process(common), Ok)?;
             let info = batch::open(&mut client, o.spec.clone())?;
             let code = batch::diagnose(&mut client, &info, &args, &mut out());
             let_go(client);
@@ -241,9 +241,9 @@ fn address(word: &str, control: bool, profile: &'static str, lasting: bool) -> O
 static STAYS: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 
 /// A client for a one-shot of `k8s://…`, and what to open; none if the word is something else. [`leave_all`] ends it.
-pub fn one_shot(word: &str, profile: &'static str) -> Option<Result<(Client, TargetSpec), Failure>> {
+pub fn one_shot(common: &Common, word: &str, profile: &'static str) -> Option<Result<(Client, TargetSpec), Failure>> {
     let keep = |mut o: Opened| {
-        let client = o.client.take().map_or_else(wire::read_in_process, Ok)?;
+        let client = o.client.take().map_or_else(|| wire::read_in_process(common), Ok)?;
         let spec = o.spec.clone();
         STAYS.lock().unwrap_or_else(PoisonError::into_inner).push(o);
         Ok((client, spec))
@@ -269,6 +269,7 @@ pub fn full_screen(common: &Common, word: &str, control: bool) -> Result<u8, Fai
 
 /// Takes a copy to a file here; its name and length, and what is in it.
 fn snapshot(
+    common: &Common,
     k: &Arc<Kubectl>,
     p: &Preflight,
     wish: &Wish,
@@ -304,7 +305,7 @@ fn snapshot(
         false => temp.persist_noclobber(&path).map_err(|e| there(cannot(&e.error))),
     };
     let len = persisted?.metadata().map_err(|e| cannot(&e))?.len();
-    let mut client = wire::read_in_process()?;
+    let mut client = wire::read_in_process(common)?;
     let info = batch::open(&mut client, target::file(&path, None)?)?;
     let mut seen = fleet::look(&mut client, &info, None)?;
     seen.read.pause_us = pause_us;
@@ -333,10 +334,11 @@ fn several(
     let replicas = pods::each(looked, all.max_parallel, |p| {
         let name = &p.pod.metadata.name;
         let done = match job {
-            Job::Diagnose { query, .. } => diagnosed(k, p, wish, query),
+            Job::Diagnose { query, .. } => diagnosed(common, k, p, wish, query),
             Job::Snapshot { folder, force } => {
                 let file = folder.join(format!("{name}.adit"));
-                snapshot(k, p, wish, &file, *force).map(|(f, n, (s, way))| (Seen { file: Some((f, n)), ..s }, way))
+                snapshot(common, k, p, wish, &file, *force)
+                    .map(|(f, n, (s, way))| (Seen { file: Some((f, n)), ..s }, way))
             }
         };
         let (seen, way) = match done {
@@ -353,13 +355,14 @@ fn several(
 }
 
 fn diagnosed(
+    common: &Common,
     k: &Arc<Kubectl>,
     p: &Preflight,
     wish: &Wish,
     query: &DiagnoseQuery,
 ) -> Result<(Seen, &'static str), Failure> {
     let mut o = open(k, p, wish, false)?;
-    let mut client = o.client.take().map_or_else(wire::read_in_process, Ok)?;
+    let mut client = o.client.take().map_or_else(|| wire::read_in_process(common), Ok)?;
     let way = o.way;
     let seen =
         batch::open(&mut client, o.spec.clone()).and_then(|info| fleet::look(&mut client, &info, Some(query.clone())));

@@ -3,15 +3,18 @@
 pub mod args;
 mod build;
 mod crash;
+pub mod credentials;
 mod dap;
 mod delve_config;
 pub mod demo;
 mod doctor;
 mod documents;
+pub mod host_args;
 mod k8s;
 mod launch_json;
 mod log;
 mod remote;
+pub mod secrets;
 pub mod target;
 pub mod wire;
 
@@ -184,12 +187,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 filter: g.filter.clone().unwrap_or_default(),
                 style: style(common, g.json),
             };
-            let (mut client, target) = target::open(common.multiclient, &g.target, g.exe.clone(), g.consistent)?;
+            let (mut client, target) = target::open(common, &g.target, g.exe.clone(), g.consistent)?;
             batch::goroutines(&mut client, &target, &args, &mut out())
         }
         Sub::Stack { target, id, exe, depth, json } => {
             let args = batch::StackOf { goroutine: *id, depth: *depth, style: style(common, *json) };
-            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), false)?;
+            let (mut client, target) = target::open(common, target, exe.clone(), false)?;
             batch::stack(&mut client, &target, &args, &mut out())
         }
         Sub::Diagnose(d) => {
@@ -199,7 +202,7 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 mutes: d.mute.clone(),
                 style: style(common, d.json),
             };
-            let (mut client, target) = target::open(common.multiclient, &d.target, d.exe.clone(), d.consistent)?;
+            let (mut client, target) = target::open(common, &d.target, d.exe.clone(), d.consistent)?;
             batch::diagnose(&mut client, &target, &args, &mut out())
         }
         Sub::Refs(r) => {
@@ -211,13 +214,13 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
                 count: r.top,
                 style: style(common, r.json),
             };
-            let (mut client, target) = target::open(common.multiclient, &r.target, r.exe.clone(), r.consistent)?;
+            let (mut client, target) = target::open(common, &r.target, r.exe.clone(), r.consistent)?;
             batch::refs(&mut client, &target, &args, &mut out())
         }
         Sub::Prof(p) => profile(common, p),
         Sub::Waits { target, goroutine, exe, consistent, json } => {
             let args = batch::WaitsOf { goroutine: *goroutine, style: style(common, *json) };
-            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), *consistent)?;
+            let (mut client, target) = target::open(common, target, exe.clone(), *consistent)?;
             batch::waits(&mut client, &target, &args, &mut out())
         }
         Sub::Timeline(t) => {
@@ -234,11 +237,11 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             if t.strict {
                 crate::backend::traced::check(&t.target)?;
             }
-            let (mut client, target) = target::open(common.multiclient, &t.target, t.exe.clone(), false)?;
+            let (mut client, target) = target::open(common, &t.target, t.exe.clone(), false)?;
             batch::timeline(&mut client, &target, &args, &mut out())
         }
         Sub::Snapshot { target, output, force, exe, json } => {
-            let (mut client, target) = target::open(common.multiclient, target, exe.clone(), false)?;
+            let (mut client, target) = target::open(common, target, exe.clone(), false)?;
             let args = batch::Snapshot { file: output.clone(), force: *force, style: style(common, *json) };
             batch::snapshot(&mut client, &target, &args, &mut out())
         }
@@ -251,10 +254,12 @@ fn run(cli: &Cli) -> Result<u8, Failure> {
             Ok(adapter(&words))
         }
         Sub::Host(h) if h.protocol => print(format!("{} {PROTOCOL_VERSION}\n", env!("CARGO_PKG_VERSION")).as_bytes()),
-        Sub::Host(h) => wire::host_main(h, common.profile),
+        Sub::Host(h) => wire::host_main(h, common),
         Sub::K8s(k) => k8s::run(common, &k.what),
         Sub::Inside(i) => k8s::inside_main(i, common),
         Sub::Audit { what: args::AuditSub::Verify { file, json } } => wire::audit_verify(file, *json),
+        Sub::Token { what } => print(credentials::token(what)?.as_bytes()),
+        Sub::Key { new } => print(credentials::key(*new)?.as_bytes()),
         Sub::Guard { journal, hook } => wire::guard_main(journal, hook),
         Sub::Completions { shell } => print(&completions(*shell)),
         Sub::Man => print(&manual()),
@@ -364,7 +369,7 @@ fn full_screen_elsewhere(common: &Common, word: &str, control: bool) -> Option<R
     }
     let open = |(place, spec)| {
         needs_terminal()?;
-        full_screen_at(common, Some(remote::connect(&place, common.profile)?.0), spec, None, false)
+        full_screen_at(common, Some(remote::connect(&place, common)?.0), spec, None, false)
     };
     remote::parse(word, control).map(|found| found.map(open)).unwrap_or_else(|f| Some(Err(f)))
 }
@@ -392,8 +397,13 @@ fn full_screen_at(
     };
     let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
     let client = match elsewhere {
+        Some(_) if common.redact.said().is_some() => {
+            let text = "whoever runs the host there decides what is hidden";
+            return Err(Failure::new(FailureKind::BadRequest, text)
+                .fix("start the host with --redact; `reveal REASON` shows secrets to who has the scope read:secrets"));
+        }
         Some(c) => c,
-        None => wire::connect_host(common.profile)?,
+        None => wire::connect_host(common)?,
     };
     let options = tui::Options {
         target: Some(spec),

@@ -1,6 +1,7 @@
 //! Hosts elsewhere: at a socket of this machine, or started over ssh with the user's own ssh program.
 
-use super::args::Profile;
+use super::args::{Common, Profile};
+use super::credentials;
 use crate::backend::client::Client;
 use crate::backend::link::{self, Connect, Line, Traffic};
 use crate::backend::piped::{self, MISSING, Program, Said, name_there};
@@ -24,6 +25,8 @@ pub enum Place {
         /// Port, where it is not the usual one.
         port: Option<u16>,
     },
+    /// At a port, over TLS: `host:port`.
+    Tls(String),
 }
 
 /// What a word names, if it is something elsewhere: where, and the target there.
@@ -31,6 +34,14 @@ pub enum Place {
 /// # Errors
 /// It is one, but not well-formed.
 pub fn parse(word: &str, control: bool) -> Result<Option<(Place, TargetSpec)>, Failure> {
+    if let Some(at) = word.strip_prefix("tls://") {
+        let port = at.rsplit_once(':').and_then(|(h, p)| p.parse::<u16>().ok().filter(|_| !h.is_empty()));
+        if port.is_none() || at.contains(char::is_whitespace) {
+            let text = format!("{}: no host and port", printable_str(word, 100));
+            return Err(Failure::new(FailureKind::BadRequest, text).fix("tls://HOST:PORT"));
+        }
+        return Ok(Some((Place::Tls(at.to_string()), TargetSpec::Here)));
+    }
     if let Some(path) = word.strip_prefix("unix:") {
         return Ok(Some((Place::Socket(path.to_string()), TargetSpec::Here)));
     }
@@ -55,11 +66,13 @@ pub fn parse(word: &str, control: bool) -> Result<Option<(Place, TargetSpec)>, F
 }
 
 /// Connects to it.
-pub fn connect(place: &Place, profile: Profile) -> Result<(Client, Traffic), Failure> {
-    match place {
-        Place::Socket(path) => link::client(socket(path.clone())),
-        Place::Ssh { to, port } => link::client(ssh(to.clone(), *port, profile)?),
-    }
+pub fn connect(place: &Place, common: &Common) -> Result<(Client, Traffic), Failure> {
+    let line = match place {
+        Place::Socket(path) => socket(path.clone()),
+        Place::Ssh { to, port } => ssh(to.clone(), *port, common.profile)?,
+        Place::Tls(at) => credentials::over_tls(at.clone(), common)?,
+    };
+    link::client(credentials::with_token(line, common)?)
 }
 
 fn host(text: String) -> Failure {

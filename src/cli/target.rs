@@ -1,6 +1,6 @@
 //! TARGET: what a word on the command line names, by its form and, for a file, its content; and opening it for a one-shot.
 
-use super::args::Profile;
+use super::args::{Common, Profile};
 use super::{k8s, remote, wire};
 use crate::backend::client::Client;
 use crate::backend::delve::connect::Address;
@@ -79,19 +79,19 @@ pub fn remote(address: &str, exe: Option<PathBuf>) -> Result<DelveSpec, Failure>
 
 /// Opens TARGET for a one-shot. With `consistent`, a process is copied in a short stop and everything is answered from the copy.
 ///
-/// A `dlv` is connected to only if `multiclient`: without its --accept-multiclient it ends a program that it launched as soon as its one
+/// A `dlv` is connected to only if `--multiclient` was said: without its --accept-multiclient it ends a program that it launched as soon as its one
 /// client leaves, which cannot be known before.
 pub fn open(
-    multiclient: bool,
+    common: &Common,
     target: &str,
     exe: Option<PathBuf>,
     consistent: bool,
 ) -> Result<(Client, Arc<TargetInfo>), Failure> {
-    let in_pod = k8s::one_shot(target, Profile::Prod.word()).transpose()?;
+    let in_pod = k8s::one_shot(common, target, Profile::Prod.word()).transpose()?;
     let there = match in_pod {
         Some(there) => Some(there),
         None => match remote::parse(target, false)? {
-            Some((place, spec)) => Some((remote::connect(&place, Profile::Prod)?.0, spec)),
+            Some((place, spec)) => Some((remote::connect(&place, common)?.0, spec)),
             None => None,
         },
     };
@@ -99,13 +99,13 @@ pub fn open(
         Some(there) => there,
         None => {
             let spec = spec_of(target, exe)?;
-            if matches!(spec, TargetSpec::Delve(_)) && !multiclient {
+            if matches!(spec, TargetSpec::Delve(_)) && !common.multiclient {
                 let text =
                     "a dlv that was not started with --accept-multiclient ends its program when a one-shot leaves it";
                 return Err(Failure::new(FailureKind::BadRequest, text)
                     .fix("say --multiclient if it was; adit connect ADDR asks before it leaves"));
             }
-            (wire::read_in_process()?, spec)
+            (wire::read_in_process(common)?, spec)
         }
     };
     let info = batch::open(&mut client, spec)?;

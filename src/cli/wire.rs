@@ -1,9 +1,10 @@
 //! Where the command line meets processes: the functions that start hosts and look at the machine.
 
-use super::args::{HostArgs, Policy, Profile};
-use super::doctor;
+use super::args::{Common, HostArgs, Policy};
+use super::{credentials, doctor, secrets};
 use crate::backend::audit::{self, Audit};
 use crate::backend::client::{Client, pipe};
+use crate::backend::listen::{self, At};
 use crate::backend::native::Terms;
 use crate::backend::native::budget::Limits;
 use crate::backend::native::from_open;
@@ -18,16 +19,18 @@ use crate::target::linux::wake::Wake;
 use serde_json::json;
 
 /// Starts a host process and connects to it. The target is opened by the caller's `Open`.
-pub fn connect_host(profile: Profile) -> Result<Client, Failure> {
-    host::start(profile.word())
+pub fn connect_host(common: &Common) -> Result<Client, Failure> {
+    host::start(common.profile.word(), common.redact.said())
 }
 
 /// A host on a thread of this process, for one-shots: it reads, and stops a process only for a copy of it.
-pub fn read_in_process() -> Result<Client, Failure> {
+pub fn read_in_process(common: &Common) -> Result<Client, Failure> {
     let fail = |e: String| Failure::new(FailureKind::Internal, format!("cannot start the reader: {e}"));
+    let mut terms = Terms::of(Limits::DEV, secrets::redaction()?);
+    terms.redact = Some(common.redact.for_reading(common.profile));
     let (client, end) = pipe();
     let serve = move || match Wake::new() {
-        Ok(wake) => native::serve(end, wake),
+        Ok(wake) => native::serve(end, wake, terms),
         Err(e) => tracing::error!("the reader: {e}"), // the client sees its end of the pipe close
     };
     std::thread::Builder::new().name("observe".into()).spawn(serve).map_err(|e| fail(e.to_string()))?;
@@ -90,28 +93,37 @@ pub fn rescue(pid: Option<i32>, all: bool, json: bool) -> Result<u8, Failure> {
 }
 
 /// `adit host`: serves clients, returns the exit code.
-pub fn host_main(h: &HostArgs, profile: Profile) -> Result<u8, Failure> {
+pub fn host_main(h: &HostArgs, common: &Common) -> Result<u8, Failure> {
+    let profile = common.profile;
     let fail = |e: std::io::Error| Failure::new(FailureKind::Host, format!("the host: {e}"));
     if let Some(name) = &h.relay {
-        crate::backend::listen::relay(name, profile.word()).map_err(fail)?;
+        listen::relay(name, profile.word()).map_err(fail)?;
         return Ok(exit::DONE);
     }
     let bad = |m: String| Failure::new(FailureKind::BadRequest, m);
-    let mut terms = Terms::of(Limits::named(profile.word()).unwrap_or(Limits::PROD));
+    let mut terms = Terms::of(Limits::named(profile.word()).unwrap_or(Limits::PROD), secrets::redaction()?);
+    terms.redact = common.redact.said();
     terms.adit = Some("/proc/self/exe".into());
     terms.scopes = Scopes::parse(&h.scopes).map_err(bad)?;
     terms.audit = h.audit.as_deref().map(|p| Audit::open(p, h.audit_policy == Policy::Closed)).transpose()?;
     terms.target =
         h.pid.map(|pid| TargetSpec::Attach { pid, exe: None, control: terms.scopes.has(Scope::ControlStop) });
     if let Some(at) = &h.listen {
-        let path = at.strip_prefix("unix:").filter(|p| !p.is_empty());
-        let path = path.ok_or_else(|| bad(format!("{at}: not an address to listen at")).fix("--listen unix:PATH"))?;
-        let path = std::path::Path::new(path);
+        let rules = credentials::rules(&h.admit, h.pid)?;
         let cannot = |e: std::io::Error| {
-            Failure::new(FailureKind::Host, format!("cannot listen at {}: {e}", path.display()))
+            Failure::new(FailureKind::Host, format!("cannot listen at {at}: {e}"))
                 .fix("name a socket in a folder that is there; one that answers is in use")
         };
-        crate::backend::listen::serve(path, terms).map_err(cannot)?;
+        let place = match at.split_once(':') {
+            Some(("unix", path)) if !path.is_empty() => At::Unix(std::path::Path::new(path)),
+            Some(("tls", to)) if to.contains(':') => At::Tls(Box::new(credentials::listening(to, &h.admit)?)),
+            _ => {
+                return Err(
+                    bad(format!("{at}: not an address to listen at")).fix("--listen unix:PATH, --listen tls:HOST:PORT")
+                );
+            }
+        };
+        listen::serve(place, terms, rules).map_err(cannot)?;
         return Ok(exit::DONE);
     }
     if !h.stdio {

@@ -305,6 +305,10 @@ pub const COMMANDS: &[Command] = &[
         "Compare shares of both profiles, or values as they are." |_| ui(Ui::NormalizeProfile)),
     command!("zoom-out" [] "out" "" Looking None Nothing
         "Go one level out of the part of the profile that is shown." |_| ui(Ui::ZoomOutProfile)),
+    command!("take-over" [] "take-over" "" Looking None Target
+        "Where several clients look at one program: be the one who may change something." |_| act(Action::TakeOver)),
+    command!("reveal" [] "reveal" "[REASON]" Looking Text Target
+        "Show what was hidden as a secret, for a reason that goes on record; alone: hide it again." |r| act(Action::Reveal(r.into()))),
     command!("mute" [] "mute" "[TEXT]" Looking Text Nothing
         "Leave out findings at functions that contain a text, or at the one under the cursor."
         |r| if r.is_empty() { ui(Ui::MuteSelected) } else { act(Action::Mute(r.into())) }),

@@ -24,6 +24,8 @@ pub struct Settings {
     pub mute: Vec<String>,
     /// From where on differences of profiles count.
     pub diff: DiffSettings,
+    /// What secrets are, beside what adit knows.
+    pub redact: RedactSettings,
     /// Keep breakpoints and layout between sessions.
     pub state: Option<bool>,
 }
@@ -36,6 +38,18 @@ pub struct DiffSettings {
     pub min_samples: Option<u64>,
     /// Percent that it must have changed by.
     pub min_change: Option<u32>,
+}
+
+/// `[redact]`: regular expressions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct RedactSettings {
+    /// Names of variables, fields and keys whose values are hidden; upper and lower case are the same.
+    pub names: Vec<String>,
+    /// Texts that are hidden wherever they are.
+    pub shapes: Vec<String>,
+    /// Names that are not hidden.
+    pub show: Vec<String>,
 }
 
 /// One rule for finding sources.

@@ -38,7 +38,7 @@ impl Session {
             Notice::Hits { hits, lost } => self.hits(&hits, lost),
             Notice::Log { level: LogLevel::Info, text } => tracing::info!("host: {text}"),
             Notice::Log { text, .. } => self.out.console(&text),
-            Notice::Progress { .. } | Notice::Budget(_) | Notice::Target(_) => {}
+            Notice::Progress { .. } | Notice::Budget(_) | Notice::Target(_) | Notice::Driver { .. } => {}
         }
     }
 

@@ -108,6 +108,7 @@ impl Session {
                 v.children = new.children;
                 v.value = new.value;
                 v.unreadable = new.unreadable;
+                v.redacted = new.redacted;
                 v.len = new.len;
                 Ok(())
             }
@@ -121,7 +122,7 @@ impl Session {
         let raw = self.config.show_raw_strings;
         let mut value = text::line(&v, raw);
         let mut shown = Shown { type_name: self.type_of(&v), ..Shown::default() };
-        if v.unreadable.is_some() {
+        if v.unreadable.is_some() || v.redacted.is_some() {
             shown.value = value;
             return shown;
         }

@@ -87,6 +87,10 @@ fn write(out: &mut String, v: &ValueTree, how: How) {
         let _ = write!(out, "(unreadable {why})");
         return;
     }
+    if let Some(t) = &v.redacted {
+        out.push_str(t);
+        return;
+    }
     if !how.top && !v.exists && v.value.is_empty() {
         if how.with_type && !v.type_name.is_empty() {
             let _ = write!(out, "{} nil", type_name(v));

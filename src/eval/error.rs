@@ -29,6 +29,9 @@ pub enum EvalError {
     /// The value is not there.
     #[error("{}", unavailable_text(.0))]
     Unavailable(Unavailable),
+    /// The value is not to be shown, and this would tell a part of it.
+    #[error("this would tell a part of a redacted value; `reveal REASON` shows such values")]
+    Hidden,
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -5,6 +5,7 @@ use super::constant::Const;
 use super::error::{EvalError, other};
 use super::{convert, ops, select};
 use crate::arch::registers;
+use crate::base::redact::{COMPUTED, Hide};
 use crate::base::{FileAddr, LoadAddr, text};
 use crate::goruntime::value::{FrameScope, Limits, Place, Reader, ValueRef, var_kind};
 use crate::model::{VarFlags, VarKind, Variable};
@@ -77,7 +78,11 @@ impl EvalValue {
             EvalValue::Const(c, t) => Variable {
                 type_name: t.as_ref().map_or_else(|| c.default_type().to_string(), |t| t.name.clone()),
                 kind: t.as_ref().map_or_else(|| const_kind(c), |t| var_kind(&t.kind)),
-                value: const_text(r, c, t.as_deref(), limits),
+                value: match (c, r.rt.redaction()) {
+                    // Without a hash: who may compute what is hashed could try all there is.
+                    (Const::Str(s), Some(x)) if !x.shapes(s).is_empty() => COMPUTED.into(),
+                    _ => const_text(r, c, t.as_deref(), limits),
+                },
                 len: if let Const::Str(s) = c { Some(s.len() as u64) } else { None },
                 flags: VarFlags { constant: true, ..VarFlags::default() },
                 ..Variable::default()
@@ -153,7 +158,7 @@ impl Compiled {
 
     /// Computes a condition.
     pub fn run_bool(&self, cx: &Context<'_>) -> Result<bool, EvalError> {
-        match ops::constant(&cx.reader, &self.run(cx)?)? {
+        match ops::constant(&cx.reader, &compute(&self.node, cx, Use::Decides)?)? {
             Some((Const::Bool(b), _)) => Ok(b),
             _ => other("condition expression not boolean"),
         }
@@ -184,9 +189,58 @@ fn target(v: EvalValue, text: &str) -> Result<ValueRef, EvalError> {
 }
 
 pub(super) fn run(n: &Node, cx: &Context<'_>) -> Result<EvalValue, EvalError> {
+    compute(n, cx, Use::Shown)
+}
+
+/// What becomes of a result. Of hidden values a condition may ask whether they are equal to something, and nothing may ask for less
+/// than all of one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Shown,
+    Decides,
+}
+
+/// Takes over what is hidden of an operand.
+fn taken(r: &Reader<'_>, from: &EvalValue, v: EvalValue) -> EvalValue {
+    match (from, v) {
+        (EvalValue::Ref(above), EvalValue::Ref(v)) => EvalValue::Ref(r.below(above, v)),
+        (_, v) => v,
+    }
+}
+
+/// Is there less to be told of it than is there?
+fn is_hidden(r: &Reader<'_>, v: &EvalValue) -> bool {
+    match v {
+        EvalValue::Ref(v) => r.is_hidden(v),
+        // Read of the target, or written by the user, who knows it then.
+        EvalValue::Const(Const::Str(s), Some(_)) => r.rt.redaction().is_some_and(|x| !x.shapes(s).is_empty()),
+        _ => false,
+    }
+}
+
+pub(super) fn whole(r: &Reader<'_>, v: EvalValue) -> Result<EvalValue, EvalError> {
+    if is_hidden(r, &v) { Err(EvalError::Hidden) } else { Ok(v) }
+}
+
+/// Bytes of a hidden value, one at a time or some, are not given out; elements of a hidden list of other things are hidden themselves.
+fn divided(r: &Reader<'_>, v: EvalValue) -> Result<EvalValue, EvalError> {
+    let kept = matches!(&v, EvalValue::Ref(x) if matches!(x.ty.kind, TypeKind::Map { .. }) || is_list_of_more(r, x));
+    if kept { Ok(v) } else { whole(r, v) }
+}
+
+fn is_list_of_more(r: &Reader<'_>, v: &ValueRef) -> bool {
+    let (TypeKind::Array { elem, .. } | TypeKind::Slice { elem }) = v.ty.kind else { return false };
+    !matches!(
+        r.dwarf.go_type(elem).kind,
+        TypeKind::Int | TypeKind::Uint | TypeKind::Float | TypeKind::Complex | TypeKind::Bool
+    )
+}
+
+fn compute(n: &Node, cx: &Context<'_>, to: Use) -> Result<EvalValue, EvalError> {
     let r = &cx.reader;
+    let run = |n: &Node, cx: &Context<'_>| compute(n, cx, Use::Shown);
     Ok(match n {
-        Node::Named(x, _) => run(x, cx)?,
+        Node::Named(x, _) => compute(x, cx, to)?,
         Node::Const(c, t) => EvalValue::Const(c.clone(), t.clone()),
         Node::Local(v) => EvalValue::Ref(r.variable_of(&cx.scope, v, r.dictionary(&cx.scope))),
         Node::Value(v) => EvalValue::Ref(v.clone()),
@@ -202,9 +256,23 @@ pub(super) fn run(n: &Node, cx: &Context<'_>) -> Result<EvalValue, EvalError> {
         Node::Special(s) => special(*s, cx)?,
         Node::Select(x, name) => {
             let t = text_of(x);
-            EvalValue::Ref(select::field(r, &target(run(x, cx)?, &t)?, name, &t)?)
+            let v = run(x, cx)?;
+            let field = EvalValue::Ref(select::field(r, &target(v.clone(), &t)?, name, &t)?);
+            taken(r, &v, field)
         }
-        Node::Index(x, i) => select::index(r, &run(x, cx)?, &run(i, cx)?, &text_of(x), &text_of(i))?,
+        Node::Index(x, i) => {
+            let (v, key) = (divided(r, run(x, cx)?)?, run(i, cx)?);
+            let mut found = taken(r, &v, select::index(r, &v, &key, &text_of(x), &text_of(i))?);
+            if let (EvalValue::Ref(f), Some(redaction)) = (&mut found, r.rt.redaction()) {
+                let named = match (ops::constant(r, &key)?, &v) {
+                    (Some((Const::Str(s), _)), _) => redaction.name(&String::from_utf8_lossy(&s)),
+                    (Some((Const::Int(i), _)), EvalValue::Ref(list)) => r.before(list, u64::try_from(i).unwrap_or(0)),
+                    _ => Hide::No,
+                };
+                f.hide = f.hide.max(named);
+            }
+            found
+        }
         Node::Slice(x, a, b) => {
             let bound = |n: &Option<Box<Node>>| -> Result<Option<i128>, EvalError> {
                 let Some(n) = n else { return Ok(None) };
@@ -213,25 +281,49 @@ pub(super) fn run(n: &Node, cx: &Context<'_>) -> Result<EvalValue, EvalError> {
                     _ => other("slice bounds must be integers"),
                 }
             };
-            select::slice(r, &run(x, cx)?, bound(a)?, bound(b)?, &text_of(x))?
+            let v = divided(r, run(x, cx)?)?;
+            taken(r, &v, select::slice(r, &v, bound(a)?, bound(b)?, &text_of(x))?)
         }
         Node::Assert(x, t) => {
             let name = text_of(x);
-            EvalValue::Ref(select::assert(r, &target(run(x, cx)?, &name)?, t.as_ref(), &name)?)
+            let v = run(x, cx)?;
+            let data = EvalValue::Ref(select::assert(r, &target(v.clone(), &name)?, t.as_ref(), &name)?);
+            taken(r, &v, data)
         }
-        Node::Convert(t, x) => convert::convert(r, t, &run(x, cx)?, &text_of(x))?,
+        Node::Convert(t, x) => {
+            let v = run(x, cx)?;
+            let hidden = is_hidden(r, &v);
+            match taken(r, &v, convert::convert(r, t, &v, &text_of(x))?) {
+                // Its bytes, in another form: good for being compared as a whole.
+                EvalValue::Const(..) if hidden && to == Use::Shown => return Err(EvalError::Hidden),
+                // What a number points to may be anything.
+                EvalValue::Ref(p) if matches!(v, EvalValue::Const(Const::Int(_), _)) && r.rt.redaction().is_some() => {
+                    EvalValue::Ref(ValueRef { hide: Hide::All, ..p })
+                }
+                other => other,
+            }
+        }
         Node::Builtin(name, args) => {
-            let args = args.iter().map(|a| Ok((run(a, cx)?, text_of(a)))).collect::<Result<Vec<_>, EvalError>>()?;
+            let length = matches!(*name, "len" | "cap");
+            let arg = |a| Ok((if length { run(a, cx)? } else { whole(r, run(a, cx)?)? }, text_of(a)));
+            let args = args.iter().map(arg).collect::<Result<Vec<_>, EvalError>>()?;
             convert::builtin(r, name, &args)?
         }
         Node::Unary("*", x) => {
             let t = text_of(x);
-            EvalValue::Ref(select::deref(r, &target(run(x, cx)?, &t)?, &t)?)
+            let v = run(x, cx)?;
+            let to = EvalValue::Ref(select::deref(r, &target(v.clone(), &t)?, &t)?);
+            taken(r, &v, to)
         }
-        Node::Unary("&", x) => address_of(r, target(run(x, cx)?, &text_of(x))?, &text_of(x))?,
-        Node::Unary(op, x) => ops::unary(r, op, &run(x, cx)?, &text_of(x))?,
+        Node::Unary("&", x) => {
+            let v = run(x, cx)?;
+            let p = address_of(r, target(v.clone(), &text_of(x))?, &text_of(x))?;
+            taken(r, &v, p)
+        }
+        Node::Unary("!", x) => ops::unary(r, "!", &compute(x, cx, to)?, &text_of(x))?,
+        Node::Unary(op, x) => ops::unary(r, op, &whole(r, run(x, cx)?)?, &text_of(x))?,
         Node::Binary(op @ ("&&" | "||"), a, b) => {
-            let bool_of = |n: &Node| match ops::constant(r, &run(n, cx)?)? {
+            let bool_of = |n: &Node| match ops::constant(r, &compute(n, cx, to)?)? {
                 Some((Const::Bool(b), _)) => Ok(b),
                 _ => other(format!("operator {op} not defined on {}", text_of(n))),
             };
@@ -239,7 +331,18 @@ pub(super) fn run(n: &Node, cx: &Context<'_>) -> Result<EvalValue, EvalError> {
             let decided = if *op == "&&" { !first } else { first };
             EvalValue::bool(if decided { first } else { bool_of(b)? })
         }
-        Node::Binary(op, a, b) => ops::binary(r, op, &run(a, cx)?, &run(b, cx)?, (&text_of(a), &text_of(b)))?,
+        Node::Binary(op @ ("==" | "!="), a, b) => {
+            let (x, y) = (compute(a, cx, to)?, compute(b, cx, to)?);
+            let nil = |v: &EvalValue| matches!(v, EvalValue::Const(Const::Nil, _));
+            if to == Use::Shown && !nil(&x) && !nil(&y) && (is_hidden(r, &x) || is_hidden(r, &y)) {
+                return Err(EvalError::Hidden);
+            }
+            ops::binary(r, op, &x, &y, (&text_of(a), &text_of(b)))?
+        }
+        Node::Binary(op, a, b) => {
+            let (x, y) = (whole(r, run(a, cx)?)?, whole(r, run(b, cx)?)?);
+            ops::binary(r, op, &x, &y, (&text_of(a), &text_of(b)))?
+        }
     })
 }
 

@@ -34,7 +34,7 @@ pub fn assign(cx: &Context<'_>, target: &str, value: &str) -> Result<Assignment,
     if !lhs.place.in_memory() {
         return other(format!("can not assign to \"{target}\": it is not in memory"));
     }
-    let rhs = compile(r, &cx.scope, value)?.run(cx)?;
+    let rhs = super::run::whole(r, compile(r, &cx.scope, value)?.run(cx)?)?;
     let scalar =
         matches!(lhs.ty.kind, TypeKind::Bool | TypeKind::Int | TypeKind::Uint | TypeKind::Float | TypeKind::Complex);
     Ok(Assignment { addr: lhs.place.addr, bytes: bytes(r, &lhs.ty, &rhs, value)?, pointers: !scalar })

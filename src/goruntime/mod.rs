@@ -33,6 +33,7 @@ pub use pcinfo::{PcCache, PcInfo};
 pub use stack::{StackStart, WalkedStack};
 pub use unwind::{RawFrame, RawStack};
 
+use crate::base::redact::Redaction;
 use crate::base::{GoroutineId, LoadAddr, LoadBias, Memory, MemoryError};
 use crate::symbols::Symbols;
 use globals::Globals;
@@ -72,6 +73,8 @@ pub struct GoRuntime {
     packages: std::sync::OnceLock<Vec<value::packages::PackageVariable>>,
     /// Where a thread's `runtime.g` is, from its thread pointer on.
     tls_g: i64,
+    /// What of its values is hidden.
+    redaction: std::sync::OnceLock<Arc<Redaction>>,
 }
 
 impl GoRuntime {
@@ -94,7 +97,16 @@ impl GoRuntime {
             packages: std::sync::OnceLock::new(),
             found: None,
             tls_g,
+            redaction: std::sync::OnceLock::new(),
         })
+    }
+    /// Hides what looks like secrets in all that is read of its values from now on. The first one stays.
+    pub fn set_redaction(&self, r: &Arc<Redaction>) {
+        let _there_is_one = self.redaction.set(r.clone());
+    }
+    /// What is hidden, while something is.
+    pub fn redaction(&self) -> Option<&Redaction> {
+        self.redaction.get().map(|r| &**r).filter(|r| r.is_on())
     }
     /// Symbols of the program.
     pub fn symbols(&self) -> &Arc<Symbols> {

@@ -2,6 +2,7 @@
 
 use super::rtype::kind;
 use super::{G, GoRuntime};
+use crate::base::redact::Hide;
 use crate::base::{LoadAddr, Memory, text};
 use crate::model::PanicRecord;
 
@@ -32,6 +33,18 @@ impl GoRuntime {
 
     /// Text of the `any` at `eface`, as far as it can be told without running code.
     pub fn panic_value(&self, mem: &dyn Memory, eface: LoadAddr) -> Option<String> {
+        let mut text = self.panic_text(mem, eface)?;
+        if let Some(x) = self.redaction() {
+            let typ = self.runtime_type(mem, mem.read_ptr(eface).ok()?);
+            match typ.filter(|t| x.type_name(&t.name) > Hide::No) {
+                Some(_) => text = x.mark(text.as_bytes(), text.len() as u64),
+                None => x.clean(&mut text),
+            }
+        }
+        Some(text)
+    }
+
+    fn panic_text(&self, mem: &dyn Memory, eface: LoadAddr) -> Option<String> {
         let typ = mem.read_ptr(eface).ok()?;
         let data = mem.read_ptr(eface.add(8)).ok()?;
         if typ.is_nil() {

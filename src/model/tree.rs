@@ -44,6 +44,8 @@ pub struct ValueTree {
     pub nil_interface: bool,
     /// Why there is no value, in words.
     pub unreadable: Option<String>,
+    /// The text to show in place of a value, or a part of it, that looks like a secret; `value` is then the same, and there are no children.
+    pub redacted: Option<String>,
     /// Facts.
     pub flags: VarFlags,
     /// For asking for more of it, valid for the epoch in which it was given; 0 for what has no more.

@@ -46,6 +46,9 @@ pub struct VarFlags {
     /// An argument that optimised code no longer keeps: this is what its slot on the stack still holds, as it was passed or last stored.
     #[serde(default)]
     pub from_slot: bool,
+    /// It looks like a secret: its text says so, and not what it is.
+    #[serde(default)]
+    pub redacted: bool,
 }
 
 /// Why a value cannot be had.

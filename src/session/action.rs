@@ -155,6 +155,10 @@ pub enum Action {
     Freeze,
     /// Take a consistent copy, with one short stop; written to a file, too, if one is named.
     Snapshot(Option<std::path::PathBuf>),
+    /// Be the one client of several that may change something.
+    TakeOver,
+    /// Show secrets from now on, for a reason; without one, hide them again.
+    Reveal(String),
     /// Leave findings at functions that contain a text out.
     Mute(String),
     /// Take that back (`all` for every one); empty lists them.

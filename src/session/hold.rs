@@ -16,6 +16,16 @@ pub struct Account {
 }
 
 impl Session {
+    /// One of several clients drives.
+    pub(super) fn driven_by(&mut self, you: bool, who: &str, clients: u32) {
+        let text = match (you, who) {
+            (true, _) => format!("you drive; {clients} clients are at this host"),
+            (false, "") => format!("nobody drives; {clients} clients are at this host"),
+            (false, who) => format!("{who} drives, you watch (:take-over)"),
+        };
+        self.say(Tone::Note, &text);
+    }
+
     pub(super) fn put_budget(&mut self, b: BudgetState) {
         self.account.said = Some((b, self.now));
     }

@@ -195,6 +195,8 @@ enum Purpose {
     },
     Detach,
     Set(String),
+    Reveal,
+    TakeOver,
     Call(String),
     /// The address of what is to be examined, so many bytes of it.
     Address(String, u32),

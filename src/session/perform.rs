@@ -46,6 +46,8 @@ impl Session {
             Action::Release => self.hold(false, String::new()),
             Action::CancelStep => self.ask(Purpose::Other("cancel step"), Request::CancelStep),
             Action::Refresh => self.refresh(),
+            Action::TakeOver => self.ask(Purpose::TakeOver, Request::TakeOver),
+            Action::Reveal(reason) => self.ask(Purpose::Reveal, Request::Reveal { reason }),
             Action::Break(spec) => {
                 let spec = *spec;
                 self.ask(Purpose::SetBreakpoint(spec.clone()), Request::SetBreakpoint { spec, frame });

@@ -72,6 +72,7 @@ impl Session {
                 }
             }
             Notice::Budget(b) => self.put_budget(*b),
+            Notice::Driver { you, who, clients } => self.driven_by(you, &who, clients),
             Notice::Target(t) => {
                 self.locate_by(&t);
                 self.target = Some(t);
@@ -255,6 +256,8 @@ impl Session {
                 self.say(Tone::Note, &format!("{what} assigned"));
                 self.generation += 1;
             }
+            (Purpose::TakeOver, Reply::Done) => self.say(Tone::Note, "you drive now"),
+            (Purpose::Reveal, Reply::Done) => self.generation += 1,
             (Purpose::Detach, Reply::Done) if !matches!(self.state, RunState::Exited(_)) => {
                 self.state = RunState::Detached("as asked".into());
             }

@@ -107,6 +107,7 @@ pub(in crate::backend) fn serve(
 ) -> bool {
     let (tx, events) = mpsc::channel();
     let inbox = Inbox::new(tx, wake.doorbell());
+    outbox.second_hand();
     outbox.notice(Notice::Progress { what: format!("connecting to {}", spec.address), done: 0, total: 0 });
     match Driver::open(id, spec, outbox, inbox) {
         Ok(mut d) => {
@@ -220,7 +221,7 @@ impl<'a> Driver<'a> {
             }
             while !self.finished {
                 match requests.try_recv() {
-                    Ok(ToHost { id, request }) => self.request(id, request),
+                    Ok(ToHost { id, request, .. }) => self.request(id, request),
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => return self.leave("the client went away"),
                 }

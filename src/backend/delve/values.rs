@@ -3,6 +3,7 @@
 use super::wire::{self, LoadConfig, Scope};
 use crate::backend::protocol::LoadLimits;
 use crate::base::LoadAddr;
+use crate::base::redact::Hide;
 use crate::goruntime::value::{Loaded, print, unavailable_text, var_kind};
 use crate::model::{Unavailable, VarFlags, VarKind, Variable};
 use crate::symbols::dwarf::{DieOff, GoType, TypeKind};
@@ -129,6 +130,8 @@ fn loaded(v: &wire::Variable) -> Loaded {
         only_addr: v.only_addr,
         unreadable: (!v.unreadable.is_empty()).then(|| unavailable(&v.unreadable)),
         nil_interface,
+        redacted: None,
+        hide: Hide::No,
         ty: Arc::new(GoType { name: v.ty.clone(), kind, ..GoType::default() }),
     }
 }

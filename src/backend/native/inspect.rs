@@ -11,6 +11,7 @@ mod trees;
 mod watched;
 
 use super::no_target;
+use crate::backend::outbox::Out;
 use crate::backend::protocol::*;
 use crate::engine::inject::Again;
 use crate::engine::watch::Data;
@@ -28,7 +29,7 @@ pub(super) struct Job {
     pub request: Request,
     pub state: Arc<StopState>,
     pub breakpoints: Vec<Breakpoint>,
-    pub out: tokio::sync::mpsc::Sender<FromHost>,
+    pub out: Out,
 }
 
 enum Message {

@@ -4,6 +4,7 @@ use super::budget::{Due, Limits};
 use super::{Host, from_engine};
 use crate::backend::audit;
 use crate::backend::protocol::*;
+use crate::backend::scopes::Scopes;
 use crate::engine::control::Go;
 use crate::engine::hits::Guard;
 use crate::engine::{Engine, Happened};
@@ -16,16 +17,16 @@ const RESERVE: Duration = Duration::from_millis(15);
 impl Host {
     /// May the client ask that? It is recorded either way, if it is an action.
     pub(super) fn permitted(&mut self, r: Request) -> Result<Request, Failure> {
-        let what = self
-            .audit
-            .as_ref()
-            .and_then(|_| audit::action(&r))
-            .map(|(name, facts)| (name, facts, audit::scopes_of(&r)));
-        let permitted = self.scopes.permit(r);
+        let what =
+            self.audit.as_ref().and_then(|a| a.action(&r)).map(|(name, facts)| (name, facts, audit::scopes_of(&r)));
+        let permitted = self.may_now().and_then(|s| s.permit(r));
         let (Some(a), Some((name, mut facts, scopes))) = (&mut self.audit, what) else { return permitted };
         if let Some(f) = facts.as_object_mut() {
             f.insert("target".into(), serde_json::json!(self.loaded.as_ref().map(|l| l.pid)));
             f.insert("scope".into(), scopes.into());
+            if let Some(p) = &self.by {
+                f.insert("client".into(), p.who.clone().into());
+            }
             f.insert("granted".into(), permitted.is_ok().into());
         }
         match a.record(name, facts) {
@@ -40,6 +41,17 @@ impl Host {
                 permitted
             }
             Ok(()) => permitted,
+        }
+    }
+
+    /// What the client at hand may do: what its token or key grants, of what this host grants at all.
+    fn may_now(&self) -> Result<Scopes, Failure> {
+        match &self.by {
+            None => Ok(self.scopes),
+            Some(p) => match &p.problem {
+                Some(why) => Err(Failure::new(FailureKind::Permission, why.clone()).fix("ask for a new token")),
+                None => p.scopes_now().map(|s| s.of(self.scopes)),
+            },
         }
     }
 

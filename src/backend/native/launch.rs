@@ -58,6 +58,7 @@ impl Host {
         if self.loaded.is_some() || self.offline.is_some() {
             return Err(Failure::new(FailureKind::BadState, "a target is open already"));
         }
+        self.hide_secrets(&spec);
         match spec {
             TargetSpec::Attach { pid, exe, control } => {
                 if control {
@@ -115,6 +116,7 @@ impl Host {
     }
 
     fn opened(&mut self, loaded: Loaded, args: Vec<String>, stop: Option<Stop>) -> Reply {
+        loaded.rt.set_redaction(&self.redaction);
         let control = self.engine.is_some();
         let target = Arc::new(loaded.info(self.launched.is_some(), args));
         let caps = caps(&loaded, control, self.launched.as_ref());

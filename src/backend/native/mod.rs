@@ -10,6 +10,7 @@ mod keep;
 mod launch;
 mod profiles;
 mod sampling;
+mod secrets;
 mod snapshot;
 mod timeline;
 mod tracing;
@@ -22,8 +23,10 @@ use super::client::HostEnd;
 use super::delve;
 use super::offline::Offline;
 use super::outbox::Outbox;
+use super::peer::Peer;
 use super::protocol::*;
 use super::scopes::Scopes;
+use crate::base::redact::Redaction;
 use crate::base::{LoadAddr, StopEpoch};
 use crate::engine::control::Go;
 use crate::engine::locspec::Here;
@@ -44,7 +47,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 /// Serves until the client or the target is gone, or SIGTERM. The calling thread becomes the engine thread.
 ///
 /// Whoever sends requests does not know of the doorbell, so a thread in between rings it; see [`serve_rung`].
-pub fn serve(end: HostEnd, wake: Wake) {
+pub fn serve(end: HostEnd, wake: Wake, terms: Terms) {
     let HostEnd { mut requests, out } = end;
     let (tx, rx) = tokio::sync::mpsc::unbounded_channel();
     let bell = wake.doorbell();
@@ -59,7 +62,7 @@ pub fn serve(end: HostEnd, wake: Wake) {
         bell.ring();
     };
     if std::thread::Builder::new().name("requests".into()).spawn(pump).is_ok() {
-        serve_rung(HostEnd { requests: rx, out }, &wake, Terms::of(Limits::DEV));
+        serve_rung(HostEnd { requests: rx, out }, &wake, terms);
     }
 }
 
@@ -75,21 +78,25 @@ pub struct Terms {
     pub scopes: Scopes,
     /// Where it is recorded.
     pub audit: Option<Audit>,
+    /// Hide secrets; none: in profile prod.
+    pub redact: Option<bool>,
+    /// What secrets are.
+    pub redaction: Arc<Redaction>,
 }
 
 impl Terms {
     /// Everything is permitted, nothing recorded.
-    pub fn of(limits: Limits) -> Terms {
-        Terms { limits, adit: None, target: None, scopes: Scopes::FULL, audit: None }
+    pub fn of(limits: Limits, redaction: Arc<Redaction>) -> Terms {
+        Terms { limits, adit: None, target: None, scopes: Scopes::FULL, audit: None, redact: None, redaction }
     }
 }
 
 /// As [`serve`], for a sender that rings the doorbell after each request and after its end.
 pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
-    let Terms { limits, adit, target, scopes, audit } = terms;
+    let Terms { limits, adit, target, scopes, audit, redact, redaction } = terms;
     let HostEnd { requests, out } = end;
     let mut host = Host {
-        outbox: Outbox::new(out),
+        outbox: Outbox::new(out, redaction.clone()),
         engine: None,
         loaded: None,
         inspector: None,
@@ -111,6 +118,9 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
         started_for: target,
         scopes,
         audit,
+        by: None,
+        redact,
+        redaction,
         opened: None,
         last_stop: None,
         bell: wake.doorbell(),
@@ -151,6 +161,11 @@ struct Host {
     /// What the client may do.
     scopes: Scopes,
     audit: Option<Audit>,
+    /// Whose request is being dealt with, where there are several clients.
+    by: Option<Arc<Peer>>,
+    /// As was said of secrets, and what they are.
+    redact: Option<bool>,
+    redaction: Arc<Redaction>,
     /// What we were started for.
     started_for: Option<TargetSpec>,
     /// What the client opened, and was told of it.
@@ -185,13 +200,17 @@ impl Host {
             self.triggered();
             while !self.finished {
                 match incoming.try_recv() {
-                    Ok(ToHost { id, request: Request::Open(TargetSpec::Delve(spec)) }) if self.may_drive_delve() => {
+                    Ok(ToHost { id, request: Request::Open(TargetSpec::Delve(spec)), .. })
+                        if self.may_drive_delve() =>
+                    {
+                        self.hide_secrets(&TargetSpec::Delve(spec.clone()));
                         // From here on all is its business; if there is none, the client may ask for something else.
                         if delve::serve(id, spec, &mut incoming, &mut self.outbox, wake) {
                             return;
                         }
                     }
-                    Ok(ToHost { id, request }) => {
+                    Ok(ToHost { id, request, by }) => {
+                        self.by = by;
                         self.heard(&request);
                         self.request(id, request);
                     }
@@ -305,7 +324,7 @@ impl Host {
     }
 
     fn request(&mut self, id: u64, request: Request) {
-        match self.permitted(request) {
+        match self.permitted(request).and_then(|r| self.whole_only(r)) {
             Ok(r) => self.permitted_request(id, r),
             Err(f) => self.outbox.reply(id, Err(f)),
         }
@@ -329,6 +348,12 @@ impl Host {
                 let result = self.open_or_again(spec);
                 self.tell();
                 self.outbox.reply(id, result);
+            }
+            // Checked on the way here (`hub`); who is alone drives.
+            Request::Token { .. } | Request::TakeOver => self.outbox.reply(id, Ok(Reply::Done)),
+            Request::Reveal { reason } => {
+                self.reveal(&reason);
+                self.outbox.reply(id, Ok(Reply::Done));
             }
             Request::Snapshot { file } if self.offline.is_none() => self.snapshot(id, file),
             // Nothing may stand for somebody who is not there.

@@ -1,6 +1,7 @@
 //! Profiles of a running process: which it has, and one of them fetched. On a thread of its own: fetching takes as long as
 //! measuring does, and nobody waits for it meanwhile.
 
+use crate::backend::outbox::Out;
 use crate::backend::profile::ProfileDesk;
 use crate::backend::protocol::*;
 use crate::backend::{fetch, oncpu};
@@ -10,7 +11,6 @@ use crate::target::linux::perf::OnCpu;
 use crate::target::linux::procfs;
 use std::io::Read;
 use std::sync::mpsc;
-use tokio::sync::mpsc::Sender;
 
 /// Bytes of the index that are looked at.
 const INDEX: u64 = 256 << 10;
@@ -29,7 +29,7 @@ const ABOUT: [(&str, &str, &str); 8] = [
 struct Job {
     id: u64,
     request: Request,
-    out: Sender<FromHost>,
+    out: Out,
 }
 
 /// The thread.
@@ -60,7 +60,7 @@ impl Profiles {
     }
 
     /// Hands it a request; the reply goes to the client by itself. False when the thread has ended.
-    pub(super) fn send(&self, id: u64, request: Request, out: Sender<FromHost>) -> bool {
+    pub(super) fn send(&self, id: u64, request: Request, out: Out) -> bool {
         self.jobs.send(Job { id, request, out }).is_ok()
     }
 }

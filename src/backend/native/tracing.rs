@@ -3,6 +3,7 @@
 
 use super::profiles;
 use crate::backend::fetch;
+use crate::backend::outbox::Out;
 use crate::backend::protocol::*;
 use crate::base::clock::monotonic_ns;
 use crate::engine::Loaded;
@@ -13,7 +14,6 @@ use crate::trace::file::{Progress, TraceFile};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc::Sender;
 
 /// Longest trace, seconds. What cannot be sent piles up in the program.
 const LONGEST: u32 = 600;
@@ -33,7 +33,7 @@ pub(super) struct Tracing {
 
 impl Tracing {
     /// Asks the program for it, on a thread of its own: the answer may take a second. Whatever goes wrong then is told in the log.
-    pub(super) fn start(loaded: &Loaded, seconds: u32, out: Sender<FromHost>) -> Result<Tracing, Failure> {
+    pub(super) fn start(loaded: &Loaded, seconds: u32, out: Out) -> Result<Tracing, Failure> {
         let file: Arc<OnceLock<(Progress, Mutex<TraceFile>)>> = Arc::default();
         let seconds = seconds.clamp(1, LONGEST);
         let (pid, linked, to) = (loaded.pid, profiles::linked(loaded), file.clone());
@@ -88,7 +88,7 @@ impl Tracing {
     pub(super) fn answer(
         &self,
         id: u64,
-        out: Sender<FromHost>,
+        out: Out,
         question: impl FnOnce(&mut TraceFile) -> Reply + Send + 'static,
     ) -> Result<(), Failure> {
         self.try_answer(id, out, move |f| Ok(question(f)))
@@ -98,7 +98,7 @@ impl Tracing {
     pub(super) fn try_answer(
         &self,
         id: u64,
-        out: Sender<FromHost>,
+        out: Out,
         question: impl FnOnce(&mut TraceFile) -> Result<Reply, Failure> + Send + 'static,
     ) -> Result<(), Failure> {
         let file = self.file.clone();

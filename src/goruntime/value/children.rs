@@ -49,6 +49,18 @@ impl Reader<'_> {
 
     /// Children `start..start + count`.
     pub fn children(&self, v: &ValueRef, start: u64, count: u64) -> Result<Vec<ValueRef>, Problem> {
+        let all = self.children_of(v, start, count)?;
+        Ok(match self.rt.redaction() {
+            Some(_) => {
+                let before = self.each_before(v, start, all.len() as u64);
+                let marked = all.into_iter().zip(before).map(|(c, b)| ValueRef { hide: b.max(c.hide), ..c });
+                self.all_below(v, marked.collect())
+            }
+            None => all,
+        })
+    }
+
+    pub(super) fn children_of(&self, v: &ValueRef, start: u64, count: u64) -> Result<Vec<ValueRef>, Problem> {
         let count = count.min(MAX_PAGE);
         Ok(match &v.ty.kind {
             TypeKind::Struct { .. } => self.fields(v, &v.ty, &v.place, start, count),
@@ -159,6 +171,7 @@ impl Reader<'_> {
                 let k = ValueRef { ty: kt.clone(), place: k, ..ValueRef::default() };
                 let loaded = self.load(&k, Limits::default());
                 let whole = loaded.unreadable.is_none()
+                    && loaded.redacted.is_none()
                     && (kt.kind != TypeKind::String || loaded.value.len() as i64 == loaded.len);
                 let text = print::single_line(&loaded);
                 let plain = match text.rsplit_once(" (") {

@@ -1,7 +1,8 @@
 //! Reading a value and as much below it as its one-line text needs. The depths are Delve's.
 
-use super::{Limits, Place, Problem, Reader, ValueRef};
+use super::{Limits, Place, Problem, Reader, ValueRef, hide};
 use crate::base::LoadAddr;
+use crate::base::redact::{Hide, Redaction, WINDOW};
 use crate::model::Unavailable;
 use crate::model::tree::UNKNOWN_CAP;
 use crate::symbols::dwarf::{DieOff, GoType, TypeKind};
@@ -43,6 +44,10 @@ pub struct Loaded {
     pub unreadable: Option<Problem>,
     /// The interface has no type.
     pub nil_interface: bool,
+    /// What is shown in place of what looks like a secret; the value and what is below it are then not here.
+    pub redacted: Option<String>,
+    /// So much is hidden by what is above it.
+    pub hide: Hide,
 }
 
 impl Loaded {
@@ -69,18 +74,20 @@ struct Loading<'r, 'a> {
     r: &'r Reader<'a>,
     limits: Limits,
     nodes: usize,
+    /// So much the names on the way here hide.
+    hide: Hide,
 }
 
 impl Reader<'_> {
     /// Reads a value for its text.
     pub fn load(&self, v: &ValueRef, limits: Limits) -> Loaded {
-        let mut l = Loading { r: self, limits, nodes: 0 };
+        let mut l = Loading { r: self, limits, nodes: 0, hide: self.hides(v) };
         l.value(&v.place, &v.ty, 0, 0)
     }
 
     /// Reads a value as if it were `level` levels below another.
     pub fn load_below(&self, v: &ValueRef, limits: Limits, level: u32) -> Loaded {
-        let mut l = Loading { r: self, limits, nodes: 0 };
+        let mut l = Loading { r: self, limits, nodes: 0, hide: self.hides(v) };
         l.value(&v.place, &v.ty, level, 0)
     }
 
@@ -151,9 +158,20 @@ impl Loading<'_, '_> {
             out.only_addr = true;
             return out;
         }
-        if let Err(e) = self.fill(place, ty, level, nesting, &mut out) {
-            out.unreadable = Some(e);
+        let above = self.hide;
+        if let Some(x) = self.r.rt.redaction() {
+            self.hide = above.max(x.type_name(&ty.name));
+            out.hide = self.hide;
         }
+        match self.fill(place, ty, level, nesting, &mut out) {
+            Err(e) => out.unreadable = Some(e),
+            Ok(()) => {
+                if let Some(x) = self.r.rt.redaction() {
+                    self.r.redact(x, place, &mut out, self.limits);
+                }
+            }
+        }
+        self.hide = above;
         out
     }
 
@@ -189,7 +207,9 @@ impl Loading<'_, '_> {
                 if out.len < 0 {
                     return Err(Unavailable::Other(format!("invalid length: {}", out.len)));
                 }
-                let want = (out.len as u64).min(u64::from(self.limits.string)).min(MAX_STRING);
+                // What is hidden is found in more than is shown.
+                let least = if self.r.rt.redaction().is_some() { WINDOW as u64 } else { 0 };
+                let want = (out.len as u64).min(u64::from(self.limits.string).max(least)).min(MAX_STRING);
                 if want > 0 {
                     out.value = r.mem.read_vec(out.base, want as usize).map_err(|e| super::problem(&e))?;
                 }
@@ -212,12 +232,18 @@ impl Loading<'_, '_> {
             TypeKind::Struct { fields } => {
                 if level <= self.limits.depth {
                     let place = r.prefetch(place, ty.size);
+                    let (redaction, above, mut pair) = (r.rt.redaction(), self.hide, Hide::No);
                     for f in fields.iter().take(self.limits.fields as usize) {
                         let t = r.dwarf.go_type(f.ty);
+                        self.hide = redaction.map_or(above, |x| above.max(hide::field(x, &f.name, pair)));
                         let mut c = self.value(&place.part(f.offset), &t, level + 1, nesting + 1);
                         c.name = f.name.clone();
+                        if redaction.is_some_and(|_| hide::is_key(&c.name)) {
+                            pair = self.key(redaction, &c);
+                        }
                         out.children.push(c);
                     }
+                    self.hide = above;
                 }
                 if ty.name == "time.Time" {
                     out.value = super::time::text(r, place, ty).unwrap_or_default().into();
@@ -258,7 +284,10 @@ impl Loading<'_, '_> {
                 let (kt, vt) = (r.dwarf.go_type(*key), r.dwarf.go_type(*elem));
                 for (k, v) in r.map_entries(ty, out.base, 0, u64::from(self.limits.elements))? {
                     let k = self.value(&k, &kt, level + 1, nesting + 1);
+                    let above = self.hide;
+                    self.hide = above.max(self.key(r.rt.redaction(), &k));
                     let v = self.value(&v, &vt, level + 1, nesting + 1);
+                    self.hide = above;
                     out.children.push(k);
                     out.children.push(v);
                 }
@@ -311,7 +340,11 @@ impl Loading<'_, '_> {
         };
         let place = self.r.prefetch(&place, bytes);
         let mut errors = 0;
+        let above = self.hide;
         for i in 0..count {
+            if let Some(before) = out.children.last() {
+                self.hide = above.max(hide::next(self.r.rt.redaction(), before));
+            }
             let c = self.value(&place.part(i * t.size), &t, level + 1, nesting + 1);
             errors += usize::from(c.unreadable.is_some());
             out.children.push(c);
@@ -319,7 +352,16 @@ impl Loading<'_, '_> {
                 break;
             }
         }
+        self.hide = above;
         Ok(())
+    }
+
+    /// How much a key hides of what it stands for.
+    fn key(&self, x: Option<&Redaction>, key: &Loaded) -> Hide {
+        match (x, &key.ty.kind) {
+            (Some(x), TypeKind::String) => x.name(&String::from_utf8_lossy(&key.value)),
+            _ => Hide::No,
+        }
     }
 
     fn described(&self, ty: &GoType, v: i64) -> String {

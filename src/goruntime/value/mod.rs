@@ -4,6 +4,7 @@
 //! are hostile: lengths, pointers and cycles are all bounded.
 
 pub mod children;
+mod hide;
 pub mod load;
 pub mod map;
 pub mod packages;
@@ -13,6 +14,7 @@ mod time;
 mod words;
 
 use super::GoRuntime;
+use crate::base::redact::Hide;
 use crate::base::{LoadAddr, Memory, MemoryError};
 use crate::model::{Unavailable, VarFlags, VarKind, Variable};
 use crate::symbols::dwarf::{Dwarf, GoType, TypeKind};
@@ -118,6 +120,8 @@ pub struct ValueRef {
     pub place: Place,
     /// Facts.
     pub flags: VarFlags,
+    /// What was above it hides so much of it, whatever its own name and shape are.
+    pub hide: Hide,
 }
 
 /// Reads values of one program.
@@ -218,9 +222,12 @@ impl<'a> Reader<'a> {
             addr: v.place.addr,
             len: loaded.shown_len(),
             cap: loaded.shown_cap(),
-            children: if loaded.unreadable.is_some() { 0 } else { self.child_count(v) },
+            children: match loaded.unreadable.is_some() || loaded.redacted.is_some() {
+                true => 0,
+                false => self.child_count(v),
+            },
             handle: 0,
-            flags: v.flags,
+            flags: VarFlags { redacted: loaded.redacted.is_some(), ..v.flags },
             unavailable: loaded.unreadable,
         }
     }

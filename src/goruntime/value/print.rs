@@ -51,6 +51,10 @@ fn write(out: &mut String, v: &Loaded, how: How) {
         out.push_str(&unavailable_text(u));
         return;
     }
+    if let Some(t) = &v.redacted {
+        out.push_str(t);
+        return;
+    }
     if !how.top && !v.exists && v.value.is_empty() {
         if how.with_type && v.ty.kind != TypeKind::Void {
             let _ = write!(out, "{} nil", type_name(v));

@@ -71,7 +71,14 @@ impl<'a> Reader<'a> {
         };
         let (ty, place) = self.part(s, &frame, &part);
         let flags = entry.flags;
-        Some(ValueRef { name: entry.name.clone(), expression: entry.name.clone(), ty, place, flags })
+        Some(ValueRef {
+            name: entry.name.clone(),
+            expression: entry.name.clone(),
+            ty,
+            place,
+            flags,
+            ..ValueRef::default()
+        })
     }
 
     /// Memory of argument number `n` of `of`, of `size` bytes, if it came in registers and every word of it has been stored.

@@ -4,6 +4,7 @@ use super::Worker;
 use super::data::{MAX_PACKAGE_VARIABLES, Values, bad_expression, limits, problem};
 use crate::backend::protocol::*;
 use crate::base::LoadAddr;
+use crate::base::redact::COMPUTED;
 use crate::engine::StopState;
 use crate::eval;
 use crate::goruntime::value::{Limits, Loaded, Place, Reader, ValueRef, unavailable_text, var_kind};
@@ -66,8 +67,9 @@ impl Worker {
 
 /// A constant has no memory to read; its text says all.
 fn constant(value: &eval::EvalValue, row: &crate::model::Variable) -> ValueTree {
+    let hidden = row.value == COMPUTED;
     let value = match value {
-        eval::EvalValue::Const(eval::Const::Str(s), _) => s.to_vec(),
+        eval::EvalValue::Const(eval::Const::Str(s), _) if !hidden => s.to_vec(),
         _ => row.value.clone().into_bytes(),
     };
     ValueTree {
@@ -76,6 +78,7 @@ fn constant(value: &eval::EvalValue, row: &crate::model::Variable) -> ValueTree 
         kind: row.kind,
         len: row.len.map_or(value.len() as i64, |n| n as i64),
         value,
+        redacted: hidden.then(|| row.value.clone()),
         exists: true,
         unreadable: row.unavailable.as_ref().map(words),
         flags: row.flags,
@@ -126,8 +129,10 @@ impl Maker<'_, '_> {
                 let entries = self.r.map_entries(&v.ty, t.base, start, count).map_err(|p| problem(&p))?;
                 let mut out = Vec::with_capacity(2 * entries.len());
                 for (k, e) in entries {
-                    out.push(self.below(&ValueRef { ty: kt.clone(), place: k, ..ValueRef::default() }, 1));
-                    out.push(self.below(&ValueRef { ty: et.clone(), place: e, ..ValueRef::default() }, 1));
+                    let k = ValueRef { ty: kt.clone(), place: k, ..ValueRef::default() };
+                    let hide = self.r.hides(v).max(self.r.key_hides(&k));
+                    out.push(self.below(&k, 1));
+                    out.push(self.below(&ValueRef { ty: et.clone(), place: e, hide, ..ValueRef::default() }, 1));
                 }
                 out
             }
@@ -153,8 +158,9 @@ impl Maker<'_, '_> {
                 | VarKind::Func
                 | VarKind::Chan
         ) && l.exists
-            && l.unreadable.is_none();
-        let here = || ValueRef { ty: l.ty.clone(), place: Place::at(l.addr), ..ValueRef::default() };
+            && l.unreadable.is_none()
+            && l.redacted.is_none();
+        let here = || ValueRef { ty: l.ty.clone(), place: Place::at(l.addr), hide: l.hide, ..ValueRef::default() };
         let source = match from {
             Some(v) => Some(v.clone()),
             None if !l.addr.is_nil() => Some(here()),
@@ -183,7 +189,8 @@ impl Maker<'_, '_> {
             type_name: l.ty.name.clone(),
             kind,
             size: l.ty.size,
-            value: l.value,
+            value: l.redacted.as_ref().map_or(l.value, |t| t.clone().into_bytes()),
+            redacted: l.redacted,
             addr: l.addr,
             base: l.base,
             len,
