@@ -574,3 +574,13 @@ fn little_gets_out_of_a_delve() {
     nothing_in("a delve", &out);
     assert!(out.matches("<redacted ").count() >= 10, "{out}");
 }
+
+/// What is hidden there is decided there: a flag here says so, in one-shots as on the screen, before anybody is asked for.
+#[test]
+fn the_flag_is_not_for_hosts_elsewhere() {
+    for target in ["unix:/nowhere", "ssh://nobody@nowhere.invalid/1", "k8s://nowhere"] {
+        let out = common::oneshot::adit(&["goroutines", target, "--redact", "off"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains("whoever runs the host there decides"), "{target}: {said}");
+    }
+}

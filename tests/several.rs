@@ -430,5 +430,6 @@ fn when_one_left_and_the_other_is_gone_the_program_runs() {
     a.call(Request::Detach { kill: false }).expect("left");
     drop(a);
     drop(w);
-    assert!(heart.released() && heart.is_put_back() && heart.beats_on(3));
+    assert!(heart.released(), "let go");
+    assert!(heart.is_put_back() && heart.beats_on(3));
 }

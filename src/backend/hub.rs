@@ -65,6 +65,8 @@ struct State {
     last_conn: u32,
     /// Somebody left on purpose: nobody is waited for when all are gone.
     left: bool,
+    /// The engine was asked to let the target go.
+    let_go: bool,
     last_id: u64,
 }
 
@@ -241,6 +243,7 @@ impl Hub {
             let f = Failure::new(FailureKind::Limit, "too many questions without an answer yet");
             return answer(&mut s, Err(f));
         }
+        s.let_go |= matches!(m.request, Request::Detach { kill: false });
         s.last_id += 1;
         let ours = s.last_id;
         s.asked.insert(ours, (number, id));
@@ -281,11 +284,14 @@ impl Hub {
             return;
         }
         s.left |= leaves;
-        let (last, left) = (s.conns.is_empty(), s.left);
+        let (last, let_go) = (s.conns.is_empty(), s.let_go);
+        // Who left while others were there told only us; those may be gone before its line is.
+        let all_left = last && s.left && !let_go;
+        s.let_go |= all_left;
         drop(s);
-        if last && left && !leaves {
+        if all_left {
             self.pass(ToHost::new(u64::MAX, Request::Detach { kill: false }));
-        } else if (drove || last) && !(leaves && last) {
+        } else if (drove || last) && !let_go {
             self.pass(ToHost::new(u64::MAX, Request::ClientGone));
         }
     }

@@ -374,6 +374,14 @@ fn full_screen_elsewhere(common: &Common, word: &str, control: bool) -> Option<R
     remote::parse(word, control).map(|found| found.map(open)).unwrap_or_else(|f| Some(Err(f)))
 }
 
+/// `--redact` is refused for a host elsewhere.
+fn not_ours_to_hide(common: &Common) -> Result<(), Failure> {
+    let Some(_) = common.redact.said() else { return Ok(()) };
+    let text = "whoever runs the host there decides what is hidden";
+    Err(Failure::new(FailureKind::BadRequest, text)
+        .fix("start the host with --redact; `reveal REASON` shows secrets to who has the scope read:secrets"))
+}
+
 fn full_screen_at(
     common: &Common,
     elsewhere: Option<Client>,
@@ -397,12 +405,7 @@ fn full_screen_at(
     };
     let state = config::state_dir().filter(|_| keep && !name.is_empty()).map(|d| (d, name));
     let client = match elsewhere {
-        Some(_) if common.redact.said().is_some() => {
-            let text = "whoever runs the host there decides what is hidden";
-            return Err(Failure::new(FailureKind::BadRequest, text)
-                .fix("start the host with --redact; `reveal REASON` shows secrets to who has the scope read:secrets"));
-        }
-        Some(c) => c,
+        Some(c) => not_ours_to_hide(common).map(|()| c)?,
         None => wire::connect_host(common)?,
     };
     let options = tui::Options {

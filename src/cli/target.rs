@@ -87,6 +87,10 @@ pub fn open(
     exe: Option<PathBuf>,
     consistent: bool,
 ) -> Result<(Client, Arc<TargetInfo>), Failure> {
+    let elsewhere = target.starts_with("k8s://") || remote::parse(target, false)?.is_some();
+    if elsewhere {
+        super::not_ours_to_hide(common)?;
+    }
     let in_pod = k8s::one_shot(common, target, Profile::Prod.word()).transpose()?;
     let there = match in_pod {
         Some(there) => Some(there),
