@@ -159,7 +159,8 @@ pub(super) fn timers(c: &Case<'_>) -> Result<Vec<Finding>, String> {
     let mut waiters: FxHashMap<LoadAddr, (u32, bool)> = FxHashMap::default();
     for (i, s) in c.a.look.seen.iter().enumerate().filter(|(_, s)| !s.system) {
         for a in s.found.on.iter().filter_map(|o| o.addr) {
-            waiters.insert(a, (i as u32, s.found.on.len() == 1));
+            // One that moved while it was looked at may be half way into a select: what else it will wait for is not known.
+            waiters.insert(a, (i as u32, s.found.on.len() == 1 && s.stable));
         }
     }
     let (mut idle, mut periods, mut members) = (0usize, FxHashMap::<u64, usize>::default(), Vec::new());
@@ -171,6 +172,9 @@ pub(super) fn timers(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         }
         *periods.entry(t.period).or_default() += 1;
     }
+    // When many tick at once, those that were woken are on their way back.
+    let under_way = c.a.look.seen.iter().filter(|s| !s.system && !(s.stable && s.g.waits())).count();
+    idle = idle.saturating_sub(under_way);
     let many = idle + members.len();
     if many >= TICKERS {
         let period = periods.iter().max_by_key(|p| p.1).map_or(0, |p| *p.0);
