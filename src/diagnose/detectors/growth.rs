@@ -173,7 +173,7 @@ pub(super) fn timers(c: &Case<'_>) -> Result<Vec<Finding>, String> {
         *periods.entry(t.period).or_default() += 1;
     }
     // When many tick at once, those that were woken are on their way back.
-    let under_way = c.a.look.seen.iter().filter(|s| !s.system && !(s.stable && s.g.waits())).count();
+    let under_way = c.a.look.seen.iter().filter(|s| !(s.system || s.stable && s.g.waits())).count();
     idle = idle.saturating_sub(under_way);
     let many = idle + members.len();
     if many >= TICKERS {
