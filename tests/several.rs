@@ -392,12 +392,7 @@ fn a_session_over_tls() {
         let want = want.clone();
         let (s, _) = tls::connect(&at, &identity, Box::new(move |p| p == want))
             .map_err(|e| Failure::new(FailureKind::Host, e.to_string()))?;
-        let (reader, writer) = (Box::new(s.try_clone().unwrap()), Box::new(s.try_clone().unwrap()));
-        Ok(adit::backend::link::Line {
-            reader,
-            writer,
-            cut: std::sync::Arc::new(move || drop(s.shutdown(std::net::Shutdown::Both))),
-        })
+        Ok(adit::backend::link::Line::over(s).unwrap())
     });
     let (c, traffic) = adit::backend::link::client(connect).expect("a line");
     let mut d = Debuggee::over(c, TargetSpec::Here).expect("opened");

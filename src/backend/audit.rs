@@ -4,7 +4,7 @@
 use super::protocol::{Failure, FailureKind, Request, TargetSpec};
 use super::scopes::needs;
 use crate::base::redact::{Hide, Patterns, Redaction};
-use crate::base::text::{hex, printable_str};
+use crate::base::text::{hex, printable_str, random_hex};
 use crate::model::BreakpointPlace;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -50,9 +50,7 @@ impl Audit {
                 .fix("keep it as evidence, and begin another file")
         })?;
         file.seek(SeekFrom::End(0)).map_err(fail)?;
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|e| fail(io::Error::other(e.to_string())))?;
-        let session = hex(&random);
+        let session = random_hex::<8>().map_err(|e| fail(io::Error::other(e.to_string())))?;
         let var = |k: &str| std::env::var(k).ok().map(|v| printable_str(&v, 100));
         let mut actor = Map::new();
         actor.insert("uid".into(), json!(nix::unistd::getuid().as_raw()));
@@ -152,7 +150,7 @@ impl Audit {
             let mut parts: Vec<String> = out.split('"').map(String::from).collect();
             // Every second part is between quotes. A key that tells of a secret is none.
             for p in parts.iter_mut().skip(1).step_by(2).filter(|p| x.name(p) == Hide::No) {
-                *p = x.mark(p.as_bytes(), p.len() as u64);
+                *p = x.mark_text(p);
             }
             out = parts.join("\"");
         }

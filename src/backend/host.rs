@@ -14,9 +14,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// Our own file.
+pub const OURSELVES: &str = "/proc/self/exe";
+
 /// Starts a host process and connects to it.
 pub fn start(profile: &str, redact: Option<bool>) -> Result<Client, Failure> {
-    start_with(Path::new("/proc/self/exe"), profile, redact)
+    start_with(Path::new(OURSELVES), profile, redact)
 }
 
 /// As [`start`], from this adit binary (tests run in another one).

@@ -194,9 +194,10 @@ impl Hub {
     /// Deals with a request; false if the line is to end.
     fn heard(&self, number: u32, m: ToHost) -> bool {
         let mut s = self.lock();
-        let Some(peer) = s.conns.get(&number).map(|c| c.peer.clone()) else { return false };
+        let Some(conn) = s.conns.get_mut(&number) else { return false };
+        conn.heard = Instant::now();
+        let peer = conn.peer.clone();
         let drives_now = s.driver == Some(number);
-        s.conns.values_mut().filter(|c| c.peer.number == number).for_each(|c| c.heard = Instant::now());
         let id = m.id;
         let answer = |s: &mut State, result| {
             s.send(number, &FromHost::Reply { id, result });
@@ -227,7 +228,7 @@ impl Hub {
                         .fix("`take-over` makes you the one who drives");
                     return answer(&mut s, Err(f));
                 }
-                None if needs_no_scope_that_lacks(&peer, r) => s.drive(number),
+                None if permits(&peer, r) => s.drive(number),
                 // The engine says what is missing, and records it.
                 None => {}
             },
@@ -307,7 +308,7 @@ fn nobody(number: u32) -> Peer {
     Peer { number, who: String::new(), scopes: Scopes::NONE, until: None, problem }
 }
 
-fn needs_no_scope_that_lacks(p: &Peer, r: &Request) -> bool {
+fn permits(p: &Peer, r: &Request) -> bool {
     super::scopes::needs(r).iter().all(|n| p.scopes.has(*n))
 }
 

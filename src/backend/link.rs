@@ -10,6 +10,8 @@ use crate::base::text::printable_str;
 use crate::model::Stop;
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,6 +40,18 @@ pub struct Line {
     pub writer: Box<dyn Write + Send>,
     /// Breaks it, from any thread.
     pub cut: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Line {
+    /// Over a connected stream.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn over(s: UnixStream) -> io::Result<Line> {
+        let (reader, writer) = (s.try_clone()?, s.try_clone()?);
+        let cut = move || drop(s.shutdown(Shutdown::Both));
+        Ok(Line { reader: Box::new(reader), writer: Box::new(writer), cut: Arc::new(cut) })
+    }
 }
 
 /// Makes a line. The first one may talk to the user; later ones must not.

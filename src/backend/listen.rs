@@ -191,7 +191,7 @@ fn socket(name: &str) -> io::Result<PathBuf> {
 
 /// What starts a host at a socket.
 pub fn command(path: &Path, profile: &str) -> std::process::Command {
-    let mut command = std::process::Command::new("/proc/self/exe");
+    let mut command = std::process::Command::new(super::host::OURSELVES);
     command.args(["host", "--listen"]).arg(format!("unix:{}", path.display())).args(["--profile", profile]);
     command.stdin(std::process::Stdio::null()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     command

@@ -2,7 +2,7 @@
 
 use super::link::{self, GREETING, Line};
 use super::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
-use crate::base::text::{hex, printable_str};
+use crate::base::text::{last_line, printable_str, random_hex};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
@@ -41,9 +41,6 @@ fn host(text: String) -> Failure {
     Failure::new(FailureKind::Host, text)
 }
 
-/// Our own file.
-pub const OURSELVES: &str = "/proc/self/exe";
-
 /// An adit's name where it is copied to: of this version, this protocol and these bytes (CRC-32 of the file).
 ///
 /// # Errors
@@ -66,9 +63,8 @@ pub fn name_there(adit: &Path) -> io::Result<String> {
 /// # Errors
 /// The system has no random numbers.
 pub fn session_name() -> Result<String, Failure> {
-    let mut name = [0; 12];
-    getrandom::fill(&mut name).map_err(|e| host(format!("no random numbers: {e}")))?;
-    Ok("s".to_string() + &hex(&name))
+    let name = random_hex::<12>().map_err(|e| host(format!("no random numbers: {e}")))?;
+    Ok("s".to_string() + &name)
 }
 
 /// Starts the program and reads the first line: a host's greeting, or that there is no adit.
@@ -115,10 +111,14 @@ fn end(child: &Mutex<Child>) {
     let _status = c.wait();
 }
 
-/// What a program says on its error stream: the beginning is kept, all is read.
-struct Words(std::sync::mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
+/// What a program says on its error stream: the beginning is kept, all is read, so that it never has to wait.
+pub struct Words(std::sync::mpsc::Receiver<()>, Arc<Mutex<Vec<u8>>>);
 
-fn listen(mut from: impl Read + Send + 'static) -> io::Result<Words> {
+/// Listens to an error stream.
+///
+/// # Errors
+/// There is no thread for it.
+pub fn listen(mut from: impl Read + Send + 'static) -> io::Result<Words> {
     let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
     let (tx, rx) = std::sync::mpsc::channel();
     let to = kept.clone();
@@ -136,11 +136,10 @@ fn listen(mut from: impl Read + Send + 'static) -> io::Result<Words> {
 }
 
 impl Words {
-    /// The last line of it.
-    fn last(&self) -> String {
+    /// The last line of it, printable.
+    pub fn last(&self) -> String {
         let _closed_or_not = self.0.recv_timeout(LAST_WORDS);
         let k = self.1.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&k);
-        printable_str(text.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("").trim(), 300)
+        printable_str(last_line(&String::from_utf8_lossy(&k)), 300)
     }
 }

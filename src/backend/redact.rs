@@ -137,13 +137,13 @@ fn info(x: &Redaction, t: &mut Arc<TargetInfo>) {
     for a in &mut t.args {
         let plain = a.trim_start_matches('-');
         if std::mem::take(&mut secret) && !a.starts_with('-') {
-            *a = x.mark(a.as_bytes(), a.len() as u64);
+            *a = x.mark_text(a);
             continue;
         }
         match plain.split_once('=') {
             Some((name, value)) if x.name(name) > Hide::No => {
                 let head = a.len() - value.len();
-                *a = a[..head].to_string() + &x.mark(value.as_bytes(), value.len() as u64);
+                *a = a[..head].to_string() + &x.mark_text(value);
             }
             Some(_) => x.clean(a),
             None => {
@@ -179,10 +179,10 @@ fn labels(x: &Redaction, all: &mut [(String, String)]) {
 
 /// A name and a text that may be marked already.
 fn named(x: &Redaction, (name, text): &mut (String, String)) {
-    if x.name(name) > Hide::No && !text.starts_with("<redacted ") {
-        *text = x.mark(text.as_bytes(), text.len() as u64);
-    } else {
+    if text.starts_with("<redacted ") {
         x.clean(text);
+    } else {
+        x.clean_named(name, text);
     }
 }
 

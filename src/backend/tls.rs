@@ -203,6 +203,31 @@ fn old() -> rustls::Error {
     rustls::Error::General("TLS 1.3 only".into())
 }
 
+/// What both traits ask about signatures.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Err(old())
+        }
+        fn verify_tls13_signature(
+            &self,
+            m: &[u8],
+            c: &CertificateDer<'_>,
+            d: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            self.signed(m, c, d)
+        }
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.provider.signature_verification_algorithms.supported_schemes()
+        }
+    };
+}
+
 impl ServerCertVerifier for Pinned {
     fn verify_server_cert(
         &self,
@@ -214,25 +239,7 @@ impl ServerCertVerifier for Pinned {
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.check(ee, now, webpki::KeyUsage::server_auth()).map(|()| ServerCertVerified::assertion())
     }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(old())
-    }
-    fn verify_tls13_signature(
-        &self,
-        m: &[u8],
-        c: &CertificateDer<'_>,
-        d: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed(m, c, d)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
 impl ClientCertVerifier for Pinned {
@@ -247,25 +254,7 @@ impl ClientCertVerifier for Pinned {
     ) -> Result<ClientCertVerified, rustls::Error> {
         self.check(ee, now, webpki::KeyUsage::client_auth()).map(|()| ClientCertVerified::assertion())
     }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(old())
-    }
-    fn verify_tls13_signature(
-        &self,
-        m: &[u8],
-        c: &CertificateDer<'_>,
-        d: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.signed(m, c, d)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures!();
 }
 
 /// A port that hosts listen at.
@@ -321,11 +310,10 @@ impl Listening {
     }
 
     fn take(&self, tcp: TcpStream) -> Result<(UnixStream, String, Scopes), TlsError> {
-        let clients = self.clients.clone();
-        let shown = |e: io::Error| TlsError::Key(format!("{}: {e}", clients.display()));
+        let bad = |e: &dyn std::fmt::Display| TlsError::Key(format!("{}: {e}", self.clients.display()));
         let list = match std::fs::read_to_string(&self.clients) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => String::new(),
-            other => other.map_err(shown)?,
+            other => other.map_err(|e| bad(&e))?,
         };
         let known = list.clone();
         let pinned = Pinned::new(Box::new(move |print| matches!(listed(&known, print), Ok(Some(_)))));
@@ -340,9 +328,7 @@ impl Listening {
         let mut tcp = ready(tcp).map_err(line)?;
         let done = conn.complete_io(&mut tcp);
         let print = pinned.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let of = |list: &str, p: &str| {
-            listed(list, p).map_err(|e| TlsError::Key(format!("{}: {e}", self.clients.display())))
-        };
+        let of = |list: &str, p: &str| listed(list, p).map_err(|e| bad(&e));
         if let Err(e) = done {
             return Err(match (reason(&e), print) {
                 (Some(rustls::Error::NoCertificatesPresented), _) => TlsError::NoKey,

@@ -86,9 +86,46 @@ pub fn hex<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> String {
     bytes.into_iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// `1,842`.
+pub fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// The last line with something on it, trimmed; empty if there is none.
+pub fn last_line(text: &str) -> &str {
+    text.lines().map(str::trim).rfind(|l| !l.is_empty()).unwrap_or("")
+}
+
+/// `N` random bytes in hexadecimal digits: a name that nobody guesses.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn random_hex<const N: usize>() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes)?;
+    Ok(hex(&bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[test]
+    fn numbers_lines_and_names() {
+        assert_eq!(thousands(1234567), "1,234,567");
+        assert_eq!((thousands(0), thousands(999)), ("0".into(), "999".into()));
+        assert_eq!((last_line("a\n b \n \n"), last_line("\n"), last_line("")), ("b", "", ""));
+        let (a, b) = (random_hex::<8>().expect("numbers"), random_hex::<8>().expect("numbers"));
+        assert!(a.len() == 16 && a != b);
+    }
+
     #[test]
     fn nothing_reaches_the_terminal_raw() {
         let s = printable("a\x1b[2J\u{202e}\u{200b}\u{7f}é".as_bytes(), 100);

@@ -3,7 +3,7 @@
 use super::{PAGE, Style, diagnose, exit, json, text, unexpected, write_failure};
 use crate::backend::client::Client;
 use crate::backend::protocol::{DiagnoseQuery, Failure, GroupQuery, Reply, Request};
-use crate::base::text::printable_str;
+use crate::base::text::{printable_str, thousands};
 use crate::model::{
     Diagnosis, FindingClass, Goroutine, GoroutineFilter, GoroutineGroup, GroupBy, ReadInfo, TargetInfo,
 };
@@ -140,12 +140,7 @@ fn as_json(b: &mut Vec<u8>, all: &[Replica]) {
         }
         b.push(b',');
         match &r.seen {
-            Err(f) => {
-                let mut e = Vec::new();
-                json::failure(&mut e, f);
-                // Its braces and the line's end are another object's.
-                b.extend_from_slice(&e[1..e.len() - 2]);
-            }
+            Err(f) => json::error(b, f),
             Ok(s) => {
                 json::target(b, &s.target);
                 b.push(b',');
@@ -239,19 +234,6 @@ fn as_text(b: &mut Vec<u8>, all: &[Replica], color: bool) {
         b,
         &format!("{} goroutines on {seen}{of} {pods}, {} groups{found}", thousands(goroutines), groups.len()),
     );
-}
-
-/// `1,842`.
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 #[cfg(test)]

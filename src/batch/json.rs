@@ -73,8 +73,15 @@ pub fn address(out: &mut Vec<u8>, a: LoadAddr) {
 
 /// `{"error":{…}}`.
 pub fn failure(out: &mut Vec<u8>, f: &Failure) {
+    out.push(b'{');
+    error(out, f);
+    out.extend_from_slice(b"}\n");
+}
+
+/// `"error":{…}`.
+pub fn error(out: &mut Vec<u8>, f: &Failure) {
     let kind = serde_json::to_string(&f.kind).unwrap_or_else(|_| "\"internal\"".into());
-    out.extend_from_slice(b"{\"error\":{\"kind\":");
+    out.extend_from_slice(b"\"error\":{\"kind\":");
     out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(b",\"message\":");
     string(out, &f.message);
@@ -82,7 +89,7 @@ pub fn failure(out: &mut Vec<u8>, f: &Failure) {
         out.extend_from_slice(b",\"fix\":");
         string(out, fix);
     }
-    out.extend_from_slice(b"}}\n");
+    out.push(b'}');
 }
 
 /// `"target":{…}`.

@@ -8,14 +8,13 @@ use crate::backend::scopes::Scopes;
 use crate::backend::tls::{self, Identity, Listening, TlsError};
 use crate::backend::token::{self, Checker, Grant, Signer, TokenError};
 use crate::backend::wire as frames;
-use crate::base::text::{hex, printable_str};
+use crate::base::text::{printable_str, random_hex};
 use crate::config;
 use clap::{Args, Subcommand};
 use std::fs;
 use std::io::{self, Cursor, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Id of the request that shows a token, beyond those of sessions and links.
 const TOKEN_ID: u64 = u64::MAX - 32;
@@ -137,9 +136,8 @@ pub fn token(what: &TokenSub) -> Result<String, Failure> {
                     pid.parse().map_err(|_| bad(format!("{}: no process id, nor `any`", printable_str(pid, 40))))?,
                 ),
             };
-            let mut id = [0; 8];
-            getrandom::fill(&mut id).map_err(|e| bad(format!("no random numbers: {e}")))?;
-            let g = Grant { id: hex(&id), to: printable_str(to, 80), scopes: scopes.text(), expires, target };
+            let id = random_hex::<8>().map_err(|e| bad(format!("no random numbers: {e}")))?;
+            let g = Grant { id, to: printable_str(to, 80), scopes: scopes.text(), expires, target };
             signer.sign(&g).map(|t| t + "\n").map_err(of_key(&path))
         }
     }
@@ -154,9 +152,14 @@ pub fn rules(a: &AdmitArgs, pid: Option<i32>) -> Result<Rules, Failure> {
     Ok(Rules { tokens: a.token_key.as_ref().map(read).transpose()?, target: pid })
 }
 
+/// Where the user's own key is.
+fn identity_file() -> Result<PathBuf, Failure> {
+    Ok(folder()?.join("identity.pem"))
+}
+
 /// The user's own key, made when there is none.
 pub fn identity() -> Result<Identity, Failure> {
-    let path = folder()?.join("identity.pem");
+    let path = identity_file()?;
     if !path.exists() {
         let text = Identity::generate(tls::VALID_DAYS).map_err(|e| bad(e.to_string()))?;
         create(&path, &text)?;
@@ -168,7 +171,7 @@ pub fn identity() -> Result<Identity, Failure> {
 
 /// `adit key`: what to print. With `new`, a new one takes the old one's place.
 pub fn key(new: bool) -> Result<String, Failure> {
-    let path = folder()?.join("identity.pem");
+    let path = identity_file()?;
     if new && path.exists() {
         let old = path.with_extension("old.pem");
         fs::rename(&path, &old).map_err(|e| bad(format!("cannot move {} away: {e}", path.display())))?;
@@ -210,9 +213,7 @@ pub fn over_tls(at: String, common: &Common) -> Result<Connect, Failure> {
             remember(&known, &at, &print);
         }
         let fail = |e: io::Error| Failure::new(FailureKind::Host, format!("the line to {at}: {e}"));
-        let (reader, writer) = (s.try_clone().map_err(fail)?, s.try_clone().map_err(fail)?);
-        let cut = move || drop(s.shutdown(std::net::Shutdown::Both));
-        Ok(Line { reader: Box::new(reader), writer: Box::new(writer), cut: Arc::new(cut) })
+        Line::over(s).map_err(fail)
     }))
 }
 

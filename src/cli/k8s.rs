@@ -4,7 +4,8 @@ use super::args::k8s::{AllArgs, InsideSub, K8sSub, WhereArgs, class};
 use super::args::{Common, ProfArgs};
 use super::{doctor, full_screen_at, needs_terminal, out, print, style, target, wire};
 use crate::backend::client::Client;
-use crate::backend::piped::{OURSELVES, name_there};
+use crate::backend::host::OURSELVES;
+use crate::backend::piped::name_there;
 use crate::backend::protocol::{DiagnoseQuery, Failure, FailureKind, Request, TargetSpec};
 use crate::base::text::printable_str;
 use crate::batch::fleet::{self, Replica, Seen};
@@ -38,6 +39,19 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// A client: of the host there, or of one in this process for what is a file here.
+    fn client(&mut self, common: &Common) -> Result<Client, Failure> {
+        self.client.take().map_or_else(|| wire::read_in_process(common), Ok)
+    }
+
+    /// Shows it on the whole screen, and leaves.
+    fn full_screen(mut self, common: &Common) -> Result<u8, Failure> {
+        let client = self.client.take();
+        let code = full_screen_at(common, client, self.spec.clone(), None, false);
+        self.leave();
+        code
+    }
+
     /// Leaves, and says what could not be removed.
     fn leave(mut self) {
         drop(self.client.take());
@@ -122,8 +136,8 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
                 mutes: mute.clone(),
                 style: style(common, *json),
             };
-            let mut o = open(&k, only()?, &wish, false)?;
-            let mut client = o.client.take().map_or_else(|| wire::read_in_process(common), Ok)?;
+            let mut o = open(&k, only()?, &wish, false, false)?;
+            let mut client = o.client(common)?;
             let info = batch::open(&mut client, o.spec.clone())?;
             let code = batch::diagnose(&mut client, &info, &args, &mut out());
             let_go(client);
@@ -167,12 +181,12 @@ fn one(mut found: Vec<Pod>) -> Result<Pod, Failure> {
     }
 }
 
-/// Goes in, and opens what can be looked at from here. With `lasting` the host outlives its line where it can.
-fn open(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, lasting: bool) -> Result<Opened, Failure> {
+/// Goes in, and opens what can be looked at from here, observed or under control. With `lasting` the host outlives its line where it can.
+fn open(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, lasting: bool, control: bool) -> Result<Opened, Failure> {
     match ways::enter(k, p, wish, &say)? {
         Entered::Inside(i) => {
             let client = i.connect(wish.profile, lasting)?;
-            let spec = TargetSpec::Attach { pid: i.process.pid, exe: None, control: false };
+            let spec = TargetSpec::Attach { pid: i.process.pid, exe: None, control };
             Ok(Opened { client: Some(client), spec, way: i.way.name(), inside: Some(i), _endpoint: None, _dump: None })
         }
         Entered::Endpoint(e) => {
@@ -201,15 +215,7 @@ fn attach(common: &Common, k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Resu
     if let Some(why) = p.checks.iter().find(|c| c.check == "probes" && !c.ok) {
         say(&format!("{}: {}", why.found, why.fix));
     }
-    let mut o = open(k, p, wish, true)?;
-    let spec = match &o.spec {
-        TargetSpec::Attach { pid, exe, .. } => TargetSpec::Attach { pid: *pid, exe: exe.clone(), control: true },
-        other => other.clone(),
-    };
-    let client = o.client.take();
-    let code = full_screen_at(common, client, spec, None, false);
-    o.leave();
-    code
+    open(k, p, wish, true, true)?.full_screen(common)
 }
 
 /// Opens `k8s://…` for the full screen or a one-shot, observed or under control.
@@ -228,13 +234,14 @@ fn address(word: &str, control: bool, profile: &'static str, lasting: bool) -> O
         let wish = Wish { container, image, profile, ..Wish::default() };
         let looked = pods::look_at(&k, found, &wish)?;
         let p = looked.first().ok_or_else(|| Failure::new(FailureKind::Internal, "no pod was found"))?;
-        let mut o = open(&Arc::new(k), p, &wish, lasting)?;
-        if let TargetSpec::Attach { control: c, .. } = &mut o.spec {
-            *c = control;
-        }
-        Ok(o)
+        open(&Arc::new(k), p, &wish, lasting, control)
     };
     Some(open_it())
+}
+
+/// Does a word name a pod?
+pub fn is_address(word: &str) -> bool {
+    crate::k8s::address(word).is_some()
 }
 
 /// What one-shots went into, until they are done.
@@ -243,7 +250,7 @@ static STAYS: Mutex<Vec<Opened>> = Mutex::new(Vec::new());
 /// A client for a one-shot of `k8s://…`, and what to open; none if the word is something else. [`leave_all`] ends it.
 pub fn one_shot(common: &Common, word: &str, profile: &'static str) -> Option<Result<(Client, TargetSpec), Failure>> {
     let keep = |mut o: Opened| {
-        let client = o.client.take().map_or_else(|| wire::read_in_process(common), Ok)?;
+        let client = o.client(common)?;
         let spec = o.spec.clone();
         STAYS.lock().unwrap_or_else(PoisonError::into_inner).push(o);
         Ok((client, spec))
@@ -260,11 +267,8 @@ pub fn leave_all() {
 /// The full screen of `k8s://…`.
 pub fn full_screen(common: &Common, word: &str, control: bool) -> Result<u8, Failure> {
     let opened = address(word, control, common.profile.word(), true);
-    let mut o = opened.unwrap_or_else(|| Err(Failure::new(FailureKind::Internal, "not an address of a pod")))?;
-    let client = o.client.take();
-    let code = full_screen_at(common, client, o.spec.clone(), None, false);
-    o.leave();
-    code
+    let o = opened.unwrap_or_else(|| Err(Failure::new(FailureKind::Internal, "not an address of a pod")))?;
+    o.full_screen(common)
 }
 
 /// Takes a copy to a file here; its name and length, and what is in it.
@@ -361,8 +365,8 @@ fn diagnosed(
     wish: &Wish,
     query: &DiagnoseQuery,
 ) -> Result<(Seen, &'static str), Failure> {
-    let mut o = open(k, p, wish, false)?;
-    let mut client = o.client.take().map_or_else(|| wire::read_in_process(common), Ok)?;
+    let mut o = open(k, p, wish, false, false)?;
+    let mut client = o.client(common)?;
     let way = o.way;
     let seen =
         batch::open(&mut client, o.spec.clone()).and_then(|info| fleet::look(&mut client, &info, Some(query.clone())));

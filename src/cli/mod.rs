@@ -364,7 +364,7 @@ fn full_screen(common: &Common, spec: TargetSpec, workspace: Option<u8>, demo: b
 
 /// As [`full_screen`], of a host elsewhere; none if that is not what the word names.
 fn full_screen_elsewhere(common: &Common, word: &str, control: bool) -> Option<Result<u8, Failure>> {
-    if word.starts_with("k8s://") {
+    if k8s::is_address(word) {
         return Some(needs_terminal().and_then(|()| k8s::full_screen(common, word, control)));
     }
     let open = |(place, spec)| {

@@ -3,6 +3,7 @@
 use super::args::{Common, Profile};
 use super::credentials;
 use crate::backend::client::Client;
+use crate::backend::host::OURSELVES;
 use crate::backend::link::{self, Connect, Line, Traffic};
 use crate::backend::piped::{self, MISSING, Program, Said, name_there};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, TargetSpec};
@@ -11,7 +12,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,16 +88,12 @@ fn socket(path: String) -> Connect {
             };
             host(format!("cannot connect to {}: {e}", printable_str(&path, 200))).fix(fix)
         };
-        let s = UnixStream::connect(&path).map_err(fail)?;
-        let (reader, writer) = (s.try_clone().map_err(fail)?, s.try_clone().map_err(fail)?);
-        let cut = move || drop(s.shutdown(std::net::Shutdown::Both));
-        Ok(Line { reader: Box::new(reader), writer: Box::new(writer), cut: Arc::new(cut) })
+        UnixStream::connect(&path).and_then(Line::over).map_err(fail)
     })
 }
 
 fn ssh(to: String, port: Option<u16>, profile: Profile) -> Result<Connect, Failure> {
-    let ours =
-        name_there(std::path::Path::new(piped::OURSELVES)).map_err(|e| host(format!("cannot read this adit: {e}")))?;
+    let ours = name_there(std::path::Path::new(OURSELVES)).map_err(|e| host(format!("cannot read this adit: {e}")))?;
     let name = piped::session_name()?;
     let version = env!("CARGO_PKG_VERSION");
     let profile = profile.word();
@@ -153,7 +149,7 @@ const SSH: Program = Program {
 };
 
 fn send(c: &mut Command) -> Result<(), Failure> {
-    let exe = File::open("/proc/self/exe").map_err(|e| host(format!("cannot read this adit: {e}")))?;
+    let exe = File::open(OURSELVES).map_err(|e| host(format!("cannot read this adit: {e}")))?;
     let status = c.stdin(Stdio::from(exe)).stdout(Stdio::null()).status();
     match status {
         Ok(s) if s.success() => Ok(()),

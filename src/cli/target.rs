@@ -87,17 +87,13 @@ pub fn open(
     exe: Option<PathBuf>,
     consistent: bool,
 ) -> Result<(Client, Arc<TargetInfo>), Failure> {
-    let elsewhere = target.starts_with("k8s://") || remote::parse(target, false)?.is_some();
-    if elsewhere {
+    let place = remote::parse(target, false)?;
+    if place.is_some() || k8s::is_address(target) {
         super::not_ours_to_hide(common)?;
     }
-    let in_pod = k8s::one_shot(common, target, Profile::Prod.word()).transpose()?;
-    let there = match in_pod {
-        Some(there) => Some(there),
-        None => match remote::parse(target, false)? {
-            Some((place, spec)) => Some((remote::connect(&place, common)?.0, spec)),
-            None => None,
-        },
+    let there = match place {
+        Some((place, spec)) => Some((remote::connect(&place, common)?.0, spec)),
+        None => k8s::one_shot(common, target, Profile::Prod.word()).transpose()?,
     };
     let (mut client, spec) = match there {
         Some(there) => there,

@@ -103,7 +103,7 @@ pub fn host_main(h: &HostArgs, common: &Common) -> Result<u8, Failure> {
     let bad = |m: String| Failure::new(FailureKind::BadRequest, m);
     let mut terms = Terms::of(Limits::named(profile.word()).unwrap_or(Limits::PROD), secrets::redaction()?);
     terms.redact = common.redact.said();
-    terms.adit = Some("/proc/self/exe".into());
+    terms.adit = Some(host::OURSELVES.into());
     terms.scopes = Scopes::parse(&h.scopes).map_err(bad)?;
     terms.audit = h.audit.as_deref().map(|p| Audit::open(p, h.audit_policy == Policy::Closed)).transpose()?;
     terms.target =

@@ -7,6 +7,7 @@ use super::redirect::Pipe;
 use super::session::{Going, Phase, Session, Target, failed, unexpected};
 use crate::backend::protocol::*;
 use crate::model::TargetKind;
+use crate::target::linux::procfs;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -321,8 +322,7 @@ impl Session {
 /// The newest process whose command line begins with `prefix`, ours left out.
 fn process_named(prefix: &str) -> Option<i32> {
     let own = std::process::id() as i32;
-    let pids = std::fs::read_dir("/proc").ok()?.flatten();
-    let mut pids: Vec<i32> = pids.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    let mut pids = procfs::processes().ok()?;
     pids.sort_unstable_by(|a, b| b.cmp(a));
     pids.into_iter().filter(|p| *p != own).find(|pid| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();

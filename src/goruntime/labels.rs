@@ -1,7 +1,6 @@
 //! pprof labels of goroutines.
 
 use super::GoRuntime;
-use crate::base::redact::Hide;
 use crate::base::{LoadAddr, Memory};
 
 /// Most labels taken from one goroutine, and longest text.
@@ -28,12 +27,7 @@ impl GoRuntime {
         .unwrap_or_default();
         v.sort();
         if let Some(x) = self.redaction() {
-            for (key, value) in &mut v {
-                match x.name(key) {
-                    Hide::No => x.clean(value),
-                    _ => *value = x.mark(value.as_bytes(), value.len() as u64),
-                }
-            }
+            v.iter_mut().for_each(|(key, value)| x.clean_named(key, value));
         }
         v
     }

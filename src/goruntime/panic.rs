@@ -37,7 +37,7 @@ impl GoRuntime {
         if let Some(x) = self.redaction() {
             let typ = self.runtime_type(mem, mem.read_ptr(eface).ok()?);
             match typ.filter(|t| x.type_name(&t.name) > Hide::No) {
-                Some(_) => text = x.mark(text.as_bytes(), text.len() as u64),
+                Some(_) => text = x.mark_text(&text),
                 None => x.clean(&mut text),
             }
         }

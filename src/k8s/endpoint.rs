@@ -3,9 +3,8 @@
 use super::kubectl::Kubectl;
 use crate::backend::fetch;
 use crate::backend::protocol::{Failure, FailureKind};
-use crate::base::text::printable_str;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -34,22 +33,8 @@ impl Endpoint {
         let fail = |m: String| Failure::new(FailureKind::Unavailable, m);
         let all = words(pod, port);
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
-        let mut c = k.command(&all);
-        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = c.spawn().map_err(|e| {
-            Failure::new(FailureKind::Host, format!("cannot run kubectl: {e}"))
-                .fix("install it, or name it in ADIT_KUBECTL")
-        })?;
-        let (Some(out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Failure::new(FailureKind::Internal, "kubectl has no pipes"));
-        };
+        let (child, out, words) = k.going(&all)?;
         let (tx, rx) = channel();
-        let last = std::thread::spawn(move || {
-            let mut s = Vec::new();
-            let _cut = err.by_ref().take(4096).read_to_end(&mut s);
-            let s = String::from_utf8_lossy(&s).into_owned();
-            printable_str(s.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("").trim(), 300)
-        });
         // It goes on saying things; somebody has to listen.
         std::thread::spawn(move || {
             for l in BufReader::new(out).lines().map_while(Result::ok) {
@@ -67,8 +52,7 @@ impl Endpoint {
                 }
                 Err(RecvTimeoutError::Timeout) => return Err(fail("kubectl port-forward does not come up".into())),
                 Err(RecvTimeoutError::Disconnected) => {
-                    let why = last.join().unwrap_or_default();
-                    return Err(fail(format!("kubectl port-forward: {why}")));
+                    return Err(fail(format!("kubectl port-forward: {}", words.last())));
                 }
             }
         }

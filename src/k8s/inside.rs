@@ -4,9 +4,10 @@
 //! gives every orphan, and it would never collect them (pid_namespaces(7)). So whatever starts a host here is a child subreaper
 //! (PR_SET_CHILD_SUBREAPER) and stays until all of them have ended.
 
+use crate::backend::host::OURSELVES;
 use crate::backend::link::greet;
 use crate::backend::listen;
-use crate::backend::piped::{OURSELVES, name_there};
+use crate::backend::piped::name_there;
 use crate::base::mmap::FileBytes;
 use crate::engine::Loaded;
 use crate::symbols::buildinfo::BuildInfo;
@@ -66,10 +67,9 @@ pub struct Look {
 /// # Errors
 /// `/proc` cannot be read.
 pub fn look() -> io::Result<Look> {
-    let own = fs::metadata("/proc/self/exe")?;
+    let own = fs::metadata(OURSELVES)?;
     let mut processes = Vec::new();
-    for e in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = e.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
+    for pid in procfs::processes()? {
         let Some(status) = procfs::status(pid).filter(|_| procfs::alive(pid)) else { continue };
         let uid = status.get("Uid").and_then(|u| u.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0);
         let exe = fs::read_link(format!("/proc/{pid}/exe"));
@@ -78,9 +78,7 @@ pub fn look() -> io::Result<Look> {
             continue;
         }
         let file = File::open(format!("/proc/{pid}/exe")).ok();
-        if let Some(m) = file.as_ref().and_then(|f| f.metadata().ok())
-            && (m.dev(), m.ino()) == (own.dev(), own.ino())
-        {
+        if file.as_ref().and_then(|f| f.metadata().ok()).is_some_and(|m| is_same(&m, &own)) {
             continue;
         }
         let exe = exe.map_or_else(|_| procfs::name(pid), |p| p.to_string_lossy().into_owned());
@@ -90,6 +88,11 @@ pub fn look() -> io::Result<Look> {
     }
     processes.sort_by_key(|p| p.pid);
     Ok(Look { adit: name_there(Path::new(OURSELVES))?, uid: nix::unistd::geteuid().as_raw(), processes })
+}
+
+/// The same file?
+fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
 fn go_version(file: File) -> Option<String> {
@@ -243,9 +246,8 @@ fn collect(hosts: &mut Vec<i32>) -> bool {
 
 /// Processes of this adit that are there for somebody.
 fn sessions() -> usize {
-    let Ok(own) = fs::metadata("/proc/self/exe") else { return 0 };
-    let ours = |pid: &str| {
-        let same = |m: fs::Metadata| (m.dev(), m.ino()) == (own.dev(), own.ino());
+    let (Ok(own), Ok(all)) = (fs::metadata(OURSELVES), procfs::processes()) else { return 0 };
+    let ours = |pid: &i32| {
         let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let mut words = line.split(|b| *b == 0).skip(1);
         let serves = match (words.next(), words.next()) {
@@ -253,10 +255,9 @@ fn sessions() -> usize {
             (Some(b"inside"), Some(what)) => [&b"relay"[..], b"supervise", b"snapshot"].contains(&what),
             _ => false,
         };
-        serves && fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(same)
+        serves && fs::metadata(format!("/proc/{pid}/exe")).is_ok_and(|m| is_same(&m, &own))
     };
-    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
-    all.filter(|e| e.file_name().to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()) && ours(n))).count()
+    all.iter().filter(|pid| ours(pid)).count()
 }
 
 /// One line in, one line out. True when it is to end.
@@ -331,7 +332,7 @@ pub fn relay(container: &str, session: &str, profile: &str) -> io::Result<()> {
 pub fn supervise(profile: &str) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
     greet(&mut io::stdout().lock())?;
-    let mut c = Command::new("/proc/self/exe");
+    let mut c = Command::new(OURSELVES);
     c.args(["host", "--stdio", "--profile", profile]).stderr(Stdio::null());
     let host = c.spawn()?.id() as i32;
     loop {

@@ -1,18 +1,23 @@
 //! The user's kubectl: run with a time limit, its refusals told as one line. With `dry_run` nothing that changes something is run.
 
+use crate::backend::piped::{self, Words};
 use crate::backend::protocol::{Failure, FailureKind};
 use crate::base::text::printable_str;
 use serde::de::DeserializeOwned;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The variable that names another one.
 pub const VARIABLE: &str = "ADIT_KUBECTL";
+/// What to do where there is none.
+pub const MISSING: &str = "install kubectl, or name it in ADIT_KUBECTL";
 /// A question to the cluster.
 pub const QUICK: Duration = Duration::from_secs(20);
+/// Something short that is run in a pod.
+pub const RUNNING: Duration = Duration::from_secs(60);
 /// Longest answer, bytes.
 const MAX_ANSWER: u64 = 1 << 30;
 
@@ -185,20 +190,35 @@ impl Kubectl {
         Failure::new(kind, format!("kubectl: {why}")).fix(fix)
     }
 
+    fn cannot(&self, e: &io::Error) -> Failure {
+        let program = self.name().to_string_lossy().into_owned();
+        Failure::new(FailureKind::Host, format!("cannot run {}: {e}", printable_str(&program, 200))).fix(MISSING)
+    }
+
+    /// Starts it: the child, its output and its error stream.
+    fn start(&self, args: &[&str], stdin: Stdio) -> Result<(Child, ChildStdout, ChildStderr), Failure> {
+        let mut c = self.command(args);
+        c.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = c.spawn().map_err(|e| self.cannot(&e))?;
+        match (child.stdout.take(), child.stderr.take()) {
+            (Some(out), Some(err)) => Ok((child, out, err)),
+            _ => Err(Failure::new(FailureKind::Internal, "kubectl has no pipes")),
+        }
+    }
+
+    /// Starts it for whoever takes what it says as it comes: the child, its output, and what it says beside it.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn going(&self, args: &[&str]) -> Result<(Child, ChildStdout, Words), Failure> {
+        let (child, out, err) = self.start(args, Stdio::null())?;
+        Ok((child, out, piped::listen(err).map_err(|e| self.cannot(&e))?))
+    }
+
     /// Runs it to its end.
     fn run(&self, args: &[&str], input: Option<&[u8]>, limit: Duration) -> Result<Answer, Failure> {
-        let program = self.name().to_string_lossy().into_owned();
-        let cannot = |e: &io::Error| {
-            Failure::new(FailureKind::Host, format!("cannot run {}: {e}", printable_str(&program, 200)))
-                .fix(format!("install kubectl, or name it in {VARIABLE}"))
-        };
-        let mut c = self.command(args);
-        c.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
-        c.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = c.spawn().map_err(|e| cannot(&e))?;
-        let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Failure::new(FailureKind::Internal, "kubectl has no pipes"));
-        };
+        let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
+        let (mut child, out, err) = self.start(args, stdin)?;
         let stdin = child.stdin.take();
         let (status, out, err) = std::thread::scope(|s| {
             let out = s.spawn(|| all(out, MAX_ANSWER));
@@ -212,7 +232,7 @@ impl Kubectl {
             let status = wait(&mut child, limit);
             (status, out.join().unwrap_or_default(), err.join().unwrap_or_default())
         });
-        let Some(status) = status.map_err(|e| cannot(&e))? else {
+        let Some(status) = status.map_err(|e| self.cannot(&e))? else {
             let what = args.iter().take(2).copied().collect::<Vec<_>>().join(" ");
             let text = format!("kubectl {what} did not end within {} s", limit.as_secs());
             return Err(Failure::new(FailureKind::Host, text)

@@ -1,7 +1,7 @@
 //! Several pods: each on a thread, so many at a time; and what adit left in them.
 
 use super::NAMED;
-use super::kubectl::{Kubectl, quoted};
+use super::kubectl::{Kubectl, RUNNING, quoted};
 use super::objects::{Container, Pod, State};
 use super::preflight::{Preflight, Rights, Wish, look};
 use crate::backend::protocol::Failure;
@@ -10,10 +10,6 @@ use serde::Serialize;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
-
-/// Something run in the pod.
-const RUNNING: Duration = Duration::from_secs(60);
 
 /// Does it for each, at most `parallel` at once; answers in their order.
 pub fn each<I: Sync, T: Send>(items: &[I], parallel: usize, what: impl Fn(&I) -> T + Sync) -> Vec<T> {
@@ -122,6 +118,7 @@ fn clean_script(pod: &Pod, c: &Container) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn so_many_at_a_time_and_in_order() {

@@ -6,7 +6,7 @@ use super::probes::Pause;
 use super::{NAMED, Named};
 use crate::backend::native::budget::Limits;
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
-use crate::base::text::printable_str;
+use crate::base::text::{last_line, printable_str};
 use crate::target::linux::doctor::Check;
 use serde::Serialize;
 
@@ -100,8 +100,7 @@ impl Rights {
             let a = k.ask(&["auth", "can-i", verb, "pods", &format!("--subresource={sub}")])?;
             let said = String::from_utf8_lossy(&a.out);
             // Warnings may stand before it.
-            let word = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("").trim();
-            all.push(match word.split(' ').next() {
+            all.push(match last_line(&said).split(' ').next() {
                 Some("yes") => Right::Yes,
                 Some("no") => Right::No,
                 _ => Right::Unknown(a.why()),

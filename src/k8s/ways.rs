@@ -2,21 +2,21 @@
 
 use super::endpoint::Endpoint;
 use super::inside::{Choice, Look, Process, Sent, choose};
-use super::kubectl::{Kubectl, quoted};
+use super::kubectl::{Kubectl, MISSING, RUNNING, quoted};
 use super::objects::{Container, Pod, Reason};
 use super::preflight::{Preflight, Way, Wish, port, prefix};
 use crate::backend::client::Client;
+use crate::backend::host::OURSELVES;
 use crate::backend::link::{self, Connect};
 use crate::backend::piped::{self, Program, Said};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
-use crate::base::text::{hex, printable_str};
+use crate::base::text::{printable_str, random_hex};
 use flate2::read::ZlibDecoder;
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,6 @@ pub const IDLE: Duration = Duration::from_secs(30 * 60);
 const STARTING: Duration = Duration::from_secs(120);
 /// Copying ourselves into a container.
 const PUSHING: Duration = Duration::from_secs(300);
-/// Something run in the pod.
-const RUNNING: Duration = Duration::from_secs(60);
 /// What our scripts say when adit runs from there.
 const AT: &str = "adit-at ";
 /// Folders that containers can write, as a rule; `/dev/shm` is often noexec.
@@ -118,8 +116,12 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
             }
         }
     }
-    let f = Failure::new(FailureKind::Unavailable, format!("no way into {pod}: {}", reasons.join("; ")));
-    Err(f.fix(fix.unwrap_or_else(|| "adit k8s doctor says what each way needs".into())))
+    Err(no_way(pod, &reasons, fix))
+}
+
+fn no_way(pod: &str, reasons: &[String], fix: Option<String>) -> Failure {
+    Failure::new(FailureKind::Unavailable, format!("no way into {pod}: {}", reasons.join("; ")))
+        .fix(fix.unwrap_or_else(|| "adit k8s doctor says what each way needs".into()))
 }
 
 /// Notes the commands that [`enter`] would run for the best way, and the first that a session would.
@@ -131,8 +133,7 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
     let Some(w) = p.way() else {
         let why: Vec<String> =
             p.ways.iter().filter_map(|w| Some(format!("{}: {}", w.way.name(), w.closed.as_ref()?))).collect();
-        return Err(Failure::new(FailureKind::Unavailable, format!("no way into {pod}: {}", why.join("; ")))
-            .fix("adit k8s doctor says what each way needs"));
+        return Err(no_way(pod, &why, None));
     };
     k.note(format!("# {}: {}", w.way.name(), w.effect));
     match w.way {
@@ -241,9 +242,9 @@ fn debug(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, way: Way) -> Result<Insid
         (_, None) => asked_user(k, pod, &p.container.name)?,
     };
     let known = Preflight { user: Some(user), ..p.clone() };
-    let mut random = [0; 4];
-    getrandom::fill(&mut random).map_err(|e| Failure::new(FailureKind::Internal, format!("no random numbers: {e}")))?;
-    let name = prefix() + &hex(&random);
+    let random = random_hex::<4>();
+    let name =
+        prefix() + &random.map_err(|e| Failure::new(FailureKind::Internal, format!("no random numbers: {e}")))?;
     let custom = custom(way, &user.to_string());
     for customised in [true, false] {
         let words = debug_words(&known, wish, way, &name, customised);
@@ -342,7 +343,7 @@ fn push_script(folders: &[String], name: &str, random: &str) -> String {
 fn exec(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<Inside, Stuck> {
     let (pod, container) = (&p.pod.metadata.name, &p.container.name);
     let unreadable = |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read this adit: {e}"));
-    let own = wish.adit.as_deref().unwrap_or(Path::new(piped::OURSELVES));
+    let own = wish.adit.as_deref().unwrap_or(Path::new(OURSELVES));
     let name = piped::name_there(own).map_err(unreadable)?;
     let session = piped::session_name()?;
     let script = push_script(&folders(p), &name, &session);
@@ -460,10 +461,7 @@ impl Inside {
             false => self.there().words(&["relay", &self.container, &session, "--profile", profile], true),
         };
         let k = self.k.clone();
-        let ends = Program {
-            missing: "install kubectl, or name it in ADIT_KUBECTL",
-            silent: "does the pod still run? adit k8s doctor looks at it",
-        };
+        let ends = Program { missing: MISSING, silent: "does the pod still run? adit k8s doctor looks at it" };
         Ok(Box::new(move |_| Ok(piped::start(&mut k.command(&strs(&words)), Said::Kept, ends)?.1)))
     }
 
@@ -472,29 +470,15 @@ impl Inside {
     /// # Errors
     /// It cannot be copied; the line breaks; the file cannot be written.
     pub fn snapshot(&self, file: &File) -> Result<Sent, Failure> {
-        let fail = |kind, m: String| Failure::new(kind, m);
         let pid = self.process.pid.to_string();
-        let mut c: Command = self.k.command(&strs(&self.there().words(&["snapshot", &pid], false)));
-        c.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = c.spawn().map_err(|e| {
-            fail(FailureKind::Host, format!("cannot run kubectl: {e}")).fix("install it, or name it in ADIT_KUBECTL")
-        })?;
-        let (Some(out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(fail(FailureKind::Internal, "kubectl has no pipes".into()));
-        };
-        let words = std::thread::spawn(move || {
-            let mut s = Vec::new();
-            let _cut = err.by_ref().take(4096).read_to_end(&mut s);
-            String::from_utf8_lossy(&s).into_owned()
-        });
+        let (mut child, out, words) = self.k.going(&strs(&self.there().words(&["snapshot", &pid], false)))?;
         let received = receive(BufReader::new(out), file);
         // It is our own; it has nothing more to say.
         let _ended = child.kill();
         let _status = child.wait();
         received.map_err(|e| {
-            let said = words.join().unwrap_or_default();
-            let last = said.lines().rev().find(|l| !l.trim().is_empty()).map(|l| printable_str(l.trim(), 300));
-            fail(FailureKind::Host, format!("the copy did not arrive: {}", last.unwrap_or(e)))
+            let last = Some(words.last()).filter(|l| !l.is_empty());
+            Failure::new(FailureKind::Host, format!("the copy did not arrive: {}", last.unwrap_or(e)))
                 .fix("is there room here, and did the pod go on running?")
         })
     }
@@ -551,6 +535,7 @@ mod tests {
     use flate2::Compression;
     use flate2::write::ZlibEncoder;
     use std::io::Write;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn a_copy_off_the_line() {

@@ -1,5 +1,7 @@
 //! Values as a person reads them.
 
+use crate::base::text::thousands;
+
 /// A value with its unit: `1.20s`, `512.03kB`, `1,842`.
 pub fn human(value: i64, unit: &str) -> String {
     let sign = if value < 0 { "-" } else { "" };
@@ -41,18 +43,6 @@ fn time(ns: f64) -> String {
 fn bytes(n: f64) -> String {
     const K: f64 = 1024.0;
     steps(n, &[(K * K * K, "GB"), (K * K, "MB"), (K, "kB"), (1.0, "B")])
-}
-
-fn thousands(n: u64) -> String {
-    let s = n.to_string();
-    let mut out = String::new();
-    for (i, c) in s.chars().enumerate() {
-        if i > 0 && (s.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
 }
 
 /// `12.3%`; nothing of nothing.

@@ -204,19 +204,6 @@ impl<'a> Pen<'a> {
     }
 }
 
-/// `1842` as `1,842`.
-pub fn thousands(n: u64) -> String {
-    let s = n.to_string();
-    let mut out = String::new();
-    for (i, c) in s.chars().enumerate() {
-        if i > 0 && (s.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,6 +212,5 @@ mod tests {
         assert_eq!(fit("abcdef", 4, "…"), "abc…");
         assert_eq!(fit("日本語", 5, "…"), "日本…");
         assert_eq!(fit_end("/a/b/c.go", 6, "…"), "…/c.go");
-        assert_eq!(thousands(1234567), "1,234,567");
     }
 }

@@ -141,6 +141,19 @@ impl Redaction {
         format!("<redacted {len}B #{:02x}{:02x}>", digest[0], digest[1])
     }
 
+    /// What stands for a text that is hidden as a whole.
+    pub fn mark_text(&self, text: &str) -> String {
+        self.mark(text.as_bytes(), text.len() as u64)
+    }
+
+    /// Hides of a text with a name what is to be hidden: all, or what has a shape.
+    pub fn clean_named(&self, name: &str, text: &mut String) {
+        match self.name(name) {
+            Hide::No => self.clean(text),
+            _ => *text = self.mark_text(text),
+        }
+    }
+
     /// A text with what is hidden in it replaced; none if there is nothing.
     pub fn cleaned(&self, text: &[u8]) -> Option<Vec<u8>> {
         let found = self.shapes(text);

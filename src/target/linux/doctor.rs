@@ -145,11 +145,7 @@ fn seccomp() -> Check {
 pub fn process(pid: i32) -> Vec<Check> {
     let mut v = Vec::new();
     let Some(st) = procfs::status(pid) else {
-        let seen = fs::read_dir("/proc").map_or(0, |d| {
-            d.flatten()
-                .filter(|e| e.file_name().to_str().is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit())))
-                .count()
-        });
+        let seen = procfs::processes().map_or(0, |all| all.len());
         v.push(bad(
             "process",
             format!("no process {pid} here ({seen} processes are visible)"),

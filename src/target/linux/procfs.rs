@@ -48,6 +48,14 @@ pub fn alive(pid: i32) -> bool {
     status(pid).is_some_and(|s| s.get("State").is_some_and(|v| !v.starts_with('Z') && !v.starts_with('X')))
 }
 
+/// All processes that are to be seen here, in no order.
+///
+/// # Errors
+/// `/proc` cannot be read.
+pub fn processes() -> std::io::Result<Vec<i32>> {
+    Ok(fs::read_dir("/proc")?.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok()).collect())
+}
+
 /// Its threads.
 pub fn threads(pid: i32) -> Result<Vec<Tid>, TargetError> {
     let dir = fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| TargetError::NoProcess(pid))?;

@@ -6,14 +6,13 @@ use super::findings::{brief, class_style, mute_text, severity_word, trend};
 use super::stack::{frame_name, place};
 use super::{Ctx, Handled, Pane};
 use crate::base::clock::human_ns;
-use crate::base::text::printable_str;
+use crate::base::text::{printable_str, thousands};
 use crate::base::{GoroutineId, LoadAddr};
 use crate::command::{Action, Do, Ui};
 use crate::model::{CycleStep, Finding, FindingClass, Location};
 use crate::session::goroutines::Row;
 use crate::session::report::{cycle_text, object_name, object_text};
 use crate::session::{Interest, Session};
-use crate::tui::look::thousands;
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::sync::Arc;
 

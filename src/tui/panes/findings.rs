@@ -4,13 +4,13 @@ use super::entries::{Entries, Entry};
 use super::{Ctx, Cursor, Handled, Pane};
 use crate::base::GoroutineId;
 use crate::base::clock::human_ns;
-use crate::base::text::printable_str;
+use crate::base::text::{printable_str, thousands};
 use crate::command::{Action, Do, Ui};
 use crate::model::{Diagnosis, Finding, FindingClass, Location, ReadMode, Severity, TargetKind};
 use crate::session::goroutines::Listing;
 use crate::session::triage::Frozen;
 use crate::session::{Interest, Session};
-use crate::tui::look::{Pen, thousands};
+use crate::tui::look::Pen;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use std::sync::Arc;
 

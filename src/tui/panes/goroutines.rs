@@ -3,12 +3,12 @@
 use super::stack::{frame_name, place};
 use super::{Ctx, Handled, Pane};
 use crate::base::clock::human_ns;
-use crate::base::text::printable_str;
+use crate::base::text::{printable_str, thousands};
 use crate::command::{Action, Do, Ui};
 use crate::model::{Goroutine, GoroutineGroup, GoroutineState, GroupBy, ReadMode, WaitOn};
 use crate::session::goroutines::{Listing, Row, group_title};
 use crate::session::{Interest, Session};
-use crate::tui::look::{Pen, thousands};
+use crate::tui::look::Pen;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 /// The pane; its window is the session's.

@@ -2,12 +2,12 @@
 
 use super::{Ctx, Cursor, Handled, Pane};
 use crate::base::clock::human_ns;
-use crate::base::text::printable_str;
+use crate::base::text::{printable_str, thousands};
 use crate::command::{Action, Do, Ui};
 use crate::model::{HeapBy, HeapRow};
 use crate::session::triage::human_bytes;
 use crate::session::{Interest, Session};
-use crate::tui::look::{Pen, thousands};
+use crate::tui::look::Pen;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 
 /// The pane.

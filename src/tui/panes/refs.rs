@@ -3,13 +3,12 @@
 use super::entries::{Entries, Entry};
 use super::stack::{frame_name, place};
 use super::{Ctx, Handled, Pane};
-use crate::base::text::printable_str;
+use crate::base::text::{printable_str, thousands};
 use crate::base::{GoroutineId, LoadAddr};
 use crate::command::{Action, Do, Ui};
 use crate::model::{HeapObject, Location, RefStep, References};
 use crate::session::triage::human_bytes;
 use crate::session::{Interest, Session};
-use crate::tui::look::thousands;
 use ratatui::{buffer::Buffer, layout::Rect};
 use std::sync::Arc;
 

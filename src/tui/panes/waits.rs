@@ -5,12 +5,13 @@ use super::{Ctx, Cursor, Handled, Pane};
 use crate::backend::protocol::WaitQuery;
 use crate::base::GoroutineId;
 use crate::base::clock::human_ns;
+use crate::base::text::thousands;
 use crate::command::{Action, Do, Ui};
 use crate::model::{Evidence, Goroutine, Location, WaitKind, WaitObject, WaitOp, WaitScope};
 use crate::session::report::{object_name, object_short, object_text, op_word};
 use crate::session::waits::{Mark, NODES, WaitRow, WaitRowKind};
 use crate::session::{Interest, Session};
-use crate::tui::look::{Pen, thousands};
+use crate::tui::look::Pen;
 use ratatui::{buffer::Buffer, layout::Rect, style::Style};
 use std::sync::Arc;
 
