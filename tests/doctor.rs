@@ -4,13 +4,12 @@
 
 mod common;
 
-use common::boxes::{self, DEFAULT_CAPS, in_box, standin};
+use common::boxes::{self, DEFAULT_CAPS, in_box};
 use common::build;
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 /// Two users that are not root.
 const ONE: u32 = 4_711;
@@ -42,14 +41,7 @@ impl Place {
         let beat = self.path(&format!("beats/{}", std::fs::read_dir(self.dir.path().join("beats")).unwrap().count()));
         let mut spec = spec;
         spec["args"] = json!([self.path(exe), beat, "120"]);
-        let mut c = Command::new(standin());
-        c.args(["box", &spec.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = c.spawn().unwrap();
-        let (mut pid, mut ready) = (String::new(), String::new());
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut pid).unwrap();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        assert!(ready.starts_with("ready"), "{pid} {ready}");
-        let pid = pid.trim().strip_prefix("pid ").unwrap().parse().unwrap();
+        let (child, pid) = boxes::start(&spec);
         Program { child, pid }
     }
 

@@ -80,6 +80,31 @@ fn which(program: &str) -> PathBuf {
     dirs.iter().map(|d| Path::new(d).join(program)).find(|p| p.exists()).unwrap_or_else(|| panic!("no {program}"))
 }
 
+/// Starts a program in a box, as `spec` says, and waits until it says that it is ready: the stand-in, with which it ends, and its pid.
+pub fn start(spec: &Value) -> (Child, i32) {
+    let mut c = Command::new(standin());
+    c.args(["box", &spec.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = c.spawn().expect("the stand-in");
+    let mut err = BufReader::new(child.stderr.take().expect("piped"));
+    let mut line = String::new();
+    err.read_line(&mut line).expect("a line");
+    let pid = line.trim().strip_prefix("pid ").and_then(|p| p.parse().ok());
+    let pid = pid.unwrap_or_else(|| panic!("no box: {line}"));
+    let mut out = BufReader::new(child.stdout.take().expect("piped"));
+    line.clear();
+    while !line.to_lowercase().starts_with("ready") {
+        line.clear();
+        if out.read_line(&mut line).expect("a line") == 0 {
+            let mut why = String::new();
+            err.read_to_string(&mut why).expect("text");
+            panic!("the program in the box ended: {why}");
+        }
+    }
+    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    std::thread::spawn(move || std::io::copy(&mut err, &mut std::io::sink()));
+    (child, pid)
+}
+
 /// A program in a box; it and all beside it end with this.
 pub struct Boxed {
     child: Child,
@@ -100,30 +125,7 @@ impl Boxed {
         let words: Vec<&str> = std::iter::once("/app").chain(args.iter().copied()).collect();
         let spec = json!({"root": root.path(), "mounts": true, "userns": true, "pidns": true, "uid": uid, "caps": DEFAULT_CAPS,
             "args": words, "env": ["PATH=/bin"]});
-        Boxed::run(root, &spec)
-    }
-
-    fn run(root: tempfile::TempDir, spec: &Value) -> Boxed {
-        let mut c = Command::new(standin());
-        c.args(["box", &spec.to_string()]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = c.spawn().expect("the stand-in");
-        let mut err = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
-        err.read_line(&mut line).expect("a line");
-        let pid = line.trim().strip_prefix("pid ").and_then(|p| p.parse().ok());
-        let pid = pid.unwrap_or_else(|| panic!("no box: {line}"));
-        let mut out = BufReader::new(child.stdout.take().expect("piped"));
-        line.clear();
-        while !line.to_lowercase().starts_with("ready") {
-            line.clear();
-            if out.read_line(&mut line).expect("a line") == 0 {
-                let mut why = String::new();
-                err.read_to_string(&mut why).expect("text");
-                panic!("the program in the box ended: {why}");
-            }
-        }
-        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        std::thread::spawn(move || std::io::copy(&mut err, &mut std::io::sink()));
+        let (child, pid) = start(&spec);
         Boxed { child, pid, root }
     }
 

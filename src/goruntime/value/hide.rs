@@ -29,6 +29,14 @@ fn is_flag(x: &Redaction, text: &[u8]) -> bool {
     text.starts_with(b"-") && !text.contains(&b'=') && x.name(&String::from_utf8_lossy(text)) > Hide::No
 }
 
+/// How much a key hides of what it stands for.
+pub(super) fn key(x: Option<&Redaction>, key: &Loaded) -> Hide {
+    match (x, &key.ty.kind) {
+        (Some(x), TypeKind::String) => x.name(&String::from_utf8_lossy(&key.value)),
+        _ => Hide::No,
+    }
+}
+
 /// How much an element hides of the one behind it: `--password x`.
 pub(super) fn next(x: Option<&Redaction>, element: &Loaded) -> Hide {
     match (x, &element.ty.kind) {
@@ -163,8 +171,8 @@ impl Reader<'_> {
 
     /// How much the key of a map hides of its element.
     pub fn key_hides(&self, key: &ValueRef) -> Hide {
-        match (self.rt.redaction(), &key.ty.kind) {
-            (Some(x), TypeKind::String) => x.name(&String::from_utf8_lossy(&self.load(key, Limits::default()).value)),
+        match self.rt.redaction() {
+            Some(x) if key.ty.kind == TypeKind::String => self::key(Some(x), &self.load(key, Limits::default())),
             _ => Hide::No,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{Limits, Place, Problem, Reader, ValueRef, hide};
 use crate::base::LoadAddr;
-use crate::base::redact::{Hide, Redaction, WINDOW};
+use crate::base::redact::{Hide, WINDOW};
 use crate::model::Unavailable;
 use crate::model::tree::UNKNOWN_CAP;
 use crate::symbols::dwarf::{DieOff, GoType, TypeKind};
@@ -239,7 +239,7 @@ impl Loading<'_, '_> {
                         let mut c = self.value(&place.part(f.offset), &t, level + 1, nesting + 1);
                         c.name = f.name.clone();
                         if redaction.is_some_and(|_| hide::is_key(&c.name)) {
-                            pair = self.key(redaction, &c);
+                            pair = hide::key(redaction, &c);
                         }
                         out.children.push(c);
                     }
@@ -285,7 +285,7 @@ impl Loading<'_, '_> {
                 for (k, v) in r.map_entries(ty, out.base, 0, u64::from(self.limits.elements))? {
                     let k = self.value(&k, &kt, level + 1, nesting + 1);
                     let above = self.hide;
-                    self.hide = above.max(self.key(r.rt.redaction(), &k));
+                    self.hide = above.max(hide::key(r.rt.redaction(), &k));
                     let v = self.value(&v, &vt, level + 1, nesting + 1);
                     self.hide = above;
                     out.children.push(k);
@@ -354,14 +354,6 @@ impl Loading<'_, '_> {
         }
         self.hide = above;
         Ok(())
-    }
-
-    /// How much a key hides of what it stands for.
-    fn key(&self, x: Option<&Redaction>, key: &Loaded) -> Hide {
-        match (x, &key.ty.kind) {
-            (Some(x), TypeKind::String) => x.name(&String::from_utf8_lossy(&key.value)),
-            _ => Hide::No,
-        }
     }
 
     fn described(&self, ty: &GoType, v: i64) -> String {
