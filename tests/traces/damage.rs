@@ -51,7 +51,7 @@ fn cut_traces_show_what_they_have() {
 }
 
 /// The events of each generation: a `Sync` begins one.
-fn sizes(bytes: &[u8]) -> Vec<u64> {
+pub fn sizes(bytes: &[u8]) -> Vec<u64> {
     let mut sizes = Vec::new();
     words::read(store(bytes), Mode::Strict, |w| {
         if w.starts_with("Sync ") {

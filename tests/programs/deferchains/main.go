@@ -47,7 +47,7 @@ func main() {
 	for s := range scenarios {
 		gates[s] = make(chan bool)
 	}
-	time.AfterFunc(60*time.Second, func() { os.Exit(1) })
+	time.AfterFunc(4*time.Minute, func() { os.Exit(1) })
 	var all sync.WaitGroup
 	for s, f := range scenarios {
 		s, f := s, f

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const life = 40 * time.Second
+const life = 4 * time.Minute
 
 var programs = map[string]func(){}
 

@@ -173,7 +173,7 @@ func main() {
 		runtime.GC()
 	}
 	fmt.Println("READY")
-	time.Sleep(60 * time.Second)
+	time.Sleep(4 * time.Minute)
 	inClosure()
 	runtime.KeepAlive([]any{inSmall, inMedium, inLarge, inSlice, inBigArray, inMap, inIface, inList, chanOfChans, locked, condition})
 }

@@ -68,6 +68,6 @@ func main() {
 	go waitPull()
 	time.Sleep(200 * time.Millisecond)
 	fmt.Println("READY")
-	time.Sleep(60 * time.Second)
+	time.Sleep(4 * time.Minute)
 	fmt.Fprintln(os.Stderr, s, fds)
 }

@@ -61,6 +61,6 @@ func main() {
 		}()
 	}
 	fmt.Println("ready", still)
-	time.Sleep(100 * time.Second)
+	time.Sleep(4 * time.Minute)
 	os.Exit(0)
 }

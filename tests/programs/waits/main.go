@@ -178,6 +178,6 @@ func main() {
 	fmt.Println("io", out.RemoteAddr())
 	time.Sleep(200 * time.Millisecond)
 	fmt.Println("READY")
-	time.Sleep(60 * time.Second)
+	time.Sleep(4 * time.Minute)
 	runtime.KeepAlive([]any{s, a, b, out, in, w, l})
 }
