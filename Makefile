@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build image go check safety clumsy agreement goker bench layouts dumps clean
+.PHONY: demo test build image go check safety clumsy agreement goker fuzz bench layouts dumps clean
 
 # One static file: musl where that target is installed, else glibc linked statically. TLS has some C and assembly in it (ring), which needs no libc.
 build:

@@ -5,8 +5,8 @@ use crate::base::redact::Redaction;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::{SendError, TrySendError};
+use tokio::sync::mpsc::{Sender, WeakSender};
 
 /// The way out of a host. All that is said goes through one of these, so that none of it goes out without being looked at.
 #[derive(Clone)]
@@ -28,6 +28,26 @@ impl Out {
     /// If there is room.
     pub fn try_send(&self, m: FromHost) -> Result<(), Box<TrySendError<FromHost>>> {
         self.out.try_send(self.looked_at(m)).map_err(Box::new)
+    }
+    /// For who has something to say only as long as others have.
+    pub fn downgrade(&self) -> WeakOut {
+        let Out { out, redaction, second_hand } = self.clone();
+        WeakOut { out: out.downgrade(), redaction, second_hand }
+    }
+}
+
+/// The way out for as long as somebody else has it.
+pub(super) struct WeakOut {
+    out: WeakSender<FromHost>,
+    redaction: Arc<Redaction>,
+    second_hand: Arc<AtomicBool>,
+}
+
+impl WeakOut {
+    /// It, if it is still there.
+    pub fn upgrade(&self) -> Option<Out> {
+        let (redaction, second_hand) = (self.redaction.clone(), self.second_hand.clone());
+        self.out.upgrade().map(|out| Out { out, redaction, second_hand })
     }
 }
 

@@ -25,7 +25,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long the two ends have to show their keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -325,8 +325,7 @@ impl Listening {
             .with_single_cert(cert, key)
             .map_err(line)?;
         let mut conn = ServerConnection::new(Arc::new(config)).map_err(line)?;
-        let mut tcp = ready(tcp).map_err(line)?;
-        let done = conn.complete_io(&mut tcp);
+        let done = Within::new(&tcp, HANDSHAKE).and_then(|mut t| conn.complete_io(&mut t));
         let print = pinned.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let of = |list: &str, p: &str| listed(list, p).map_err(|e| bad(&e));
         if let Err(e) = done {
@@ -345,6 +344,7 @@ impl Listening {
                     of(&list, &p)?;
                     TlsError::Unknown(format!("{p}, which is not in {}", self.clients.display()))
                 }
+                _ if is_late(&e) => TlsError::Line("it did not show its key in time".into()),
                 _ => line(e),
             });
         }
@@ -359,11 +359,43 @@ fn reason(e: &io::Error) -> Option<&rustls::Error> {
     e.get_ref().and_then(|e| e.downcast_ref())
 }
 
-fn ready(tcp: TcpStream) -> io::Result<TcpStream> {
-    tcp.set_nodelay(true)?;
-    tcp.set_read_timeout(Some(HANDSHAKE))?;
-    tcp.set_write_timeout(Some(HANDSHAKE))?;
-    Ok(tcp)
+/// A line that has to have done something by a moment, however slowly the other end talks: a byte now and then is no reason to go on.
+struct Within<'t> {
+    tcp: &'t TcpStream,
+    end: Instant,
+}
+
+impl Within<'_> {
+    fn new(tcp: &TcpStream, longest: Duration) -> io::Result<Within<'_>> {
+        tcp.set_nodelay(true)?;
+        Ok(Within { tcp, end: Instant::now() + longest })
+    }
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+impl Read for Within<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.tcp.set_read_timeout(self.left()?)?;
+        self.tcp.read(buf)
+    }
+}
+
+impl Write for Within<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.tcp.set_write_timeout(self.left()?)?;
+        self.tcp.write(buf)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.tcp.flush()
+    }
+}
+
+/// Nothing came in time.
+fn is_late(e: &io::Error) -> bool {
+    matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Connects to a host whose key is believed, and waits for its first word: it decides about ours only then.
@@ -396,7 +428,7 @@ pub fn connect(at: &str, identity: &Identity, believes: Box<Believes>) -> Result
         .map_err(line)?;
     let name = ServerName::try_from("adit").map_err(line)?;
     let mut conn = ClientConnection::new(Arc::new(config), name).map_err(line)?;
-    let mut tcp = ready(tcp).map_err(line)?;
+    let mut within = Within::new(&tcp, HANDSHAKE).map_err(line)?;
     let shown = || pinned.shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let failed = |e: io::Error| {
         use rustls::Error::{AlertReceived, InvalidCertificate};
@@ -408,19 +440,17 @@ pub fn connect(at: &str, identity: &Identity, believes: Box<Believes>) -> Result
             (Some(AlertReceived(AlertDescription::CertificateExpired)), _) => TlsError::WeExpired,
             (Some(AlertReceived(AlertDescription::CertificateRequired)), _) => TlsError::NoKey,
             (Some(AlertReceived(AlertDescription::AccessDenied)), _) => TlsError::NotKnownThere,
-            (None, _) if e.kind() == io::ErrorKind::WouldBlock => {
-                TlsError::Line(format!("{} does not answer", printable_str(at, 100)))
-            }
+            (None, _) if is_late(&e) => TlsError::Line(format!("{} does not answer", printable_str(at, 100))),
             _ => line(e),
         }
     };
-    conn.complete_io(&mut tcp).map_err(failed)?;
+    conn.complete_io(&mut within).map_err(failed)?;
     loop {
         let state = conn.process_new_packets().map_err(|e| failed(io::Error::new(io::ErrorKind::InvalidData, e)))?;
         if state.plaintext_bytes_to_read() > 0 {
             break;
         }
-        if conn.read_tls(&mut tcp).map_err(failed)? == 0 {
+        if conn.read_tls(&mut within).map_err(failed)? == 0 {
             return Err(TlsError::Line("the other side closed the line without a word".into()));
         }
     }
@@ -533,5 +563,30 @@ impl Bridge {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who sends a byte now and then keeps nobody waiting.
+    #[test]
+    fn slow_talkers_are_given_up() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let mut talker = TcpStream::connect(listener.local_addr().expect("its address")).expect("connected");
+        let (tcp, _) = listener.accept().expect("accepted");
+        let talks = std::thread::spawn(move || {
+            while talker.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let mut got = Vec::new();
+        let begun = Instant::now();
+        let e = Within::new(&tcp, Duration::from_millis(200)).and_then(|mut t| t.read_to_end(&mut got));
+        assert!(e.is_err_and(|e| is_late(&e)) && !got.is_empty());
+        assert!(begun.elapsed() >= Duration::from_millis(200));
+        drop(tcp);
+        talks.join().expect("it saw the end");
     }
 }

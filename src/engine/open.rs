@@ -230,8 +230,8 @@ pub fn build_facts(sym: &Symbols) -> BuildFacts {
 impl Engine {
     /// Takes control of a running process. It is not stopped.
     pub fn attach(loaded: &Loaded) -> Result<Engine, OpenError> {
-        let tracer = Tracer::attach(loaded.pid)?;
-        let mut e = Engine::build(tracer, loaded, false, false)?;
+        // Last what touches the process: whatever fails before it leaves it as it was.
+        let mut e = Engine::build(|| Tracer::attach(loaded.pid), loaded, false, false)?;
         e.running = true;
         Ok(e)
     }
@@ -247,12 +247,22 @@ impl Engine {
                 return Err(e);
             }
         };
-        let mut e = Engine::build(started.tracer, &loaded, true, spec.exit_kill)?;
+        let mut tracer = Some(started.tracer);
+        let built = Engine::build(|| tracer.take().ok_or(TargetError::Exited), &loaded, true, spec.exit_kill);
+        if let Some(mut t) = tracer {
+            t.kill();
+        }
+        let mut e = built?;
         e.entry = loaded.sym.find_function("main.main").map(|f| loaded.bias.to_load(loaded.sym.pc_after_prologue(f)));
         Ok((e, loaded, started.pty))
     }
 
-    fn build(tracer: Tracer, l: &Loaded, launched: bool, kill_on_end: bool) -> Result<Engine, OpenError> {
+    fn build(
+        tracer: impl FnOnce() -> Result<Tracer, TargetError>,
+        l: &Loaded,
+        launched: bool,
+        kill_on_end: bool,
+    ) -> Result<Engine, OpenError> {
         let mut happened = Vec::new();
         let header = Header {
             pid: l.pid,
@@ -284,7 +294,7 @@ impl Engine {
             returned: Vec::new(),
             replan: false,
             plan: super::watch::Plan::default(),
-            tracer,
+            tracer: tracer()?,
             mem,
             sym: l.sym.clone(),
             rt: l.rt.clone(),

@@ -151,7 +151,11 @@ impl Engine {
             self.finish_call()?;
         }
         if self.running {
-            self.stand()?;
+            let stood = self.stand();
+            // What is to end need not stand for it.
+            if !kill {
+                stood?;
+            }
         }
         if self.gone {
             return Ok(());

@@ -13,7 +13,7 @@ use crate::backend::trace::TraceTarget;
 use crate::engine::open::load_symbols;
 use crate::engine::{Engine, Happened, Loaded};
 use crate::model::Stop;
-use crate::target::linux::{spawn, sys};
+use crate::target::linux::{procfs, spawn, sys};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -152,13 +152,22 @@ impl Host {
         if let Some(mut old) = previous {
             engine.adopt_breakpoints(&mut old);
         }
-        if let Some(fd) = &pty {
-            self.read_output(fd)?;
+        let begun = match &pty {
+            Some(fd) => self.read_output(fd),
+            None => Ok(()),
         }
+        .and_then(|()| match spec.early {
+            true => engine.stay().map(Some).map_err(|e| from_engine(&e)),
+            false => run_to_main(&mut engine),
+        });
+        let stop = begun.inspect_err(|_| {
+            // Nobody else would ever end it: it would stand for as long as we live.
+            if let Err(e) = engine.detach(true) {
+                self.outbox.notice(Notice::Log { level: LogLevel::Error, text: format!("while ending it: {e}") });
+            }
+        })?;
         let args = spec.args.clone();
         self.pty = pty;
-        let stop = if spec.early { engine.stay().map(Some) } else { Ok(None) }.map_err(|e| from_engine(&e))?;
-        let stop = if spec.early { stop } else { run_to_main(&mut engine)? };
         self.launched = Some(spec);
         // It is there to be debugged.
         self.budget = Budget::new(Limits::DEV, Instant::now());
@@ -171,7 +180,8 @@ impl Host {
         let fail =
             |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read the program's terminal: {e}"));
         let mut master = File::from(fd.try_clone().map_err(fail)?);
-        let out = self.outbox.sender();
+        // Weak: who waits for our last words does not wait for a program's.
+        let out = self.outbox.sender().downgrade();
         let lines = Lines::new();
         self.lines = Some(lines.clone());
         let reader = move || {
@@ -179,9 +189,12 @@ impl Host {
             // EIO is how a pty says that the last writer is gone.
             while let Ok(n) = master.read(&mut buf) {
                 lines.feed(&buf[..n]);
-                if n == 0 || out.blocking_send(FromHost::Notice(Notice::Output(buf[..n].to_vec()))).is_err() {
+                if n == 0 {
                     break;
                 }
+                // A client that is gone is no reason to stop reading: the program would stand at its next line.
+                let output = || FromHost::Notice(Notice::Output(buf[..n].to_vec()));
+                let _nobody_reads_it = out.upgrade().is_some_and(|out| out.blocking_send(output()).is_ok());
             }
         };
         self.output = Some(std::thread::Builder::new().name("output".into()).spawn(reader).map_err(fail)?);
@@ -195,6 +208,15 @@ impl Host {
             self.outbox.flush();
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// The end of a session whose program was left running in a terminal of ours: it is there, and read, for as long as the program uses it.
+    pub(super) fn drain(self) {
+        let runs = |l: &Loaded| procfs::alive(l.pid) && procfs::tracer_of(l.pid) == 0;
+        let left = self.launched.is_some() && self.loaded.as_ref().is_some_and(runs);
+        let Some(output) = self.output.filter(|_| left) else { return };
+        drop(self.outbox);
+        let _it_has_ended = output.join();
     }
 
     pub(super) fn restart(&mut self, rebuild: bool, args: Option<Vec<String>>) -> Result<Reply, Failure> {

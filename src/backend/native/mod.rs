@@ -127,6 +127,7 @@ pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
         finished: false,
     };
     host.run(requests, wake);
+    host.drain();
 }
 
 struct Host {

@@ -104,15 +104,19 @@ pub fn launch(spec: &Launch) -> Result<Launched, TargetError> {
         });
     }
     let pid = i32::from_ne_bytes(raw);
-    let tracer = Tracer::seize_one(pid, spec.exit_kill)?;
-    nix::unistd::write(&go_write, &[1]).map_err(|e| TargetError::os(what(), e))?;
+    let mut tracer = Tracer::seize_one(pid, spec.exit_kill)?;
+    let exec = nix::unistd::write(&go_write, &[1]).map_err(|e| TargetError::os(what(), e));
     drop(go_write);
-    match tracer.wait_for_exec(Tid(pid)) {
-        Ok(tracer) => Ok(Launched { tracer, pty, reaper }),
-        Err(e) => Err(match rx.recv() {
-            Ok(Err(os)) => TargetError::os(what(), os),
-            _ => e,
-        }),
+    match exec.and_then(|_| tracer.wait_for_exec(Tid(pid))) {
+        Ok(()) => Ok(Launched { tracer, pty, reaper }),
+        Err(e) => {
+            // Nobody else would ever end it.
+            tracer.kill();
+            Err(match rx.recv() {
+                Ok(Err(os)) => TargetError::os(what(), os),
+                _ => e,
+            })
+        }
     }
 }
 

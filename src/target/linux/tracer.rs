@@ -13,6 +13,9 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
+/// How long a thread that was let go and interrupted at once may take to stand: it needs a processor for that, and others want it, too.
+const PARK: Duration = Duration::from_secs(10);
+
 const OPTIONS: i32 =
     libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACEEXEC;
 
@@ -86,7 +89,8 @@ impl Tracer {
         // seized one arrives by itself (TRACECLONE) and seizing it again fails with EPERM, which is not an error then.
         loop {
             let mut news = 0;
-            for tid in procfs::threads(pid)? {
+            let threads = procfs::threads(pid).inspect_err(|_| t.release_all())?;
+            for tid in threads {
                 if t.threads.contains_key(&tid) {
                     continue;
                 }
@@ -120,7 +124,7 @@ impl Tracer {
     }
 
     /// Waits until the seized child has exec'ed and stands; an exit before that is an error.
-    pub(super) fn wait_for_exec(mut self, tid: Tid) -> Result<Tracer, TargetError> {
+    pub(super) fn wait_for_exec(&mut self, tid: Tid) -> Result<(), TargetError> {
         loop {
             match sys::wait(tid, true).map_err(|e| TargetError::os("wait", e))? {
                 WaitStatus::Exited(_) | WaitStatus::Signaled(_) => return Err(TargetError::Exited),
@@ -132,8 +136,7 @@ impl Tracer {
         }
         // An exec stop is a trap: turn it into a kill-safe one.
         self.set(tid, State::Trapped(0));
-        self.park(tid)?;
-        Ok(self)
+        self.park(tid).map(drop)
     }
 
     /// Process id.
@@ -449,7 +452,7 @@ impl Tracer {
             }
             ok_if_gone(sys::cont(tid, 0), "park a thread")?;
             self.set(tid, State::Running);
-            if !self.await_thread(tid, Instant::now() + Duration::from_secs(1)) {
+            if !self.await_thread(tid, Instant::now() + PARK) {
                 return Err(TargetError::os("park a thread", io::Error::from(io::ErrorKind::TimedOut)));
             }
             let mut got = Vec::new();
