@@ -84,7 +84,7 @@ type Audit struct {
 
 func NewAudit() *Audit {
 	a := &Audit{events: make(chan string, 16)}
-	go a.drain(200)
+	go a.drain(40)
 	return a
 }
 

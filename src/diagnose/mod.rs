@@ -20,7 +20,7 @@ pub use case::{Analysis, Case, Target};
 pub use detectors::{DETECTORS, Detector};
 pub use history::History;
 
-use crate::model::{DetectorRun, Diagnosis, Finding};
+use crate::model::{DetectorRun, Diagnosis, Finding, FindingKind};
 use std::time::Instant;
 
 /// What the user wants.
@@ -34,6 +34,21 @@ pub struct Options {
     pub no_heap: bool,
     /// Bytes of heap with pointers that may be copied.
     pub heap_limit: u64,
+}
+
+/// Goroutines that become more where something else is found about them already are told there: how fast is evidence for that.
+fn told_once(findings: &mut Vec<Finding>) {
+    let (growing, mut rest): (Vec<Finding>, Vec<Finding>) =
+        std::mem::take(findings).into_iter().partition(|f| f.kind == FindingKind::GoroutineGrowth);
+    for g in growing {
+        // Some may have moved while they were looked at: those are not told of a leak.
+        let same = |f: &&mut Finding| f.at == g.at && f.class >= g.class && f.count * 10 >= g.count * 9;
+        match rest.iter_mut().find(same) {
+            Some(f) => f.why.extend(g.why),
+            None => rest.push(g),
+        }
+    }
+    *findings = rest;
 }
 
 /// Diagnoses a target.
@@ -68,6 +83,7 @@ pub fn diagnose(
         !options.mutes.iter().any(text)
     });
     let muted = (before - findings.len()) as u64;
+    told_once(&mut findings);
     history.trends(&mut findings);
     findings.sort_by(|a, b| {
         (b.severity, b.class, b.count, a.kind, a.key).cmp(&(a.severity, a.class, a.count, b.kind, b.key))
@@ -80,4 +96,52 @@ pub fn diagnose(
         heap: walked,
         took_us: t0.elapsed().as_micros() as u64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::GoroutineId;
+    use crate::model::{FindingClass, Location, Severity};
+    use std::sync::Arc;
+
+    fn finding(kind: FindingKind, class: FindingClass, function: &str, first: u64, count: u64) -> Finding {
+        Finding {
+            kind,
+            class,
+            severity: Severity::Medium,
+            goroutines: vec![GoroutineId(first)],
+            count,
+            victims: Vec::new(),
+            victim_count: 0,
+            object: None,
+            cycle: Vec::new(),
+            at: Arc::new(Location { function: function.into(), ..Location::default() }),
+            oldest_ns: None,
+            per_second: None,
+            summary: String::new(),
+            why: vec![kind.name().into()],
+            next: Vec::new(),
+            key: 0,
+        }
+    }
+
+    /// Growth is evidence for what is found at the same place about the same goroutines, and a finding of its own elsewhere.
+    #[test]
+    fn growth_is_told_once() {
+        use FindingClass::{Likely, Proof};
+        use FindingKind::{ChannelLeak, GoroutineGrowth};
+        let leak = finding(ChannelLeak, Proof, "main.send", 7, 300);
+        for (growth, told) in [
+            (finding(GoroutineGrowth, Likely, "main.send", 7, 300), true),
+            (finding(GoroutineGrowth, Likely, "main.recv", 7, 300), false),
+            (finding(GoroutineGrowth, Likely, "main.send", 7, 310), true),
+            (finding(GoroutineGrowth, Likely, "main.send", 7, 400), false),
+        ] {
+            let mut all = vec![growth, leak.clone()];
+            told_once(&mut all);
+            assert_eq!(all.len(), if told { 1 } else { 2 });
+            assert_eq!(all[0].why.len(), if told { 2 } else { 1 }, "{all:?}");
+        }
+    }
 }

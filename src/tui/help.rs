@@ -113,7 +113,7 @@ pub fn welcome(s: &Session) -> TextView {
     let line = |left: &str, right: &str| Line::pair(left, right);
     let mut lines = vec![
         Line::text("A Go program with a leak, a lock cycle, timers and garbage."),
-        Line::text("Let it run for half a minute, stop it, and 1 says what is wrong."),
+        Line::text("Let it run for forty seconds, stop it, and 1 says what is wrong."),
         Line::text(""),
         Line::heading("Try this"),
     ];

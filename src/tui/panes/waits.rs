@@ -432,7 +432,7 @@ fn goroutines(pen: &mut Pen, s: &Session, node: u32, brief: Brief, ctx: &Ctx) {
 fn held_word(o: &WaitObject) -> &'static str {
     match o.kind {
         WaitKind::Mutex | WaitKind::Rwmutex | WaitKind::Semaphore | WaitKind::Once => "held by",
-        _ => "served by",
+        _ => "could be served by",
     }
 }
 
