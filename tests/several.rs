@@ -428,3 +428,18 @@ fn when_one_left_and_the_other_is_gone_the_program_runs() {
     assert!(heart.released(), "let go");
     assert!(heart.is_put_back() && heart.beats_on(3));
 }
+
+#[test]
+fn who_has_opened_nothing_keeps_no_program_waiting() {
+    let heart = heart();
+    let host = Listening::start(heart.pid(), "dev", &[]);
+    let mut a = open(&host.path);
+    a.break_at("main.hot");
+    a.wait_stop().expect("a stop");
+    let stranger = client(&host.path).expect("a line");
+    a.call(Request::Detach { kill: false }).expect("left");
+    drop(a);
+    assert!(heart.released(), "let go");
+    assert!(heart.is_put_back() && heart.beats_on(3));
+    drop(stranger);
+}

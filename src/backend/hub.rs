@@ -215,7 +215,7 @@ impl Hub {
                 }
                 s.drive(number);
             }
-            Request::Detach { kill: false } if s.conns.len() > 1 => {
+            Request::Detach { kill: false } if s.conns.iter().any(|(n, c)| *n != number && c.opened) => {
                 // The others stay.
                 answer(&mut s, Ok(Reply::Done));
                 return false;
@@ -285,7 +285,8 @@ impl Hub {
             return;
         }
         s.left |= leaves;
-        let (last, let_go) = (s.conns.is_empty(), s.let_go);
+        // A line of somebody who has not shown who it is, or has opened nothing, keeps no program waiting.
+        let (last, let_go) = (!s.conns.values().any(|c| c.opened), s.let_go);
         // Who left while others were there told only us; those may be gone before its line is.
         let all_left = last && s.left && !let_go;
         s.let_go |= all_left;
