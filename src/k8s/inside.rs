@@ -22,7 +22,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -62,15 +62,19 @@ pub struct Look {
     pub processes: Vec<Process>,
 }
 
-/// Looks around.
+/// Looks around; with `of`, at the processes of the container with that id alone.
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn look() -> io::Result<Look> {
+pub fn look(of: Option<&str>) -> io::Result<Look> {
     let own = fs::metadata(OURSELVES)?;
     let mut processes = Vec::new();
     for pid in procfs::processes()? {
         let Some(status) = procfs::status(pid).filter(|_| procfs::alive(pid)) else { continue };
+        // Every runtime names a container's cgroups after its id, with either version of cgroups.
+        if of.is_some_and(|id| !fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|c| c.contains(id))) {
+            continue;
+        }
         let uid = status.get("Uid").and_then(|u| u.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0);
         let exe = fs::read_link(format!("/proc/{pid}/exe"));
         // Threads of the kernel have none.
@@ -154,6 +158,16 @@ pub struct Sent {
     pub pause_us: u64,
     /// Bytes that were copied.
     pub bytes: u64,
+}
+
+/// Puts a copy of ourselves into a folder, as `adit`, for whoever runs there.
+///
+/// # Errors
+/// It cannot be written.
+pub fn install(folder: &Path) -> io::Result<()> {
+    let to = folder.join("adit");
+    fs::copy(OURSELVES, &to)?;
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
 }
 
 /// Copies a process and writes a snapshot of it to `to`, deflated, behind a line that tells of it. Nothing is written to disk here.
@@ -379,7 +393,7 @@ mod tests {
     #[test]
     fn it_sees_processes() {
         let own = std::process::id() as i32;
-        let look = look().expect("looked");
+        let look = look(None).expect("looked");
         assert!(!look.processes.is_empty() && look.processes.iter().all(|p| p.pid != own));
         assert!(look.adit.starts_with("adit-"));
     }

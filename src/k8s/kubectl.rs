@@ -76,6 +76,13 @@ impl Kubectl {
         Kubectl { program: Some(program.into()), context, namespace, dry_run: false, noted: Mutex::default() }
     }
 
+    /// The same one in another namespace; it notes for itself.
+    pub fn elsewhere(&self, namespace: Option<&str>) -> Kubectl {
+        let namespace = namespace.map(String::from).or_else(|| self.namespace.clone());
+        let (program, context) = (self.program.clone(), self.context.clone());
+        Kubectl { program, context, namespace, dry_run: self.dry_run, noted: Mutex::default() }
+    }
+
     fn name(&self) -> OsString {
         self.program.clone().unwrap_or_else(|| "kubectl".into())
     }

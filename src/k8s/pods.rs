@@ -1,6 +1,7 @@
 //! Several pods: each on a thread, so many at a time; and what adit left in them.
 
 use super::NAMED;
+use super::around::Around;
 use super::kubectl::{Kubectl, RUNNING, quoted};
 use super::objects::{Container, Pod, State};
 use super::preflight::{Preflight, Rights, Wish, look};
@@ -34,7 +35,8 @@ pub fn each<I: Sync, T: Send>(items: &[I], parallel: usize, what: impl Fn(&I) ->
 /// As [`look`].
 pub fn look_at(k: &Kubectl, pods: Vec<Pod>, wish: &Wish) -> Result<Vec<Preflight>, Failure> {
     let rights = Rights::ask(k)?;
-    pods.into_iter().map(|p| look(k, p, wish, &rights)).collect()
+    let around = Around::ask(k)?;
+    pods.into_iter().map(|p| look(k, p, wish, &rights, &around)).collect()
 }
 
 /// What adit left in a pod.
@@ -105,9 +107,9 @@ pub fn clean(k: &Kubectl, pod: &Pod) -> Result<Left, Failure> {
     Ok(Left { pod: name.to_string(), containers, removed })
 }
 
-/// For any POSIX shell: removes what [`super::ways`] copies, and names it.
+/// For any POSIX shell: removes what [`super::push`] copies, and names it.
 fn clean_script(pod: &Pod, c: &Container) -> String {
-    let folders = super::ways::folders_of(pod, c);
+    let folders = super::push::folders_of(pod, c);
     let dirs: Vec<String> = folders.iter().map(|d| quoted(d)).collect();
     format!(
         "for d in {}; do for f in \"$d\"/{NAMED}*-*-????????.s*; do [ -f \"$f\" ] && rm -f \"$f\" && echo \"$f\"; done; done; true",

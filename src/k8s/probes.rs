@@ -85,7 +85,7 @@ impl Pause {
 }
 
 /// `1 s`, `500 ms`, `2.5 s`.
-fn seconds(ms: u64) -> String {
+pub(super) fn seconds(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         _ if ms.is_multiple_of(1_000) => format!("{} s", ms / 1_000),

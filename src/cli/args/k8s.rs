@@ -41,6 +41,9 @@ pub struct WhereArgs {
     /// This way in alone; without it, the best that is open
     #[arg(long, value_name = "WAY", value_parser = ways())]
     pub way: Option<String>,
+    /// Namespace of the pod that the way `node` makes; the program's own without it
+    #[arg(long, value_name = "NS")]
+    pub node_namespace: Option<String>,
     /// Port of the program's net/http/pprof, for the way `endpoint`
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
@@ -68,6 +71,15 @@ pub enum K8sSub {
         /// Where.
         #[command(flatten)]
         at: WhereArgs,
+    },
+    /// Start the program under the debugger in a copy of its pod, stopped at main.main; the copy serves nobody and is deleted at the end
+    Debug {
+        /// Where.
+        #[command(flatten)]
+        at: WhereArgs,
+        /// The program and its arguments, where only its image says them
+        #[arg(last = true, value_name = "PROGRAM ARGS")]
+        command: Vec<String>,
     },
     /// Bring a copy of the program here: a file that opens in all of adit; with --all, one of each pod
     Snapshot {
@@ -154,6 +166,7 @@ impl K8sSub {
     pub fn at(&self) -> &WhereArgs {
         match self {
             K8sSub::Attach { at }
+            | K8sSub::Debug { at, .. }
             | K8sSub::Snapshot { at, .. }
             | K8sSub::Diagnose { at, .. }
             | K8sSub::Prof { at, .. }
@@ -165,7 +178,7 @@ impl K8sSub {
     /// One JSON object is asked for.
     pub fn json(&self) -> bool {
         match self {
-            K8sSub::Attach { .. } => false,
+            K8sSub::Attach { .. } | K8sSub::Debug { .. } => false,
             K8sSub::Snapshot { json, .. }
             | K8sSub::Diagnose { json, .. }
             | K8sSub::Prof { json, .. }
@@ -229,7 +242,16 @@ pub enum InsideSub {
     #[command(name = "self")]
     Own,
     /// Say which processes there are
-    Look,
+    Look {
+        /// Of the container with this id alone
+        #[arg(long)]
+        of: Option<String>,
+    },
+    /// Put a copy of adit into a folder
+    Install {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Keep a debug container alive
     Park {
         /// Its name.
