@@ -91,7 +91,7 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
     let k = Arc::new(k);
     let wish = wish(at, common);
     if let K8sSub::Cleanup { json, .. } = what {
-        return cleanup(&k, &found, *json);
+        return cleanup(&k, &found, at.node_namespace.as_deref(), *json);
     }
     let chosen = match what {
         K8sSub::Doctor { .. } => found,
@@ -443,12 +443,20 @@ fn print_noted(k: &Kubectl) -> Result<u8, Failure> {
 }
 
 /// `adit k8s cleanup`.
-fn cleanup(k: &Arc<Kubectl>, found: &[Pod], json: bool) -> Result<u8, Failure> {
-    let left = found.iter().map(|p| pods::clean(k, p)).collect::<Result<Vec<_>, _>>()?;
+fn cleanup(k: &Arc<Kubectl>, found: &[Pod], node_namespace: Option<&str>, json: bool) -> Result<u8, Failure> {
+    let mut left = found.iter().map(|p| pods::clean(k, p)).collect::<Result<Vec<_>, _>>()?;
+    let elsewhere = node_namespace.map(|ns| k.elsewhere(Some(ns)));
+    for k in [Some(&**k), elsewhere.as_ref()].into_iter().flatten() {
+        for (of, made) in pods::clean_made(k, found)? {
+            left.iter_mut().filter(|l| l.pod == of).for_each(|l| l.made.push(made.clone()));
+        }
+    }
     if k.dry_run {
+        k.note(elsewhere.map(|e| e.noted().join("\n")).unwrap_or_default());
         return print_noted(k);
     }
-    let still = left.iter().flat_map(|l| &l.containers).any(|c| c.done.starts_with("still runs"));
+    let done = left.iter().flat_map(|l| l.containers.iter().map(|c| &c.done).chain(l.made.iter().map(|m| &m.done)));
+    let still = done.into_iter().any(|d| d.starts_with("still runs"));
     if json {
         print(format!("{}\n", json!({"schema": "adit/k8s-cleanup/1", "ok": !still, "pods": left})).as_bytes())?;
     } else {
@@ -457,10 +465,13 @@ fn cleanup(k: &Arc<Kubectl>, found: &[Pod], json: bool) -> Result<u8, Failure> {
             for c in &l.containers {
                 text += &format!("{}: {} ({}): {}\n", l.pod, c.name, c.state, c.done);
             }
+            for m in &l.made {
+                text += &format!("{}: the pod {} {}\n", l.pod, m.name, m.done);
+            }
             for f in &l.removed {
                 text += &format!("{}: {f} removed\n", l.pod);
             }
-            if l.containers.is_empty() && l.removed.is_empty() {
+            if l.containers.is_empty() && l.removed.is_empty() && l.made.is_empty() {
                 text += &format!("{}: nothing of adit's\n", l.pod);
             }
         }
@@ -491,12 +502,12 @@ pub fn inside_main(what: &InsideSub, common: &Common) -> Result<u8, Failure> {
             inside::unpark(container).map_err(fail)?;
             Ok(exit::DONE)
         }
-        InsideSub::Relay { container, session } => {
-            inside::relay(container, session, profile).map_err(fail)?;
+        InsideSub::Relay { container, session, at_most } => {
+            inside::relay(container, session, profile, *at_most).map_err(fail)?;
             Ok(exit::DONE)
         }
-        InsideSub::Supervise => {
-            inside::supervise(profile).map_err(fail)?;
+        InsideSub::Supervise { at_most } => {
+            inside::supervise(profile, *at_most).map_err(fail)?;
             Ok(exit::DONE)
         }
         InsideSub::Snapshot { pid } => {

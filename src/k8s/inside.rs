@@ -7,6 +7,7 @@
 use crate::backend::host::OURSELVES;
 use crate::backend::link::greet;
 use crate::backend::listen;
+use crate::backend::native::budget::Watched;
 use crate::backend::piped::name_there;
 use crate::base::mmap::FileBytes;
 use crate::engine::Loaded;
@@ -34,7 +35,7 @@ const TICK: Duration = Duration::from_secs(5);
 const LETTING_GO: Duration = Duration::from_secs(3);
 
 /// What a parked process says that is needed.
-const BUSY: &str = "sessions are going on";
+pub(super) const BUSY: &str = "sessions are going on";
 
 /// A process as it is seen from where adit runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -289,7 +290,7 @@ fn serve(stream: UnixStream, hosts: &mut Vec<i32>) -> io::Result<bool> {
             0 => ("ok".to_string(), true),
             _ => (BUSY.to_string(), false),
         },
-        (Some("start"), Some(profile), Some(path)) => match listen::command(Path::new(path), profile).spawn() {
+        (Some("start"), Some(profile), Some(path)) => match host(path, profile, words.next()).spawn() {
             Ok(c) => {
                 hosts.push(c.id() as i32);
                 ("ok".to_string(), false)
@@ -300,6 +301,15 @@ fn serve(stream: UnixStream, hosts: &mut Vec<i32>) -> io::Result<bool> {
     };
     let _it_went_away = writeln!(&stream, "{answer}");
     Ok(ends)
+}
+
+/// What starts a host at a socket, with who else watches the program, if somebody does.
+fn host(path: &str, profile: &str, watched: Option<&str>) -> Command {
+    let mut c = listen::command(Path::new(path), profile);
+    if let Some(w) = watched {
+        c.args(["--at-most", w]);
+    }
+    c
 }
 
 /// Says a line to the parked process; what it answers other than `ok` is an error.
@@ -335,19 +345,19 @@ pub fn unpark(container: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be started or reached.
-pub fn relay(container: &str, session: &str, profile: &str) -> io::Result<()> {
-    listen::relay_by(session, |path| ask(container, &format!("start {profile} {}", path.display())))
+pub fn relay(container: &str, session: &str, profile: &str, watched: Watched) -> io::Result<()> {
+    listen::relay_by(session, |path| ask(container, &format!("start {profile} {} {watched}", path.display())))
 }
 
 /// A host on our standard input and output, with somebody above it who collects what it leaves.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn supervise(profile: &str) -> io::Result<()> {
+pub fn supervise(profile: &str, watched: Watched) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
     greet(&mut io::stdout().lock())?;
     let mut c = Command::new(OURSELVES);
-    c.args(["host", "--stdio", "--profile", profile]).stderr(Stdio::null());
+    c.args(["host", "--stdio", "--profile", profile, "--at-most", &watched.to_string()]).stderr(Stdio::null());
     let host = c.spawn()?.id() as i32;
     loop {
         match waitpid(None, None) {

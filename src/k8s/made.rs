@@ -1,11 +1,13 @@
 //! Pods that adit makes: one on a program's node that sees the node's processes (`--way node`), and a copy of a pod whose program is started
 //! under the debugger (`adit k8s debug`). Each is deleted at the end, and ends by itself after some hours where that cannot be done.
 
+use super::inside::BUSY;
 use super::kubectl::{Kubectl, QUICK, RUNNING};
 use super::objects::{Pod, State};
 use super::preflight::{Preflight, Way, Wish};
 use super::ways::{self, IN_IMAGE, Inside, Leaves, Stuck, There, new_name, settle};
 use crate::backend::client::Client;
+use crate::backend::native::budget::Watched;
 use crate::backend::protocol::{Failure, FailureKind};
 use crate::base::text::{last_line, printable_str};
 use serde_json::{Map, Value, json};
@@ -146,6 +148,32 @@ pub(super) fn delete(k: &Kubectl, name: &str) -> Option<String> {
     Some(format!("the pod {name} could not be deleted ({why}); it ends by itself after {hours} h: {}", k.line(&words)))
 }
 
+/// Ends one of our pods, unless a session is going on there; why it was not.
+///
+/// # Errors
+/// kubectl cannot be run.
+pub(super) fn end(k: &Kubectl, pod: &Pod) -> Result<Option<String>, Failure> {
+    let name = &pod.metadata.name;
+    for c in &pod.spec.containers {
+        // `adit inside park NAME` is what ours run.
+        let [adit, "inside", "park", parked] = c.command.iter().map(String::as_str).collect::<Vec<_>>()[..] else {
+            continue;
+        };
+        let runs = pod.status.container_statuses.iter().any(|s| s.name == c.name && s.state.running.is_some());
+        if !runs {
+            continue;
+        }
+        let words = ways::inside_words(name, &c.name, adit, &["unpark", parked], false);
+        // One that cannot be asked is deleted like one that has ended.
+        if let Some(a) = k.change(&ways::strs(&words), None, RUNNING)?
+            && a.err.contains(BUSY)
+        {
+            return Ok(Some(a.why()));
+        }
+    }
+    Ok(delete(k, name))
+}
+
 /// A copy of a pod, in which adit starts the program.
 pub struct Copied {
     k: Arc<Kubectl>,
@@ -165,7 +193,7 @@ impl Copied {
     /// # Errors
     /// None answers.
     pub fn connect(&self, profile: &str) -> Result<Client, Failure> {
-        self.there.connect(profile, true)
+        self.there.connect(profile, Watched::default(), true)
     }
 
     /// Deletes it; why it could not be, and what to do.

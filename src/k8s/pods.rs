@@ -1,10 +1,10 @@
 //! Several pods: each on a thread, so many at a time; and what adit left in them.
 
-use super::NAMED;
 use super::around::Around;
 use super::kubectl::{Kubectl, RUNNING, quoted};
-use super::objects::{Container, Pod, State};
+use super::objects::{Container, Pod, Pods, State};
 use super::preflight::{Preflight, Rights, Wish, look};
+use super::{NAMED, made};
 use crate::backend::protocol::Failure;
 use crate::base::text::printable_str;
 use serde::Serialize;
@@ -46,6 +46,8 @@ pub struct Left {
     pub pod: String,
     /// Its debug containers.
     pub containers: Vec<Debug>,
+    /// Pods that were made for it: on its node, copies of it.
+    pub made: Vec<Made>,
     /// Copies of adit that were removed.
     pub removed: Vec<String>,
 }
@@ -61,6 +63,39 @@ pub struct Debug {
     pub state: &'static str,
     /// What was done about it, in words.
     pub done: String,
+}
+
+/// A pod of ours.
+#[derive(Clone, Debug, Serialize)]
+pub struct Made {
+    /// Its name.
+    pub name: String,
+    /// What was done about it, in words.
+    pub done: String,
+}
+
+/// Of each of our pods in the namespace: which it is for, and what was done about it. One in which a session is going on is left alone.
+///
+/// # Errors
+/// kubectl cannot be run, or lists no pods.
+pub fn clean_made(k: &Kubectl, found: &[Pod]) -> Result<Vec<(String, Made)>, Failure> {
+    let by = format!("{}={}", made::BY.0, made::BY.1);
+    let ours = k.get::<Pods>(&["get", "pods", "-l", &by, "-o", "json"])?.items;
+    let mut done = Vec::new();
+    for p in ours.iter().filter(|p| p.metadata.deletion_timestamp.is_none()) {
+        let Some(of) = p.metadata.annotations.get(made::FOR) else { continue };
+        if !found.iter().any(|f| &f.metadata.name == of) {
+            continue;
+        }
+        let name = &p.metadata.name;
+        let text = match made::end(k, p)? {
+            None if k.dry_run => "would be deleted".to_string(),
+            None => "was deleted".to_string(),
+            Some(why) => format!("still runs: {why}"),
+        };
+        done.push((of.clone(), Made { name: printable_str(name, 253), done: text }));
+    }
+    Ok(done)
 }
 
 /// Ends the processes of our debug containers, and removes copies of adit.
@@ -104,7 +139,7 @@ pub fn clean(k: &Kubectl, pod: &Pod) -> Result<Left, Failure> {
             removed.extend(files.lines().filter(|l| l.starts_with('/')).map(|l| printable_str(l, 300)));
         }
     }
-    Ok(Left { pod: name.to_string(), containers, removed })
+    Ok(Left { pod: name.to_string(), containers, made: Vec::new(), removed })
 }
 
 /// For any POSIX shell: removes what [`super::push`] copies, and names it.

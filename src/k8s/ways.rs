@@ -8,6 +8,7 @@ use super::preflight::{Preflight, Way, Wish, port, prefix};
 use super::{made, push};
 use crate::backend::client::Client;
 use crate::backend::link::{self, Connect};
+use crate::backend::native::budget::Watched;
 use crate::backend::piped::{self, Program, Said};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
 use crate::base::text::{printable_str, random_hex};
@@ -65,6 +66,8 @@ pub struct Inside {
     pub way: Way,
     /// The program.
     pub process: Process,
+    /// Who else watches it.
+    pub watched: Watched,
 }
 
 /// Why a way did not work.
@@ -98,7 +101,8 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
             continue;
         }
         if let Some(why) = &w.closed {
-            if wish.way.is_none() {
+            // Of ways that were not asked for there is nothing to say.
+            if wish.way.is_none_or(|way| way == w.way) {
                 reasons.push(format!("{}: {why}", w.way.name()));
             }
             continue;
@@ -112,6 +116,10 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
                 .map_err(Stuck::Next),
         };
         match tried {
+            Ok(Entered::Inside(mut i)) => {
+                i.watched = p.watched;
+                return Ok(Entered::Inside(i));
+            }
             Ok(e) => return Ok(e),
             Err(Stuck::Over(f)) => return Err(f),
             Err(s @ (Stuck::Next(_) | Stuck::Image(_))) => {
@@ -140,8 +148,9 @@ fn no_way(pod: &str, reasons: &[String], fix: Option<String>) -> Failure {
 pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
     let pod = p.pod.metadata.name.as_str();
     let Some(w) = p.way() else {
+        let asked = p.ways.iter().filter(|w| wish.way.is_none_or(|way| way == w.way));
         let why: Vec<String> =
-            p.ways.iter().filter_map(|w| Some(format!("{}: {}", w.way.name(), w.closed.as_ref()?))).collect();
+            asked.filter_map(|w| Some(format!("{}: {}", w.way.name(), w.closed.as_ref()?))).collect();
         return Err(no_way(pod, &why, None));
     };
     k.note(format!("# {}: {}", w.way.name(), w.effect));
@@ -158,7 +167,11 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
                     name
                 }
             };
-            note_session(k, pod, &name, wish);
+            let inside = |what: &[&str], stdin| inside_words(pod, &name, IN_IMAGE, what, stdin);
+            let watched = p.watched.to_string();
+            k.note(k.line(&strs(&inside(&["look"], false))));
+            let words = ["relay", &name, "SESSION", "--profile", wish.profile, "--at-most", &watched];
+            k.note(k.line(&strs(&inside(&words, true))));
         }
         Way::Exec => {
             let script = push::push_script(&push::folders(p), "NAME", "RANDOM");
@@ -166,7 +179,8 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
             k.note(format!("{} < adit", k.line(&words)));
             let inside = |what: &[&str], stdin| inside_words(pod, &p.container.name, "FILE", what, stdin);
             k.note(k.line(&strs(&inside(&["look"], false))));
-            k.note(k.line(&strs(&inside(&["supervise", "--profile", wish.profile], true))));
+            let watched = p.watched.to_string();
+            k.note(k.line(&strs(&inside(&["supervise", "--profile", wish.profile, "--at-most", &watched], true))));
             k.note(k.line(&["exec", pod, "-c", &p.container.name, "--", "sh", "-c", "rm -f FILE"]));
         }
         Way::Endpoint => k.note(k.line(&strs(&super::endpoint::words(pod, port(&p.container, wish))))),
@@ -175,15 +189,18 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Notes what a session begins with.
-pub(super) fn note_session(k: &Kubectl, pod: &str, container: &str, wish: &Wish) {
-    let inside = |what: &[&str], stdin| inside_words(pod, container, IN_IMAGE, what, stdin);
-    k.note(k.line(&strs(&inside(&["look"], false))));
-    k.note(k.line(&strs(&inside(&["relay", container, "SESSION", "--profile", wish.profile], true))));
-}
-
 pub(super) fn strs(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
+}
+
+/// A line that cannot be made again, since its pod or its container is no more.
+fn gone(f: Failure) -> Failure {
+    let no_more = ["(NotFound)", "container not found", "completed pod", "pod does not exist"];
+    match no_more.iter().any(|w| f.message.contains(w)) {
+        true => Failure { kind: FailureKind::Gone, ..f }
+            .fix("its pod or container has ended; kubectl get pods says what runs now"),
+        false => f,
+    }
 }
 
 /// Runs adit in a container.
@@ -208,15 +225,19 @@ impl There {
 
     /// A client of a host there, whose line is made again when it breaks. With `parked` the parked process starts the host, which then
     /// outlives its line and keeps what was set; else the host lets go with it.
-    pub(super) fn connect(&self, profile: &str, parked: bool) -> Result<Client, Failure> {
+    pub(super) fn connect(&self, profile: &str, watched: Watched, parked: bool) -> Result<Client, Failure> {
         let session = piped::session_name()?;
+        let watched = watched.to_string();
         let words = match parked {
-            false => self.words(&["supervise", "--profile", profile], true),
-            true => self.words(&["relay", &self.container, &session, "--profile", profile], true),
+            false => self.words(&["supervise", "--profile", profile, "--at-most", &watched], true),
+            true => {
+                self.words(&["relay", &self.container, &session, "--profile", profile, "--at-most", &watched], true)
+            }
         };
         let k = self.k.clone();
         let ends = Program { missing: MISSING, silent: "does the pod still run? adit k8s doctor looks at it" };
-        let line: Connect = Box::new(move |_| Ok(piped::start(&mut k.command(&strs(&words)), Said::Kept, ends)?.1));
+        let line: Connect =
+            Box::new(move |_| Ok(piped::start(&mut k.command(&strs(&words)), Said::Kept, ends).map_err(gone)?.1));
         Ok(link::client(line)?.0)
     }
 }
@@ -388,7 +409,7 @@ pub(super) fn settle(there: There, of: Option<&str>, wish: &Wish, way: Way, leav
     match choose(&look, wish.pid) {
         Ok(process) => {
             let process = process.clone();
-            Ok(Inside { there, leaves, way, process })
+            Ok(Inside { there, leaves, way, process, watched: Watched::default() })
         }
         Err(Choice::Which(all)) => Err(Stuck::Over(
             Failure::new(
@@ -420,7 +441,7 @@ impl Inside {
     /// # Errors
     /// No host answers.
     pub fn connect(&self, profile: &str, lasting: bool) -> Result<Client, Failure> {
-        self.there.connect(profile, lasting && self.leaves != Leaves::File)
+        self.there.connect(profile, self.watched, lasting && self.leaves != Leaves::File)
     }
 
     /// Has the process copied, and writes what comes to `file`, which is new and empty.

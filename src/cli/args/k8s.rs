@@ -1,5 +1,6 @@
 //! `adit k8s …` and what it runs in the pod.
 
+use crate::backend::native::budget::Watched;
 use crate::k8s::preflight::Way;
 use crate::model::FindingClass;
 use clap::builder::PossibleValuesParser;
@@ -271,9 +272,16 @@ pub enum InsideSub {
         container: String,
         /// The session's name.
         session: String,
+        /// Who else watches the program: STOP,HOLD,REST in milliseconds
+        #[arg(long, default_value = "0,0,0")]
+        at_most: Watched,
     },
     /// A host on standard input and output
-    Supervise,
+    Supervise {
+        /// Who else watches the program: STOP,HOLD,REST in milliseconds
+        #[arg(long, default_value = "0,0,0")]
+        at_most: Watched,
+    },
     /// Write a snapshot of a process to standard output
     Snapshot {
         /// The process.
