@@ -4,6 +4,8 @@
 #[path = "k8s/cluster.rs"]
 mod cluster;
 mod common;
+#[path = "k8s/watched.rs"]
+mod watched;
 
 use adit::backend::protocol::*;
 use adit::engine::Loaded;
@@ -257,13 +259,16 @@ fn ways_fall_to_the_next() {
     assert!(code == 0 && text.contains("debug: ") && text.contains("CAP_SYS_PTRACE"), "{text}");
     assert!(c.added("web-a").iter().any(|e| e["uid"] == USER));
     // An old kubectl without --custom runs as the image's user, which may not read another's program; nor is there a shell.
+    // (Its own log stands between what kubectl says.)
     let mut c = beating(USER, false);
-    c.set("old_kubectl", json!(true));
+    c.set("old_kubectl", json!(true)).set("noisy", json!(true));
     let (text, code) = c.text(&["k8s", "diagnose", "web-a"]);
     assert_eq!(code, 5, "{text}");
-    for says in
-        ["no way into web-a: debug: ", "there is no shell in app", "endpoint: no profiles are served at port 6060"]
-    {
+    for says in [
+        "no way into web-a: debug: ",
+        "there is no shell in app",
+        "endpoint: no profiles are served at port 6060: nobody listens there",
+    ] {
         assert!(text.contains(says), "{says}: {text}");
     }
     unharmed(c.boxed("web-a"));
@@ -441,7 +446,11 @@ fn preflight() {
     assert_eq!((code, &pod["way"], &pod["pause"]["liveness"]["acts_ms"]), (0, &json!("endpoint"), &json!(1000)));
     let check = |name: &str| pod["checks"].as_array().unwrap().iter().find(|c| c["check"] == name).unwrap().clone();
     assert_eq!(check("exec")["fix"], "a Role with the verb create on pods/exec, bound to you");
-    assert!(check("probes")["found"].as_str().unwrap().contains("in profile staging it may be held for 2 s"), "{pod}");
+    // A stop that a probe would notice is not made, in whatever profile with limits.
+    let found = check("probes")["found"].as_str().unwrap().to_string();
+    assert!(found.ends_with("adit lets it go after 500 ms, held (H) after 500 ms"), "{found}");
+    let (v, _) = c.json(&["k8s", "doctor", "deploy/web", "--profile", "dev"]);
+    assert!(v["pods"][0]["checks"].to_string().contains("in profile dev it may be held without end"), "{v}");
     assert_eq!(check("attach")["ok"], true);
     c.set("node", json!({"status": {"nodeInfo": {"operatingSystem": "linux", "architecture": "arm64"}}}));
     let (text, _) = c.text(&["k8s", "doctor", "web-a"]);

@@ -285,7 +285,13 @@ fn again(
                 }
                 return Some(reader);
             }
-            Err(f) => why = f.to_string(),
+            Err(f) => {
+                why = f.to_string();
+                // Where it was is no more: nothing comes back.
+                if f.kind == FailureKind::Gone {
+                    break;
+                }
+            }
         }
         std::thread::sleep(PAUSE);
     }

@@ -136,6 +136,13 @@ pub fn listen(mut from: impl Read + Send + 'static) -> io::Result<Words> {
 }
 
 impl Words {
+    /// Is this in it? Asked of a program that is ending.
+    pub fn any(&self, what: &str) -> bool {
+        let _closed_or_not = self.0.recv_timeout(LAST_WORDS);
+        let k = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&k).contains(what)
+    }
+
     /// The last line of it, printable.
     pub fn last(&self) -> String {
         let _closed_or_not = self.0.recv_timeout(LAST_WORDS);

@@ -1,6 +1,7 @@
 //! Flags of `adit host`, and of what is done with its record.
 
 use super::credentials::AdmitArgs;
+use crate::backend::native::budget::Watched;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -19,6 +20,9 @@ pub struct HostArgs {
     /// Say which version and protocol this is
     #[arg(long, hide = true)]
     pub protocol: bool,
+    /// Somebody else watches the program: limits beside the profile's, milliseconds: STOP,HOLD,REST (0 for none)
+    #[arg(long, value_name = "MS,MS,MS", hide = true)]
+    pub at_most: Option<Watched>,
     /// What clients may do: observer, diagnose, debug, full, or names (read:vars, control:stop, …), separated by commas
     #[arg(long, value_name = "SCOPES", default_value = "full")]
     pub scopes: String,

@@ -6,7 +6,7 @@ use super::{doctor, full_screen_at, needs_terminal, out, print, style, target, w
 use crate::backend::client::Client;
 use crate::backend::host::OURSELVES;
 use crate::backend::piped::name_there;
-use crate::backend::protocol::{DiagnoseQuery, Failure, FailureKind, Request, TargetSpec};
+use crate::backend::protocol::{DiagnoseQuery, Failure, FailureKind, LaunchSpec, Request, TargetSpec};
 use crate::base::text::printable_str;
 use crate::batch::fleet::{self, Replica, Seen};
 use crate::batch::{self, exit};
@@ -15,7 +15,7 @@ use crate::k8s::kubectl::Kubectl;
 use crate::k8s::objects::Pod;
 use crate::k8s::preflight::{self, Preflight, Wish};
 use crate::k8s::ways::{self, Entered, Inside};
-use crate::k8s::{Named, inside, pods};
+use crate::k8s::{Named, inside, made, pods};
 use crate::model::FindingClass;
 use serde_json::json;
 use std::fs::File;
@@ -67,6 +67,7 @@ fn wish(at: &WhereArgs, common: &Common) -> Wish {
         image: at.image.clone().unwrap_or_default(),
         user: at.user,
         way: at.way(),
+        node_namespace: at.node_namespace.clone(),
         port: at.port,
         pid: at.pid,
         adit: None,
@@ -83,14 +84,14 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
     let at = what.at();
     let mut k = Kubectl::new(at.context.clone(), at.namespace.clone(), at.dry_run);
     let named = Named::parse(&at.target)?;
-    if matches!(what, K8sSub::Attach { .. }) && !at.dry_run {
+    if matches!(what, K8sSub::Attach { .. } | K8sSub::Debug { .. }) && !at.dry_run {
         needs_terminal()?;
     }
     let found = preflight::pods(&mut k, &named)?;
     let k = Arc::new(k);
     let wish = wish(at, common);
     if let K8sSub::Cleanup { json, .. } = what {
-        return cleanup(&k, &found, *json);
+        return cleanup(&k, &found, at.node_namespace.as_deref(), *json);
     }
     let chosen = match what {
         K8sSub::Doctor { .. } => found,
@@ -101,6 +102,10 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
     let looked = pods::look_at(&k, chosen, &wish)?;
     if let K8sSub::Doctor { json, .. } = what {
         return report(&k, &looked, *json);
+    }
+    if let K8sSub::Debug { command, .. } = what {
+        let p = looked.first().ok_or_else(|| Failure::new(FailureKind::Internal, "no pod was chosen"))?;
+        return debug(common, &k, p, &wish, command);
     }
     if at.dry_run {
         for p in &looked {
@@ -152,7 +157,9 @@ pub fn run(common: &Common, what: &K8sSub) -> Result<u8, Failure> {
             let url = e.url(&format!("/debug/pprof/{kind}{tail}"));
             super::profile(common, &ProfArgs::of(url, *top, svg.clone(), *json))
         }
-        K8sSub::Doctor { .. } | K8sSub::Cleanup { .. } => Err(Failure::new(FailureKind::Internal, "done before")),
+        K8sSub::Doctor { .. } | K8sSub::Cleanup { .. } | K8sSub::Debug { .. } => {
+            Err(Failure::new(FailureKind::Internal, "done before"))
+        }
     }
 }
 
@@ -212,10 +219,30 @@ fn let_go(mut client: Client) {
 }
 
 fn attach(common: &Common, k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<u8, Failure> {
-    if let Some(why) = p.checks.iter().find(|c| c.check == "probes" && !c.ok) {
+    for why in p.checks.iter().filter(|c| ["probes", "lease"].contains(&c.check) && !c.ok) {
         say(&format!("{}: {}", why.found, why.fix));
     }
     open(k, p, wish, true, true)?.full_screen(common)
+}
+
+/// `adit k8s debug`: the program from its start, in a copy of its pod.
+fn debug(common: &Common, k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, said: &[String]) -> Result<u8, Failure> {
+    let mut words = made::command(p, said)?;
+    let Some(mut copied) = made::copy(k, p, wish)? else { return print_noted(k) };
+    say(&format!("{} is a copy of {}; it is deleted at the end", copied.pod(), p.pod.metadata.name));
+    let client = copied.connect(wish.profile)?;
+    let spec = LaunchSpec {
+        exe: words.remove(0).into(),
+        args: words,
+        env: common.env.clone(),
+        size: (80, 24),
+        ..LaunchSpec::default()
+    };
+    let code = full_screen_at(common, Some(client), TargetSpec::Launch(spec), None, false);
+    if let Some(left) = copied.leave() {
+        say(&left);
+    }
+    code
 }
 
 /// Opens `k8s://…` for the full screen or a one-shot, observed or under control.
@@ -387,7 +414,7 @@ fn report(k: &Kubectl, looked: &[Preflight], json: bool) -> Result<u8, Failure> 
             .map(|p| {
                 let m = &p.pod.metadata;
                 json!({"pod": m.name, "namespace": m.namespace, "container": p.container.name, "user": p.user, "checks": p.checks,
-                    "pause": p.pause, "debug_container": p.debug_container, "ways": p.ways, "way": p.way().map(|w| w.way)})
+                    "pause": p.pause, "leases": p.leases, "debug_container": p.debug_container, "ways": p.ways, "way": p.way().map(|w| w.way)})
             })
             .collect();
         print(format!("{}\n", json!({"schema": "adit/k8s-doctor/1", "ok": open, "pods": pods})).as_bytes())?;
@@ -416,12 +443,20 @@ fn print_noted(k: &Kubectl) -> Result<u8, Failure> {
 }
 
 /// `adit k8s cleanup`.
-fn cleanup(k: &Arc<Kubectl>, found: &[Pod], json: bool) -> Result<u8, Failure> {
-    let left = found.iter().map(|p| pods::clean(k, p)).collect::<Result<Vec<_>, _>>()?;
+fn cleanup(k: &Arc<Kubectl>, found: &[Pod], node_namespace: Option<&str>, json: bool) -> Result<u8, Failure> {
+    let mut left = found.iter().map(|p| pods::clean(k, p)).collect::<Result<Vec<_>, _>>()?;
+    let elsewhere = node_namespace.map(|ns| k.elsewhere(Some(ns)));
+    for k in [Some(&**k), elsewhere.as_ref()].into_iter().flatten() {
+        for (of, made) in pods::clean_made(k, found)? {
+            left.iter_mut().filter(|l| l.pod == of).for_each(|l| l.made.push(made.clone()));
+        }
+    }
     if k.dry_run {
+        k.note(elsewhere.map(|e| e.noted().join("\n")).unwrap_or_default());
         return print_noted(k);
     }
-    let still = left.iter().flat_map(|l| &l.containers).any(|c| c.done.starts_with("still runs"));
+    let done = left.iter().flat_map(|l| l.containers.iter().map(|c| &c.done).chain(l.made.iter().map(|m| &m.done)));
+    let still = done.into_iter().any(|d| d.starts_with("still runs"));
     if json {
         print(format!("{}\n", json!({"schema": "adit/k8s-cleanup/1", "ok": !still, "pods": left})).as_bytes())?;
     } else {
@@ -430,10 +465,13 @@ fn cleanup(k: &Arc<Kubectl>, found: &[Pod], json: bool) -> Result<u8, Failure> {
             for c in &l.containers {
                 text += &format!("{}: {} ({}): {}\n", l.pod, c.name, c.state, c.done);
             }
+            for m in &l.made {
+                text += &format!("{}: the pod {} {}\n", l.pod, m.name, m.done);
+            }
             for f in &l.removed {
                 text += &format!("{}: {f} removed\n", l.pod);
             }
-            if l.containers.is_empty() && l.removed.is_empty() {
+            if l.containers.is_empty() && l.removed.is_empty() && l.made.is_empty() {
                 text += &format!("{}: nothing of adit's\n", l.pod);
             }
         }
@@ -448,9 +486,13 @@ pub fn inside_main(what: &InsideSub, common: &Common) -> Result<u8, Failure> {
     let profile = common.profile.word();
     match what {
         InsideSub::Own => print(format!("{}\n", name_there(Path::new(OURSELVES)).map_err(fail)?).as_bytes()),
-        InsideSub::Look => {
-            let look = inside::look().map_err(fail)?;
+        InsideSub::Look { of } => {
+            let look = inside::look(of.as_deref()).map_err(fail)?;
             print(format!("{}\n", json!(look)).as_bytes())
+        }
+        InsideSub::Install { folder } => {
+            inside::install(folder).map_err(fail)?;
+            Ok(exit::DONE)
         }
         InsideSub::Park { container, idle } => {
             inside::park(container, Duration::from_secs(*idle)).map_err(fail)?;
@@ -460,12 +502,12 @@ pub fn inside_main(what: &InsideSub, common: &Common) -> Result<u8, Failure> {
             inside::unpark(container).map_err(fail)?;
             Ok(exit::DONE)
         }
-        InsideSub::Relay { container, session } => {
-            inside::relay(container, session, profile).map_err(fail)?;
+        InsideSub::Relay { container, session, at_most } => {
+            inside::relay(container, session, profile, *at_most).map_err(fail)?;
             Ok(exit::DONE)
         }
-        InsideSub::Supervise => {
-            inside::supervise(profile).map_err(fail)?;
+        InsideSub::Supervise { at_most } => {
+            inside::supervise(profile, *at_most).map_err(fail)?;
             Ok(exit::DONE)
         }
         InsideSub::Snapshot { pid } => {

@@ -101,7 +101,8 @@ pub fn host_main(h: &HostArgs, common: &Common) -> Result<u8, Failure> {
         return Ok(exit::DONE);
     }
     let bad = |m: String| Failure::new(FailureKind::BadRequest, m);
-    let mut terms = Terms::of(Limits::named(profile.word()).unwrap_or(Limits::PROD), secrets::redaction()?);
+    let limits = Limits::named(profile.word()).unwrap_or(Limits::PROD);
+    let mut terms = Terms::of(limits.watched(h.at_most.unwrap_or_default()), secrets::redaction()?);
     terms.redact = common.redact.said();
     terms.adit = Some(host::OURSELVES.into());
     terms.scopes = Scopes::parse(&h.scopes).map_err(bad)?;

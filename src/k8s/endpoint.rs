@@ -59,7 +59,9 @@ impl Endpoint {
         // Small, and only there if the handlers are.
         let asked = fetch::get_quickly(&e.url("/debug/pprof/cmdline"));
         asked.map_err(|f| {
-            let said = f.message.rsplit(": ").next().unwrap_or("").to_string();
+            // kubectl ends when the pod refuses: `… dial tcp4 127.0.0.1:9999: connect: connection refused …`, then `error: lost connection to pod`.
+            let nobody = words.any("connection refused");
+            let said = if nobody { "nobody listens there" } else { f.message.rsplit(": ").next().unwrap_or("") };
             fail(format!("no profiles are served at port {port}: {said}"))
                 .fix("--port says where the program serves net/http/pprof")
         })?;

@@ -7,6 +7,7 @@
 use crate::backend::host::OURSELVES;
 use crate::backend::link::greet;
 use crate::backend::listen;
+use crate::backend::native::budget::Watched;
 use crate::backend::piped::name_there;
 use crate::base::mmap::FileBytes;
 use crate::engine::Loaded;
@@ -22,7 +23,7 @@ use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -34,7 +35,7 @@ const TICK: Duration = Duration::from_secs(5);
 const LETTING_GO: Duration = Duration::from_secs(3);
 
 /// What a parked process says that is needed.
-const BUSY: &str = "sessions are going on";
+pub(super) const BUSY: &str = "sessions are going on";
 
 /// A process as it is seen from where adit runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,15 +63,19 @@ pub struct Look {
     pub processes: Vec<Process>,
 }
 
-/// Looks around.
+/// Looks around; with `of`, at the processes of the container with that id alone.
 ///
 /// # Errors
 /// `/proc` cannot be read.
-pub fn look() -> io::Result<Look> {
+pub fn look(of: Option<&str>) -> io::Result<Look> {
     let own = fs::metadata(OURSELVES)?;
     let mut processes = Vec::new();
     for pid in procfs::processes()? {
         let Some(status) = procfs::status(pid).filter(|_| procfs::alive(pid)) else { continue };
+        // Every runtime names a container's cgroups after its id, with either version of cgroups.
+        if of.is_some_and(|id| !fs::read_to_string(format!("/proc/{pid}/cgroup")).is_ok_and(|c| c.contains(id))) {
+            continue;
+        }
         let uid = status.get("Uid").and_then(|u| u.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0);
         let exe = fs::read_link(format!("/proc/{pid}/exe"));
         // Threads of the kernel have none.
@@ -154,6 +159,16 @@ pub struct Sent {
     pub pause_us: u64,
     /// Bytes that were copied.
     pub bytes: u64,
+}
+
+/// Puts a copy of ourselves into a folder, as `adit`, for whoever runs there.
+///
+/// # Errors
+/// It cannot be written.
+pub fn install(folder: &Path) -> io::Result<()> {
+    let to = folder.join("adit");
+    fs::copy(OURSELVES, &to)?;
+    fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
 }
 
 /// Copies a process and writes a snapshot of it to `to`, deflated, behind a line that tells of it. Nothing is written to disk here.
@@ -275,7 +290,7 @@ fn serve(stream: UnixStream, hosts: &mut Vec<i32>) -> io::Result<bool> {
             0 => ("ok".to_string(), true),
             _ => (BUSY.to_string(), false),
         },
-        (Some("start"), Some(profile), Some(path)) => match listen::command(Path::new(path), profile).spawn() {
+        (Some("start"), Some(profile), Some(path)) => match host(path, profile, words.next()).spawn() {
             Ok(c) => {
                 hosts.push(c.id() as i32);
                 ("ok".to_string(), false)
@@ -286,6 +301,15 @@ fn serve(stream: UnixStream, hosts: &mut Vec<i32>) -> io::Result<bool> {
     };
     let _it_went_away = writeln!(&stream, "{answer}");
     Ok(ends)
+}
+
+/// What starts a host at a socket, with who else watches the program, if somebody does.
+fn host(path: &str, profile: &str, watched: Option<&str>) -> Command {
+    let mut c = listen::command(Path::new(path), profile);
+    if let Some(w) = watched {
+        c.args(["--at-most", w]);
+    }
+    c
 }
 
 /// Says a line to the parked process; what it answers other than `ok` is an error.
@@ -321,19 +345,19 @@ pub fn unpark(container: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be started or reached.
-pub fn relay(container: &str, session: &str, profile: &str) -> io::Result<()> {
-    listen::relay_by(session, |path| ask(container, &format!("start {profile} {}", path.display())))
+pub fn relay(container: &str, session: &str, profile: &str, watched: Watched) -> io::Result<()> {
+    listen::relay_by(session, |path| ask(container, &format!("start {profile} {} {watched}", path.display())))
 }
 
 /// A host on our standard input and output, with somebody above it who collects what it leaves.
 ///
 /// # Errors
 /// It cannot be started.
-pub fn supervise(profile: &str) -> io::Result<()> {
+pub fn supervise(profile: &str, watched: Watched) -> io::Result<()> {
     nix::sys::prctl::set_child_subreaper(true)?;
     greet(&mut io::stdout().lock())?;
     let mut c = Command::new(OURSELVES);
-    c.args(["host", "--stdio", "--profile", profile]).stderr(Stdio::null());
+    c.args(["host", "--stdio", "--profile", profile, "--at-most", &watched.to_string()]).stderr(Stdio::null());
     let host = c.spawn()?.id() as i32;
     loop {
         match waitpid(None, None) {
@@ -379,7 +403,7 @@ mod tests {
     #[test]
     fn it_sees_processes() {
         let own = std::process::id() as i32;
-        let look = look().expect("looked");
+        let look = look(None).expect("looked");
         assert!(!look.processes.is_empty() && look.processes.iter().all(|p| p.pid != own));
         assert!(look.adit.starts_with("adit-"));
     }

@@ -51,12 +51,18 @@ impl Answer {
     pub fn why(&self) -> String {
         // How a program in the pod ended says less than what it said.
         let said = |l: &&str| !l.is_empty() && !l.starts_with("command terminated with exit code");
+        // `E1129 23:25:34.243661   29710 v2.go:104] "Unhandled Error" err="write tcp …"`: its own log, between what it says.
+        let logged = |l: &&str| l.contains(".go:") && l.contains("] ");
         let lines = || self.err.lines().map(str::trim).filter(said);
         let error = |l: &&str| {
             let l = l.to_ascii_lowercase();
-            l.starts_with("error") || l.starts_with("the connection") || l.contains("forbidden")
+            l.starts_with("error")
+                || l.starts_with("the connection")
+                || l.starts_with("unable to connect")
+                || l.contains("forbidden")
         };
-        let line = lines().rfind(error).or_else(|| lines().next_back()).unwrap_or("");
+        let line = lines().filter(|l| !logged(l)).rfind(error);
+        let line = line.or_else(|| lines().rfind(|l| !logged(l))).or_else(|| lines().next_back()).unwrap_or("");
         match line {
             "" => format!("it ended with {}", self.status),
             l => printable_str(l, 400),
@@ -74,6 +80,13 @@ impl Kubectl {
     /// Another one.
     pub fn of(program: impl Into<OsString>, context: Option<String>, namespace: Option<String>) -> Kubectl {
         Kubectl { program: Some(program.into()), context, namespace, dry_run: false, noted: Mutex::default() }
+    }
+
+    /// The same one in another namespace; it notes for itself.
+    pub fn elsewhere(&self, namespace: Option<&str>) -> Kubectl {
+        let namespace = namespace.map(String::from).or_else(|| self.namespace.clone());
+        let (program, context) = (self.program.clone(), self.context.clone());
+        Kubectl { program, context, namespace, dry_run: self.dry_run, noted: Mutex::default() }
     }
 
     fn name(&self) -> OsString {
@@ -167,7 +180,12 @@ impl Kubectl {
         let why = a.why();
         let low = a.err.to_ascii_lowercase();
         let has = |w: &str| low.contains(w);
-        let (kind, fix) = if has("forbidden") {
+        let (kind, fix) = if has("violates podsecurity") {
+            (
+                FailureKind::Permission,
+                "what the namespace enforces forbids it: another way in does, or for a pod on the node another namespace (--node-namespace)",
+            )
+        } else if has("forbidden") {
             (
                 FailureKind::Permission,
                 "ask who runs the cluster for the right; `adit k8s doctor` lists which are needed",

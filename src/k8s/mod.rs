@@ -3,13 +3,16 @@
 //! `kubectl` runs it, `objects` reads what it answers, `preflight` says what would happen and which way is open, `ways` goes in,
 //! `inside` is what runs in the pod, `pods` goes to several at once.
 
+pub mod around;
 pub mod endpoint;
 pub mod inside;
 pub mod kubectl;
+pub mod made;
 pub mod objects;
 pub mod pods;
 pub mod preflight;
 pub mod probes;
+pub mod push;
 pub mod ways;
 
 use crate::backend::protocol::{Failure, FailureKind};

@@ -32,6 +32,15 @@ objects! {
         annotations: BTreeMap<String, String>,
         /// It is being deleted since.
         deletion_timestamp: Option<String>,
+        /// What made it.
+        owner_references: Vec<Reference>,
+    }
+    /// Another object.
+    Reference {
+        /// `ReplicaSet`, …
+        kind: String,
+        /// Its name.
+        name: String,
     }
     /// A pod.
     Pod {
@@ -82,6 +91,10 @@ objects! {
         name: String,
         /// Its image.
         image: String,
+        /// Its program, in place of the image's.
+        command: Vec<String>,
+        /// Arguments, in place of the image's.
+        args: Vec<String>,
         /// For it alone.
         security_context: Security,
         /// Restarts it.
@@ -143,6 +156,8 @@ objects! {
         conditions: Vec<Condition>,
         /// Its containers.
         container_statuses: Vec<ContainerStatus>,
+        /// Those that run before them.
+        init_container_statuses: Vec<ContainerStatus>,
         /// Those that were added.
         ephemeral_container_statuses: Vec<ContainerStatus>,
     }
@@ -152,6 +167,10 @@ objects! {
         r#type: String,
         /// `True`, `False`, `Unknown`.
         status: String,
+        /// `Unschedulable`, …
+        reason: String,
+        /// In words.
+        message: String,
     }
     /// What a container is.
     ContainerStatus {
@@ -161,6 +180,9 @@ objects! {
         state: State,
         /// How often it was restarted.
         restart_count: u32,
+        /// `containerd://…`: the runtime's name for it.
+        #[serde(rename = "containerID")]
+        container_id: String,
     }
     /// One of three.
     State {
@@ -208,6 +230,59 @@ objects! {
         /// Of these.
         values: Vec<String>,
     }
+    /// Objects of several kinds.
+    Things {
+        /// The objects, each with its `kind`.
+        items: Vec<serde_json::Value>,
+    }
+    /// A lease: who leads.
+    Lease {
+        /// Its name.
+        metadata: Meta,
+        /// Who holds it.
+        spec: LeaseSpec,
+    }
+    /// Who holds a lease.
+    LeaseSpec {
+        /// The holder, as it calls itself.
+        holder_identity: String,
+        /// Seconds after which one that was not renewed may be taken.
+        lease_duration_seconds: Option<u32>,
+    }
+    /// A horizontal autoscaler.
+    Scaler {
+        /// Its name.
+        metadata: Meta,
+        /// What it scales.
+        spec: ScalerSpec,
+    }
+    /// What is scaled.
+    ScalerSpec {
+        /// The workload.
+        scale_target_ref: Reference,
+        /// Pods at least; 1 where it is not said.
+        min_replicas: Option<u32>,
+        /// Pods at most.
+        max_replicas: u32,
+    }
+    /// A disruption budget.
+    Budget {
+        /// Its name.
+        metadata: Meta,
+        /// Of which pods.
+        spec: WorkloadSpec,
+        /// How many may be missing.
+        status: BudgetStatus,
+    }
+    /// How many may be missing.
+    BudgetStatus {
+        /// So many may go now.
+        disruptions_allowed: u32,
+        /// So many are healthy.
+        current_healthy: u32,
+        /// So many have to be.
+        desired_healthy: u32,
+    }
     /// A namespace.
     Namespace {
         /// Its labels.
@@ -250,6 +325,31 @@ impl Selector {
         }
         // An empty one would choose everything.
         (!all.is_empty()).then(|| all.join(","))
+    }
+}
+
+impl Selector {
+    /// Does it choose what has these labels? An empty one chooses all; an operator that is not known, nothing.
+    pub fn fits(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.match_labels.iter().all(|(k, v)| labels.get(k) == Some(v))
+            && self.match_expressions.iter().all(|e| {
+                let has = labels.get(&e.key);
+                match e.operator.as_str() {
+                    "In" => has.is_some_and(|v| e.values.contains(v)),
+                    "NotIn" => has.is_none_or(|v| !e.values.contains(v)),
+                    "Exists" => has.is_some(),
+                    "DoesNotExist" => has.is_none(),
+                    _ => false,
+                }
+            })
+    }
+}
+
+impl State {
+    /// Of a container that waits.
+    pub fn waiting(reason: &str, message: &str) -> State {
+        let why = Reason { reason: reason.into(), message: message.into(), ..Reason::default() };
+        State { waiting: Some(why), ..State::default() }
     }
 }
 
@@ -312,5 +412,13 @@ mod tests {
         .expect("read");
         assert_eq!(s.text().as_deref(), Some("app=web,tier in (a,b),!old"));
         assert_eq!(Selector::default().text(), None);
+        let labels = |all: &[(&str, &str)]| all.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        assert!(s.fits(&labels(&[("app", "web"), ("tier", "b")])));
+        for not in
+            [&[("app", "web")][..], &[("app", "web"), ("tier", "c")], &[("app", "web"), ("tier", "a"), ("old", "")]]
+        {
+            assert!(!s.fits(&labels(not)), "{not:?}");
+        }
+        assert!(Selector::default().fits(&labels(&[])));
     }
 }

@@ -1,9 +1,10 @@
 //! Several pods: each on a thread, so many at a time; and what adit left in them.
 
-use super::NAMED;
+use super::around::Around;
 use super::kubectl::{Kubectl, RUNNING, quoted};
-use super::objects::{Container, Pod, State};
+use super::objects::{Container, Pod, Pods, State};
 use super::preflight::{Preflight, Rights, Wish, look};
+use super::{NAMED, made};
 use crate::backend::protocol::Failure;
 use crate::base::text::printable_str;
 use serde::Serialize;
@@ -34,7 +35,8 @@ pub fn each<I: Sync, T: Send>(items: &[I], parallel: usize, what: impl Fn(&I) ->
 /// As [`look`].
 pub fn look_at(k: &Kubectl, pods: Vec<Pod>, wish: &Wish) -> Result<Vec<Preflight>, Failure> {
     let rights = Rights::ask(k)?;
-    pods.into_iter().map(|p| look(k, p, wish, &rights)).collect()
+    let around = Around::ask(k)?;
+    pods.into_iter().map(|p| look(k, p, wish, &rights, &around)).collect()
 }
 
 /// What adit left in a pod.
@@ -44,6 +46,8 @@ pub struct Left {
     pub pod: String,
     /// Its debug containers.
     pub containers: Vec<Debug>,
+    /// Pods that were made for it: on its node, copies of it.
+    pub made: Vec<Made>,
     /// Copies of adit that were removed.
     pub removed: Vec<String>,
 }
@@ -59,6 +63,39 @@ pub struct Debug {
     pub state: &'static str,
     /// What was done about it, in words.
     pub done: String,
+}
+
+/// A pod of ours.
+#[derive(Clone, Debug, Serialize)]
+pub struct Made {
+    /// Its name.
+    pub name: String,
+    /// What was done about it, in words.
+    pub done: String,
+}
+
+/// Of each of our pods in the namespace: which it is for, and what was done about it. One in which a session is going on is left alone.
+///
+/// # Errors
+/// kubectl cannot be run, or lists no pods.
+pub fn clean_made(k: &Kubectl, found: &[Pod]) -> Result<Vec<(String, Made)>, Failure> {
+    let by = format!("{}={}", made::BY.0, made::BY.1);
+    let ours = k.get::<Pods>(&["get", "pods", "-l", &by, "-o", "json"])?.items;
+    let mut done = Vec::new();
+    for p in ours.iter().filter(|p| p.metadata.deletion_timestamp.is_none()) {
+        let Some(of) = p.metadata.annotations.get(made::FOR) else { continue };
+        if !found.iter().any(|f| &f.metadata.name == of) {
+            continue;
+        }
+        let name = &p.metadata.name;
+        let text = match made::end(k, p)? {
+            None if k.dry_run => "would be deleted".to_string(),
+            None => "was deleted".to_string(),
+            Some(why) => format!("still runs: {why}"),
+        };
+        done.push((of.clone(), Made { name: printable_str(name, 253), done: text }));
+    }
+    Ok(done)
 }
 
 /// Ends the processes of our debug containers, and removes copies of adit.
@@ -102,12 +139,12 @@ pub fn clean(k: &Kubectl, pod: &Pod) -> Result<Left, Failure> {
             removed.extend(files.lines().filter(|l| l.starts_with('/')).map(|l| printable_str(l, 300)));
         }
     }
-    Ok(Left { pod: name.to_string(), containers, removed })
+    Ok(Left { pod: name.to_string(), containers, made: Vec::new(), removed })
 }
 
-/// For any POSIX shell: removes what [`super::ways`] copies, and names it.
+/// For any POSIX shell: removes what [`super::push`] copies, and names it.
 fn clean_script(pod: &Pod, c: &Container) -> String {
-    let folders = super::ways::folders_of(pod, c);
+    let folders = super::push::folders_of(pod, c);
     let dirs: Vec<String> = folders.iter().map(|d| quoted(d)).collect();
     format!(
         "for d in {}; do for f in \"$d\"/{NAMED}*-*-????????.s*; do [ -f \"$f\" ] && rm -f \"$f\" && echo \"$f\"; done; done; true",

@@ -1,14 +1,16 @@
 //! Before anything is done to a pod: what it is, what one may do, which ways are open and what each does to it.
 
+use super::around::{Around, Held};
 use super::kubectl::Kubectl;
 use super::objects::{Container, Namespace, Node, Pod, Pods, Workload};
-use super::probes::Pause;
+use super::probes::{Pause, seconds};
 use super::{NAMED, Named};
-use crate::backend::native::budget::Limits;
+use crate::backend::native::budget::{Limits, Watched};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
 use crate::base::text::{last_line, printable_str};
 use crate::target::linux::doctor::Check;
 use serde::Serialize;
+use std::time::Duration;
 
 /// A way to a program in a pod, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -22,15 +24,18 @@ pub enum Way {
     Exec,
     /// The program's own endpoint (net/http/pprof).
     Endpoint,
+    /// A pod of ours on the program's node, with the node's processes.
+    Node,
 }
 
 impl Way {
     /// All, best first, with their names.
-    pub const ALL: [(&'static str, Way); 4] = [
+    pub const ALL: [(&'static str, Way); 5] = [
         ("debug", Way::Debug),
         ("debug-same-user", Way::DebugSameUser),
         ("exec", Way::Exec),
         ("endpoint", Way::Endpoint),
+        ("node", Way::Node),
     ];
     /// As it is written.
     pub fn name(self) -> &'static str {
@@ -49,6 +54,8 @@ pub struct Wish {
     pub user: Option<u32>,
     /// This way alone.
     pub way: Option<Way>,
+    /// Namespace of pods on nodes; the program's own where none is said.
+    pub node_namespace: Option<String>,
     /// Port of the endpoint.
     pub port: Option<u16>,
     /// The process in the container.
@@ -138,6 +145,10 @@ pub struct Preflight {
     pub container: Container,
     /// For how long it may stand.
     pub pause: Pause,
+    /// What that means for who stops it.
+    pub watched: Watched,
+    /// Leases that it holds.
+    pub leases: Vec<Held>,
     /// The program's user, where it is known.
     pub user: Option<u32>,
     /// A debug container of ours that is there and runs.
@@ -226,7 +237,7 @@ fn bad(check: &'static str, found: impl Into<String>, fix: impl Into<String>) ->
 ///
 /// # Errors
 /// It is not said which container; kubectl cannot be run.
-pub fn look(k: &Kubectl, pod: Pod, wish: &Wish, rights: &Rights) -> Result<Preflight, Failure> {
+pub fn look(k: &Kubectl, pod: Pod, wish: &Wish, rights: &Rights, around: &Around) -> Result<Preflight, Failure> {
     let c = container(&pod, wish.container.as_deref())?;
     let pause = Pause::of(&c);
     let user = wish.user.or_else(|| pod.user_of(&c));
@@ -250,15 +261,19 @@ pub fn look(k: &Kubectl, pod: Pod, wish: &Wish, rights: &Rights) -> Result<Prefl
         (None, 0) => ok("debug container", "none of adit's in the pod"),
         (None, n) => ok("debug container", format!("{n} of adit's in the pod's spec, none that runs for {}", c.name)),
     });
-    checks.push(probes_check(&pod, &pause, wish.profile));
+    let leases = around.held(&pod);
+    let watched = pause.watched(leases.iter().map(|l| l.lost_ms));
+    checks.push(probes_check(&pod, &pause, watched, wish.profile));
+    checks.extend(around.checks(&pod, &pause, wish.profile));
     let ways = Way::ALL.map(|(_, way)| {
         let closed = match wish.way {
             Some(w) if w != way => Some(format!("--way {} was said", w.name())),
-            _ => closed(way, &pod, &c, user, rights, other.as_deref()),
+            None if way == Way::Node => Some("it sees all programs of the node: --way node has to be said".into()),
+            _ => closed(way, &pod, &c, user, rights, other.as_deref(), debug_container.is_some()),
         };
         Judged { way, closed, effect: effect(way, &c, user, debug_container.as_deref(), wish) }
     });
-    Ok(Preflight { pod, container: c, pause, user, debug_container, ways: ways.into(), checks })
+    Ok(Preflight { pod, container: c, pause, watched, leases, user, debug_container, ways: ways.into(), checks })
 }
 
 /// The node's system, and why it is the wrong one.
@@ -336,17 +351,24 @@ fn level_check(r: &Rights) -> Check {
     }
 }
 
-fn probes_check(pod: &Pod, pause: &Pause, profile: &str) -> Check {
+fn probes_check(pod: &Pod, pause: &Pause, watched: Watched, profile: &str) -> Check {
     let grace = pod.spec.termination_grace_period_seconds.unwrap_or(30);
     let text = format!("{}; {grace} s from SIGTERM to SIGKILL", pause.text());
     let limits = Limits::named(profile).unwrap_or(Limits::PROD);
-    // A hold is what a person asks for; it counts down on the screen.
-    match pause.too_long(limits.stop) {
-        Some(why) => bad("probes", format!("{text}; in profile {profile} {why}"), "use --profile prod"),
-        None => match pause.too_long(limits.hold) {
-            Some(why) => ok("probes", format!("{text}; with H {why}: let it go before")),
-            None => ok("probes", text),
-        },
+    let secs = |d: Option<Duration>| seconds(d.unwrap_or_default().as_millis() as u64);
+    match (pause.liveness, limits.stop) {
+        (Some(_), None) => {
+            let why = format!(
+                "in profile {} it may be held without end, and nothing ends that before the kubelet acts",
+                limits.profile
+            );
+            bad("probes", format!("{text}; {why}"), "use --profile prod or staging")
+        }
+        _ if watched == Watched::default() => ok("probes", text),
+        _ => {
+            let l = limits.watched(watched);
+            ok("probes", format!("{text}; adit lets it go after {}, held (H) after {}", secs(l.stop), secs(l.hold)))
+        }
     }
 }
 
@@ -377,6 +399,7 @@ fn closed(
     user: Option<u32>,
     r: &Rights,
     other_system: Option<&str>,
+    there: bool,
 ) -> Option<String> {
     let level = r.level.as_deref().unwrap_or("privileged");
     if way != Way::Endpoint
@@ -387,7 +410,9 @@ fn closed(
     match way {
         Way::Endpoint => (r.forward == Right::No).then(|| "you may not create pods/portforward".into()),
         _ if r.exec == Right::No => Some("you may not create pods/exec".into()),
-        Way::Exec => None,
+        Way::Exec | Way::Node => None,
+        // A debug container that runs is only gone into.
+        _ if there => None,
         _ if r.debug == Right::No => Some("you may not patch pods/ephemeralcontainers".into()),
         _ if pod.metadata.annotations.contains_key("kubernetes.io/config.mirror") => {
             Some("a static pod takes no debug containers".into())
@@ -430,6 +455,11 @@ fn effect(way: Way, c: &Container, user: Option<u32>, there: Option<&str>, wish:
         Way::Exec => format!(
             "copies adit into the container {container}, runs it there as the container's user and within its memory limit, and removes it at the \
              end; the pod's spec stays as it is"
+        ),
+        Way::Node => format!(
+            "makes a pod on the program's node that sees all processes of the node ({}, root, SYS_PTRACE, hostPID), in a namespace that has to \
+             permit privileged pods (--node-namespace), and deletes it at the end; the program's pod stays as it is",
+            wish.image
         ),
         Way::Endpoint => format!(
             "forwards a port of this machine to port {}, where the program has to serve net/http/pprof, and reads a goroutine dump; the program \
@@ -476,8 +506,11 @@ mod tests {
         for (pod, r, system, open) in cases {
             let c = container(pod, None).expect("one container");
             let user = pod.user_of(&c);
-            let got: Vec<&str> =
-                Way::ALL.iter().filter(|w| closed(w.1, pod, &c, user, &r, system).is_none()).map(|w| w.0).collect();
+            let got: Vec<&str> = Way::ALL
+                .iter()
+                .filter(|w| w.1 != Way::Node && closed(w.1, pod, &c, user, &r, system, false).is_none())
+                .map(|w| w.0)
+                .collect();
             assert_eq!(got, open, "{r:?} {system:?}");
         }
     }

@@ -5,6 +5,7 @@
 //! one timeout, and the n-th after n - 1 periods and one timeout.
 
 use super::objects::{Container, Probe};
+use crate::backend::native::budget::Watched;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub struct Patience {
     pub unnoticed_ms: u64,
     /// One as long as this has the probe's consequence, if it begins at the worst moment, milliseconds.
     pub acts_ms: u64,
+    /// A pause may be so long: the program has half a timeout left to answer in, milliseconds.
+    pub hold_ms: u64,
+    /// After a pause it was probed again within this, milliseconds.
+    pub rest_ms: u64,
 }
 
 /// What the kubelet would do when.
@@ -38,7 +43,13 @@ fn patience(p: &Probe) -> Patience {
     let or = |v: Option<u32>, d| u64::from(v.filter(|v| *v > 0).unwrap_or(d));
     let (period, timeout) = (or(p.period_seconds, PERIOD), or(p.timeout_seconds, TIMEOUT));
     let failures = or(p.failure_threshold, FAILURES);
-    Patience { unnoticed_ms: timeout * 1_000, acts_ms: ((failures - 1) * period + timeout) * 1_000 }
+    let acts_ms = ((failures - 1) * period + timeout) * 1_000;
+    Patience {
+        unnoticed_ms: timeout * 1_000,
+        acts_ms,
+        hold_ms: acts_ms - timeout * 500,
+        rest_ms: (period + timeout) * 1_000,
+    }
 }
 
 impl Pause {
@@ -67,25 +78,21 @@ impl Pause {
         all.join("; ")
     }
 
-    /// What is too long about holding it for so long, if something is.
-    pub fn too_long(&self, hold: Option<Duration>) -> Option<String> {
-        let p = self.liveness?;
-        match hold {
-            Some(d) if (d.as_millis() as u64) < p.acts_ms => None,
-            Some(d) => Some(format!(
-                "it may be held for {}, and the kubelet restarts it after {}",
-                seconds(d.as_millis() as u64),
-                seconds(p.acts_ms)
-            )),
-            None => {
-                Some(format!("it may be held without end, and the kubelet restarts it after {}", seconds(p.acts_ms)))
-            }
-        }
+    /// As limits for whoever stops the program; `leases` are the durations of those that it holds, milliseconds.
+    ///
+    /// Of a lease half may pass: the holder tries again every few seconds, and gives up after two thirds of it (client-go's defaults).
+    pub fn watched(&self, leases: impl Iterator<Item = u64>) -> Watched {
+        let ms = Duration::from_millis;
+        let lease = leases.min();
+        let hold = self.liveness.map(|p| p.hold_ms).into_iter().chain(lease.map(|d| d / 2)).min();
+        let rest = self.liveness.map(|p| p.rest_ms).into_iter().chain(lease.map(|d| d / 2)).max();
+        let stop = self.safe_ms.into_iter().chain(lease.map(|d| d / 2)).min();
+        Watched { stop: stop.map(ms), hold: hold.map(ms), rest: hold.and(rest).map(ms) }
     }
 }
 
 /// `1 s`, `500 ms`, `2.5 s`.
-fn seconds(ms: u64) -> String {
+pub(super) fn seconds(ms: u64) -> String {
     match ms {
         0..1_000 => format!("{ms} ms"),
         _ if ms.is_multiple_of(1_000) => format!("{} s", ms / 1_000),
@@ -118,7 +125,8 @@ mod tests {
         ] {
             let c = Container { liveness_probe: p.clone(), ..Container::default() };
             let got = Pause::of(&c);
-            assert_eq!(got.liveness, Some(Patience { unnoticed_ms: unnoticed, acts_ms: acts }), "{p:?}");
+            assert_eq!(got.liveness.map(|p| (p.unnoticed_ms, p.acts_ms)), Some((unnoticed, acts)), "{p:?}");
+            assert_eq!(got.liveness.map(|p| p.hold_ms), Some(acts - unnoticed / 2));
             assert_eq!(got.safe_ms, Some(unnoticed / 2));
         }
     }
@@ -131,9 +139,10 @@ mod tests {
             p.text(),
             "the kubelet restarts the container if it stands for 21 s; it is out of service after 1 s; up to 1 s no probe fails (safe: 500 ms)"
         );
-        assert_eq!(p.too_long(Some(Duration::from_millis(500))), None);
-        assert!(p.too_long(Some(Duration::from_secs(30))).is_some_and(|t| t.contains("21 s")));
-        assert!(p.too_long(None).is_some());
-        assert_eq!(Pause::of(&Container::default()).too_long(None), None);
+        let w = |p: &Pause, leases: &[u64]| p.watched(leases.iter().copied()).to_string();
+        assert_eq!(w(&p, &[]), "500,20500,11000");
+        assert_eq!(w(&p, &[6_000, 15_000]), "500,3000,11000");
+        assert_eq!(w(&Pause::default(), &[]), "0,0,0");
+        assert_eq!(w(&Pause::default(), &[6_000]), "3000,3000,3000");
     }
 }

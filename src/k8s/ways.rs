@@ -2,12 +2,13 @@
 
 use super::endpoint::Endpoint;
 use super::inside::{Choice, Look, Process, Sent, choose};
-use super::kubectl::{Kubectl, MISSING, RUNNING, quoted};
-use super::objects::{Container, Pod, Reason};
+use super::kubectl::{Kubectl, MISSING, RUNNING};
+use super::objects::{Pod, Reason, State};
 use super::preflight::{Preflight, Way, Wish, port, prefix};
+use super::{made, push};
 use crate::backend::client::Client;
-use crate::backend::host::OURSELVES;
 use crate::backend::link::{self, Connect};
+use crate::backend::native::budget::Watched;
 use crate::backend::piped::{self, Program, Said};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION};
 use crate::base::text::{printable_str, random_hex};
@@ -16,22 +17,15 @@ use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Where adit is in its image.
-const IN_IMAGE: &str = "/adit";
+pub(super) const IN_IMAGE: &str = "/adit";
 /// A parked container ends when nobody was there for so long.
 pub const IDLE: Duration = Duration::from_secs(30 * 60);
 /// An image may take so long to come, and its container to start.
-const STARTING: Duration = Duration::from_secs(120);
-/// Copying ourselves into a container.
-const PUSHING: Duration = Duration::from_secs(300);
-/// What our scripts say when adit runs from there.
-const AT: &str = "adit-at ";
-/// Folders that containers can write, as a rule; `/dev/shm` is often noexec.
-const FOLDERS: [&str; 4] = ["/tmp", "/dev/shm", "/var/tmp", "/run"];
+pub(super) const STARTING: Duration = Duration::from_secs(120);
 /// Zeros of this length become holes of a file, bytes.
 const HOLE: usize = 64 << 10;
 
@@ -43,24 +37,41 @@ pub enum Entered {
     Endpoint(Box<Endpoint>),
 }
 
-/// adit in a pod.
-pub struct Inside {
+/// A copy of adit in a pod, to be run there.
+pub(super) struct There {
     k: Arc<Kubectl>,
     pod: String,
     /// In which container it runs.
     container: String,
     /// Its path there.
     adit: String,
-    /// It was copied there, and is to be removed.
-    pushed: bool,
+}
+
+/// What stays there when nothing is done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaves {
+    /// Nothing: a parked process ends by itself.
+    Nothing,
+    /// The copy of adit.
+    File,
+    /// The pod, which is ours.
+    Pod,
+}
+
+/// adit in a pod.
+pub struct Inside {
+    there: There,
+    leaves: Leaves,
     /// How.
     pub way: Way,
     /// The program.
     pub process: Process,
+    /// Who else watches it.
+    pub watched: Watched,
 }
 
 /// Why a way did not work.
-enum Stuck {
+pub(super) enum Stuck {
     /// The next may.
     Next(Failure),
     /// No debug container starts from this image: one more would only stay in the pod's spec.
@@ -90,19 +101,25 @@ pub fn enter(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, say: &dyn Fn(&str)) -
             continue;
         }
         if let Some(why) = &w.closed {
-            if wish.way.is_none() {
+            // Of ways that were not asked for there is nothing to say.
+            if wish.way.is_none_or(|way| way == w.way) {
                 reasons.push(format!("{}: {why}", w.way.name()));
             }
             continue;
         }
         let tried = match w.way {
             Way::Debug | Way::DebugSameUser => debug(k, p, wish, w.way).map(|i| Entered::Inside(Box::new(i))),
-            Way::Exec => exec(k, p, wish).map(|i| Entered::Inside(Box::new(i))),
+            Way::Exec => push::exec(k, p, wish).map(|i| Entered::Inside(Box::new(i))),
+            Way::Node => made::node(k, p, wish).map(|i| Entered::Inside(Box::new(i))),
             Way::Endpoint => Endpoint::open(k, pod, port(&p.container, wish))
                 .map(|e| Entered::Endpoint(Box::new(e)))
                 .map_err(Stuck::Next),
         };
         match tried {
+            Ok(Entered::Inside(mut i)) => {
+                i.watched = p.watched;
+                return Ok(Entered::Inside(i));
+            }
             Ok(e) => return Ok(e),
             Err(Stuck::Over(f)) => return Err(f),
             Err(s @ (Stuck::Next(_) | Stuck::Image(_))) => {
@@ -131,8 +148,9 @@ fn no_way(pod: &str, reasons: &[String], fix: Option<String>) -> Failure {
 pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
     let pod = p.pod.metadata.name.as_str();
     let Some(w) = p.way() else {
+        let asked = p.ways.iter().filter(|w| wish.way.is_none_or(|way| way == w.way));
         let why: Vec<String> =
-            p.ways.iter().filter_map(|w| Some(format!("{}: {}", w.way.name(), w.closed.as_ref()?))).collect();
+            asked.filter_map(|w| Some(format!("{}: {}", w.way.name(), w.closed.as_ref()?))).collect();
         return Err(no_way(pod, &why, None));
     };
     k.note(format!("# {}: {}", w.way.name(), w.effect));
@@ -149,44 +167,78 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
                     name
                 }
             };
-            let there = There { pod, container: &name, adit: IN_IMAGE };
-            k.note(k.line(&strs(&there.words(&["look"], false))));
-            k.note(k.line(&strs(&there.words(&["relay", &name, "SESSION", "--profile", wish.profile], true))));
+            let inside = |what: &[&str], stdin| inside_words(pod, &name, IN_IMAGE, what, stdin);
+            let watched = p.watched.to_string();
+            k.note(k.line(&strs(&inside(&["look"], false))));
+            let words = ["relay", &name, "SESSION", "--profile", wish.profile, "--at-most", &watched];
+            k.note(k.line(&strs(&inside(&words, true))));
         }
         Way::Exec => {
-            let script = push_script(&folders(p), "NAME", "RANDOM");
+            let script = push::push_script(&push::folders(p), "NAME", "RANDOM");
             let words = ["exec", "-i", pod, "-c", &p.container.name, "--", "sh", "-c", &script];
             k.note(format!("{} < adit", k.line(&words)));
-            let there = There { pod, container: &p.container.name, adit: "FILE" };
-            k.note(k.line(&strs(&there.words(&["look"], false))));
-            k.note(k.line(&strs(&there.words(&["supervise", "--profile", wish.profile], true))));
+            let inside = |what: &[&str], stdin| inside_words(pod, &p.container.name, "FILE", what, stdin);
+            k.note(k.line(&strs(&inside(&["look"], false))));
+            let watched = p.watched.to_string();
+            k.note(k.line(&strs(&inside(&["supervise", "--profile", wish.profile, "--at-most", &watched], true))));
             k.note(k.line(&["exec", pod, "-c", &p.container.name, "--", "sh", "-c", "rm -f FILE"]));
         }
         Way::Endpoint => k.note(k.line(&strs(&super::endpoint::words(pod, port(&p.container, wish))))),
+        Way::Node => made::plan_node(k, p, wish)?,
     }
     Ok(())
 }
 
-fn strs(words: &[String]) -> Vec<&str> {
+pub(super) fn strs(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()
 }
 
-/// A copy of adit in a pod, to be run.
-struct There<'a> {
-    pod: &'a str,
-    container: &'a str,
-    adit: &'a str,
+/// A line that cannot be made again, since its pod or its container is no more.
+fn gone(f: Failure) -> Failure {
+    let no_more = ["(NotFound)", "container not found", "completed pod", "pod does not exist"];
+    match no_more.iter().any(|w| f.message.contains(w)) {
+        true => Failure { kind: FailureKind::Gone, ..f }
+            .fix("its pod or container has ended; kubectl get pods says what runs now"),
+        false => f,
+    }
 }
 
-impl There<'_> {
+/// Runs adit in a container.
+pub(super) fn inside_words(pod: &str, container: &str, adit: &str, what: &[&str], stdin: bool) -> Vec<String> {
+    let mut w = vec!["exec"];
+    if stdin {
+        w.push("-i");
+    }
+    w.extend([pod, "-c", container, "--", adit, "inside"]);
+    w.extend(what);
+    w.into_iter().map(String::from).collect()
+}
+
+impl There {
+    pub(super) fn new(k: &Arc<Kubectl>, pod: &str, container: &str, adit: &str) -> There {
+        There { k: k.clone(), pod: pod.into(), container: container.into(), adit: adit.into() }
+    }
+
     fn words(&self, what: &[&str], stdin: bool) -> Vec<String> {
-        let mut w = vec!["exec"];
-        if stdin {
-            w.push("-i");
-        }
-        w.extend([self.pod, "-c", self.container, "--", self.adit, "inside"]);
-        w.extend(what);
-        w.into_iter().map(String::from).collect()
+        inside_words(&self.pod, &self.container, &self.adit, what, stdin)
+    }
+
+    /// A client of a host there, whose line is made again when it breaks. With `parked` the parked process starts the host, which then
+    /// outlives its line and keeps what was set; else the host lets go with it.
+    pub(super) fn connect(&self, profile: &str, watched: Watched, parked: bool) -> Result<Client, Failure> {
+        let session = piped::session_name()?;
+        let watched = watched.to_string();
+        let words = match parked {
+            false => self.words(&["supervise", "--profile", profile, "--at-most", &watched], true),
+            true => {
+                self.words(&["relay", &self.container, &session, "--profile", profile, "--at-most", &watched], true)
+            }
+        };
+        let k = self.k.clone();
+        let ends = Program { missing: MISSING, silent: "does the pod still run? adit k8s doctor looks at it" };
+        let line: Connect =
+            Box::new(move |_| Ok(piped::start(&mut k.command(&strs(&words)), Said::Kept, ends).map_err(gone)?.1));
+        Ok(link::client(line)?.0)
     }
 }
 
@@ -224,17 +276,14 @@ fn custom(way: Way, user: &str) -> String {
 fn debug(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, way: Way) -> Result<Inside, Stuck> {
     let pod = &p.pod.metadata.name;
     if let Some(name) = &p.debug_container {
-        match settle(k, pod, name, IN_IMAGE, wish, way) {
+        match settle(There::new(k, pod, name, IN_IMAGE), None, wish, way, Leaves::Nothing) {
             // Another user than is needed now, or about to end: a new one.
             Err(Stuck::Next(f)) => tracing::info!("the debug container {name}: {f}"),
             done => return done,
         }
     }
     if wish.image.is_empty() {
-        let f = Failure::new(FailureKind::Unavailable, "no image for a debug container is named");
-        return Err(Stuck::Image(f.fix(
-            "--image IMAGE, or ADIT_IMAGE; `make image` builds one to push to a registry that the cluster pulls from",
-        )));
+        return Err(Stuck::Image(no_image()));
     }
     let user = match (way, p.user) {
         (Way::Debug, _) => 0,
@@ -242,9 +291,7 @@ fn debug(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, way: Way) -> Result<Insid
         (_, None) => asked_user(k, pod, &p.container.name)?,
     };
     let known = Preflight { user: Some(user), ..p.clone() };
-    let random = random_hex::<4>();
-    let name =
-        prefix() + &random.map_err(|e| Failure::new(FailureKind::Internal, format!("no random numbers: {e}")))?;
+    let name = new_name()?;
     let custom = custom(way, &user.to_string());
     for customised in [true, false] {
         let words = debug_words(&known, wish, way, &name, customised);
@@ -258,8 +305,19 @@ fn debug(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish, way: Way) -> Result<Insid
             return Err(k.refused(&a).into());
         }
     }
-    started(k, pod, &name, &wish.image)?;
-    settle(k, pod, &name, IN_IMAGE, wish, way)
+    started(k, pod, &name, &wish.image, &|p| p.ephemeral(&name).cloned().unwrap_or_default())?;
+    settle(There::new(k, pod, &name, IN_IMAGE), None, wish, way, Leaves::Nothing)
+}
+
+/// A name for a container of ours.
+pub(super) fn new_name() -> Result<String, Failure> {
+    let random = random_hex::<4>();
+    Ok(prefix() + &random.map_err(|e| Failure::new(FailureKind::Internal, format!("no random numbers: {e}")))?)
+}
+
+pub(super) fn no_image() -> Failure {
+    Failure::new(FailureKind::Unavailable, "no image for a debug container is named")
+        .fix("--image IMAGE, or ADIT_IMAGE; `make image` builds one to push to a registry that the cluster pulls from")
 }
 
 /// The user of a container, where only its image says it: the container is asked.
@@ -276,12 +334,18 @@ fn asked_user(k: &Kubectl, pod: &str, container: &str) -> Result<u32, Failure> {
     })
 }
 
-/// Waits until the container runs.
-fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Stuck> {
+/// Waits until the container runs, whose state `of` reads.
+pub(super) fn started(
+    k: &Kubectl,
+    pod: &str,
+    name: &str,
+    image: &str,
+    of: &dyn Fn(&Pod) -> State,
+) -> Result<(), Stuck> {
     let begun = Instant::now();
     loop {
         let p: Pod = k.get(&["get", "pod", pod, "-o", "json"])?;
-        let state = p.ephemeral(name).cloned().unwrap_or_default();
+        let state = of(&p);
         if state.running.is_some() {
             return Ok(());
         }
@@ -317,69 +381,14 @@ fn started(k: &Kubectl, pod: &str, name: &str, image: &str) -> Result<(), Stuck>
     }
 }
 
-/// Folders of the program's container that may be written: the pod's empty ones first.
-fn folders(p: &Preflight) -> Vec<String> {
-    folders_of(&p.pod, &p.container)
-}
-
-/// As [`folders`], of any container.
-pub(super) fn folders_of(pod: &Pod, c: &Container) -> Vec<String> {
-    pod.scratch(c).into_iter().chain(FOLDERS.map(String::from)).collect()
-}
-
-/// For any POSIX shell: writes standard input to the first folder from which it runs, and says where.
-fn push_script(folders: &[String], name: &str, random: &str) -> String {
-    let dirs: Vec<String> = folders.iter().map(|d| quoted(d)).collect();
-    format!(
-        "umask 077; s=; for d in {}; do [ -d \"$d\" ] && [ -w \"$d\" ] || continue; f=\"$d/{name}.{random}\"; \
-         if [ -z \"$s\" ]; then cat > \"$f\"; else cat \"$s\" > \"$f\" && rm -f \"$s\"; fi || {{ rm -f \"$f\"; continue; }}; \
-         s=\"$f\"; chmod 700 \"$f\"; [ \"$(\"$f\" inside self 2>/dev/null)\" = {name} ] && echo \"{AT}$f\" && exit 0; done; \
-         [ -n \"$s\" ] && rm -f \"$s\"; echo adit-nowhere",
-        dirs.join(" ")
-    )
-}
-
-/// By a copy of ours in the program's container.
-fn exec(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<Inside, Stuck> {
-    let (pod, container) = (&p.pod.metadata.name, &p.container.name);
-    let unreadable = |e: std::io::Error| Failure::new(FailureKind::Internal, format!("cannot read this adit: {e}"));
-    let own = wish.adit.as_deref().unwrap_or(Path::new(OURSELVES));
-    let name = piped::name_there(own).map_err(unreadable)?;
-    let session = piped::session_name()?;
-    let script = push_script(&folders(p), &name, &session);
-    let bytes = std::fs::read(own).map_err(unreadable)?;
-    let a = k.change(&["exec", "-i", pod, "-c", container, "--", "sh", "-c", &script], Some(&bytes), PUSHING)?;
-    let Some(a) = a else { return Err(Failure::new(FailureKind::Internal, "nothing is run in a dry run").into()) };
-    let out = String::from_utf8_lossy(&a.out);
-    let Some(file) = out.lines().find_map(|l| l.strip_prefix(AT)).map(str::to_string) else {
-        let no_shell =
-            ["executable file not found", "no such file or directory", "stat sh"].iter().any(|w| a.err.contains(w));
-        let f = if out.contains("adit-nowhere") {
-            Failure::new(
-                FailureKind::Unavailable,
-                format!("no folder of {container} lets a program be written and run"),
-            )
-            .fix("an emptyDir volume in the container is enough; or use a debug container (--image)")
-        } else if no_shell {
-            Failure::new(FailureKind::Unavailable, format!("there is no shell in {container}"))
-                .fix("use a debug container (--image), or --way endpoint")
-        } else {
-            k.refused(&a)
-        };
-        return Err(f.into());
+/// Asks adit there what it sees, of the container with the id `of` alone where that is said, and chooses the process.
+pub(super) fn settle(there: There, of: Option<&str>, wish: &Wish, way: Way, leaves: Leaves) -> Result<Inside, Stuck> {
+    let (pod, container) = (there.pod.as_str(), there.container.as_str());
+    let words = match of {
+        Some(id) => there.words(&["look", "--of", id], false),
+        None => there.words(&["look"], false),
     };
-    let settled = settle(k, pod, container, &file, wish, Way::Exec);
-    if settled.is_err() {
-        remove(k, pod, container, &file);
-    }
-    settled
-}
-
-/// Asks adit there what it sees, and chooses the process.
-fn settle(k: &Arc<Kubectl>, pod: &str, container: &str, adit: &str, wish: &Wish, way: Way) -> Result<Inside, Stuck> {
-    let there = There { pod, container, adit };
-    let words = there.words(&["look"], false);
-    let Some(a) = k.change(&strs(&words), None, RUNNING)? else {
+    let Some(a) = there.k.change(&strs(&words), None, RUNNING)? else {
         return Err(Failure::new(FailureKind::Internal, "nothing is run in a dry run").into());
     };
     let look: Option<Look> = serde_json::from_slice(&a.out).ok();
@@ -398,15 +407,10 @@ fn settle(k: &Arc<Kubectl>, pod: &str, container: &str, adit: &str, wish: &Wish,
         return Err(Failure::new(FailureKind::Host, text).fix("use the image of the same version").into());
     }
     match choose(&look, wish.pid) {
-        Ok(process) => Ok(Inside {
-            k: k.clone(),
-            pod: pod.into(),
-            container: container.into(),
-            adit: adit.into(),
-            pushed: way == Way::Exec,
-            way,
-            process: process.clone(),
-        }),
+        Ok(process) => {
+            let process = process.clone();
+            Ok(Inside { there, leaves, way, process, watched: Watched::default() })
+        }
         Err(Choice::Which(all)) => Err(Stuck::Over(
             Failure::new(
                 FailureKind::BadRequest,
@@ -425,24 +429,10 @@ fn settle(k: &Arc<Kubectl>, pod: &str, container: &str, adit: &str, wish: &Wish,
     }
 }
 
-/// Removes a copy of ours; what kept it there.
-fn remove(k: &Kubectl, pod: &str, container: &str, file: &str) -> Option<String> {
-    let script = format!("rm -f {}", quoted(file));
-    match k.change(&["exec", pod, "-c", container, "--", "sh", "-c", &script], None, RUNNING) {
-        Ok(Some(a)) if !a.status.success() => Some(a.why()),
-        Ok(_) => None,
-        Err(f) => Some(f.message),
-    }
-}
-
 impl Inside {
     /// The container that adit runs in.
     pub fn container(&self) -> &str {
-        &self.container
-    }
-
-    fn there(&self) -> There<'_> {
-        There { pod: &self.pod, container: &self.container, adit: &self.adit }
+        &self.there.container
     }
 
     /// A client of a host there, whose line is made again when it breaks. With `lasting`, and in a debug container, it is then the
@@ -451,18 +441,7 @@ impl Inside {
     /// # Errors
     /// No host answers.
     pub fn connect(&self, profile: &str, lasting: bool) -> Result<Client, Failure> {
-        Ok(link::client(self.line(profile, lasting)?)?.0)
-    }
-
-    fn line(&self, profile: &str, lasting: bool) -> Result<Connect, Failure> {
-        let session = piped::session_name()?;
-        let words = match self.pushed || !lasting {
-            true => self.there().words(&["supervise", "--profile", profile], true),
-            false => self.there().words(&["relay", &self.container, &session, "--profile", profile], true),
-        };
-        let k = self.k.clone();
-        let ends = Program { missing: MISSING, silent: "does the pod still run? adit k8s doctor looks at it" };
-        Ok(Box::new(move |_| Ok(piped::start(&mut k.command(&strs(&words)), Said::Kept, ends)?.1)))
+        self.there.connect(profile, self.watched, lasting && self.leaves != Leaves::File)
     }
 
     /// Has the process copied, and writes what comes to `file`, which is new and empty.
@@ -471,7 +450,7 @@ impl Inside {
     /// It cannot be copied; the line breaks; the file cannot be written.
     pub fn snapshot(&self, file: &File) -> Result<Sent, Failure> {
         let pid = self.process.pid.to_string();
-        let (mut child, out, words) = self.k.going(&strs(&self.there().words(&["snapshot", &pid], false)))?;
+        let (mut child, out, words) = self.there.k.going(&strs(&self.there.words(&["snapshot", &pid], false)))?;
         let received = receive(BufReader::new(out), file);
         // It is our own; it has nothing more to say.
         let _ended = child.kill();
@@ -483,13 +462,17 @@ impl Inside {
         })
     }
 
-    /// Leaves: what was copied there is removed. What could not be, and how to.
+    /// Leaves: what was copied or made there is removed. What could not be, and how to.
     pub fn leave(&mut self) -> Option<String> {
-        if !std::mem::take(&mut self.pushed) {
-            return None;
+        let There { k, pod, container, adit } = &self.there;
+        match std::mem::replace(&mut self.leaves, Leaves::Nothing) {
+            Leaves::Nothing => None,
+            Leaves::File => {
+                let why = push::remove(k, pod, container, adit)?;
+                Some(format!("{adit} in {pod} could not be removed ({why}): adit k8s cleanup {pod}"))
+            }
+            Leaves::Pod => made::delete(k, pod),
         }
-        let why = remove(&self.k, &self.pod, &self.container, &self.adit)?;
-        Some(format!("{} in {} could not be removed ({why}): adit k8s cleanup {}", self.adit, self.pod, self.pod))
     }
 }
 
@@ -553,28 +536,5 @@ mod tests {
         // A line that breaks is no copy.
         assert!(receive(&sent[..sent.len() - 5], file.as_file()).is_err());
         assert!(receive(&b"error: pod not found\n"[..], file.as_file()).is_err());
-    }
-
-    #[test]
-    fn scripts_take_any_folder() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let odd = dir.path().join("it's $(x)");
-        std::fs::create_dir(&odd).expect("made");
-        // Stands for adit: says its name.
-        let program = "#!/bin/sh\n[ \"$1 $2\" = \"inside self\" ] && echo NAME\n";
-        let run = |folders: &[String], program: &str| {
-            let mut c = Command::new("sh");
-            c.args(["-c", &push_script(folders, "NAME", "r1")]).stdin(Stdio::piped()).stdout(Stdio::piped());
-            let mut child = c.spawn().expect("sh");
-            child.stdin.take().expect("piped").write_all(program.as_bytes()).expect("written");
-            String::from_utf8(child.wait_with_output().expect("ended").stdout).expect("text")
-        };
-        let folder = odd.to_str().expect("text").to_string();
-        let said = run(&["/nowhere".into(), folder.clone()], program);
-        assert_eq!(said, format!("adit-at {folder}/NAME.r1\n"));
-        // What does not say the right name is not left there.
-        std::fs::remove_file(odd.join("NAME.r1")).expect("was there");
-        assert_eq!(run(&[folder.clone(), "/nowhere".into()], "#!/bin/sh\necho OTHER\n"), "adit-nowhere\n");
-        assert_eq!(std::fs::read_dir(&odd).expect("read").count(), 0);
     }
 }

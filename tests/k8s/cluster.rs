@@ -13,7 +13,7 @@ pub const USER: u32 = 4_711;
 pub struct Cluster {
     dir: tempfile::TempDir,
     image: tempfile::TempDir,
-    what: Value,
+    pub what: Value,
     pub pods: Vec<(String, Boxed)>,
 }
 

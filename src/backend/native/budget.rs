@@ -3,6 +3,8 @@
 
 use crate::model::BudgetState;
 use std::collections::VecDeque;
+use std::fmt;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -34,6 +36,44 @@ pub struct Limits {
     pub lost: Duration,
     /// Values, registers and memory may be written, functions called.
     pub writes: bool,
+    /// Somebody else watches the program ([`Watched`]): a hold is not extended, and the next begins so long after it.
+    pub rest: Option<Duration>,
+}
+
+/// Who else watches a program and acts when it stands (a kubelet's probes, a lease), as limits that hold beside the profile's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// A stop that nobody holds, at most.
+    pub stop: Option<Duration>,
+    /// A hold, at most.
+    pub hold: Option<Duration>,
+    /// Between two holds, at least.
+    pub rest: Option<Duration>,
+}
+
+impl fmt::Display for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ms = |d: Option<Duration>| d.map_or(0, |d| d.as_millis());
+        write!(f, "{},{},{}", ms(self.stop), ms(self.hold), ms(self.rest))
+    }
+}
+
+impl FromStr for Watched {
+    type Err = String;
+    /// Milliseconds, 0 for none: `STOP,HOLD,REST`.
+    fn from_str(text: &str) -> Result<Watched, String> {
+        let all: Option<Vec<u64>> = text.split(',').map(|n| n.parse().ok()).collect();
+        let some = |ms: u64| (ms > 0).then(|| Duration::from_millis(ms));
+        match all.as_deref() {
+            Some(&[stop, hold, rest]) => Ok(Watched { stop: some(stop), hold: some(hold), rest: some(rest) }),
+            _ => Err("three numbers of milliseconds with commas between them: STOP,HOLD,REST".into()),
+        }
+    }
+}
+
+/// The shorter of two limits; none is no limit.
+fn shorter(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
 }
 
 const fn ms(n: u64) -> Option<Duration> {
@@ -53,6 +93,7 @@ impl Limits {
         silent: Duration::from_secs(5),
         lost: Duration::from_secs(30),
         writes: false,
+        rest: None,
     };
     /// Processes that look like those.
     pub const STAGING: Limits = Limits {
@@ -78,7 +119,19 @@ impl Limits {
         silent: Duration::from_secs(60),
         lost: Duration::from_secs(120),
         writes: true,
+        rest: None,
     };
+
+    /// With somebody who watches the program. A profile without limits keeps none: who chose it needs nobody's consent.
+    pub fn watched(self, by: Watched) -> Limits {
+        if self.stop.is_none() {
+            return self;
+        }
+        // The copy that is looked at afterwards is made before the time is over.
+        let look = shorter(self.look, by.stop.map(|d| d * 3 / 4));
+        let (stop, hold) = (shorter(self.stop, by.stop), shorter(self.hold, by.hold));
+        Limits { look, stop, hold, rest: by.hold.and(by.rest), ..self }
+    }
 
     /// By name.
     pub fn named(profile: &str) -> Option<Limits> {
@@ -155,6 +208,16 @@ impl Budget {
         let Some(most) = self.limits.hold else { return Ok(()) };
         if self.hold.is_some() && reason.trim().is_empty() {
             return Err("a hold is extended with a reason: `hold REASON`".into());
+        }
+        if let Some(rest) = self.limits.rest {
+            if self.hold.is_some() {
+                return Err("it is not held longer: who watches it (probes, a lease) would act".into());
+            }
+            let ago = self.held.map(|(_, until)| now.saturating_duration_since(until));
+            if let Some(left) = ago.and_then(|ago| rest.checked_sub(ago)).filter(|left| !left.is_zero()) {
+                let ms = left.as_millis();
+                return Err(format!("it was held just now, and is watched (probes, a lease): again in {ms} ms"));
+            }
         }
         let since = self.hold.as_ref().map_or(now, |h| h.since);
         self.hold = Some(Hold { since, until: Some(now + most), key: now });
@@ -331,6 +394,24 @@ mod tests {
 
     fn s(n: f64) -> Duration {
         Duration::from_secs_f64(n)
+    }
+
+    #[test]
+    fn somebody_else_watches() {
+        let w: Watched = "500,1500,2000".parse().expect("three numbers");
+        assert_eq!(w.to_string(), "500,1500,2000");
+        assert!("500,1500".parse::<Watched>().is_err() && "a,b,c".parse::<Watched>().is_err());
+        assert_eq!(Limits::PROD.watched(Watched::default()), Limits::PROD);
+        assert_eq!(Limits::DEV.watched(w), Limits::DEV);
+        let l = Limits::STAGING.watched(w);
+        assert_eq!((l.look, l.stop, l.hold), (ms(375), ms(500), ms(1_500)));
+        let t = Instant::now();
+        let mut b = Budget::new(l, t);
+        b.hold(t, "").expect("held");
+        assert!(b.hold(t + s(1.0), "one more look").is_err());
+        assert!(matches!(b.due(t + s(1.6)), Some(Due::Resume(_))));
+        assert!(b.hold(t + s(3.0), "").is_err_and(|e| e.contains("again in 600 ms")));
+        b.hold(t + s(3.7), "").expect("it was probed");
     }
 
     #[test]

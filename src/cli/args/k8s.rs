@@ -1,5 +1,6 @@
 //! `adit k8s …` and what it runs in the pod.
 
+use crate::backend::native::budget::Watched;
 use crate::k8s::preflight::Way;
 use crate::model::FindingClass;
 use clap::builder::PossibleValuesParser;
@@ -41,6 +42,9 @@ pub struct WhereArgs {
     /// This way in alone; without it, the best that is open
     #[arg(long, value_name = "WAY", value_parser = ways())]
     pub way: Option<String>,
+    /// Namespace of the pod that the way `node` makes; the program's own without it
+    #[arg(long, value_name = "NS")]
+    pub node_namespace: Option<String>,
     /// Port of the program's net/http/pprof, for the way `endpoint`
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
@@ -68,6 +72,15 @@ pub enum K8sSub {
         /// Where.
         #[command(flatten)]
         at: WhereArgs,
+    },
+    /// Start the program under the debugger in a copy of its pod, stopped at main.main; the copy serves nobody and is deleted at the end
+    Debug {
+        /// Where.
+        #[command(flatten)]
+        at: WhereArgs,
+        /// The program and its arguments, where only its image says them
+        #[arg(last = true, value_name = "PROGRAM ARGS")]
+        command: Vec<String>,
     },
     /// Bring a copy of the program here: a file that opens in all of adit; with --all, one of each pod
     Snapshot {
@@ -154,6 +167,7 @@ impl K8sSub {
     pub fn at(&self) -> &WhereArgs {
         match self {
             K8sSub::Attach { at }
+            | K8sSub::Debug { at, .. }
             | K8sSub::Snapshot { at, .. }
             | K8sSub::Diagnose { at, .. }
             | K8sSub::Prof { at, .. }
@@ -165,7 +179,7 @@ impl K8sSub {
     /// One JSON object is asked for.
     pub fn json(&self) -> bool {
         match self {
-            K8sSub::Attach { .. } => false,
+            K8sSub::Attach { .. } | K8sSub::Debug { .. } => false,
             K8sSub::Snapshot { json, .. }
             | K8sSub::Diagnose { json, .. }
             | K8sSub::Prof { json, .. }
@@ -229,7 +243,16 @@ pub enum InsideSub {
     #[command(name = "self")]
     Own,
     /// Say which processes there are
-    Look,
+    Look {
+        /// Of the container with this id alone
+        #[arg(long)]
+        of: Option<String>,
+    },
+    /// Put a copy of adit into a folder
+    Install {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Keep a debug container alive
     Park {
         /// Its name.
@@ -249,9 +272,16 @@ pub enum InsideSub {
         container: String,
         /// The session's name.
         session: String,
+        /// Who else watches the program: STOP,HOLD,REST in milliseconds
+        #[arg(long, default_value = "0,0,0")]
+        at_most: Watched,
     },
     /// A host on standard input and output
-    Supervise,
+    Supervise {
+        /// Who else watches the program: STOP,HOLD,REST in milliseconds
+        #[arg(long, default_value = "0,0,0")]
+        at_most: Watched,
+    },
     /// Write a snapshot of a process to standard output
     Snapshot {
         /// The process.

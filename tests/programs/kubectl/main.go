@@ -1,5 +1,7 @@
 // Command kubectl stands for the real one in tests: it answers as a cluster does that KUBE_STANDIN/cluster.json describes, records
 // every call, and really runs what it is told to, in namespaces beside a real program.
+//
+// What it says in words is what kubectl 1.32.4 said about a cluster of Kubernetes 1.32.13 with containerd 1.6.20 and runc 1.1.5.
 package main
 
 import (
@@ -31,7 +33,9 @@ type Cluster struct {
 	NoCaps     bool              `json:"no_caps"` // what is added is worth nothing
 	Slow       int               `json:"slow"`    // seconds
 	Down       bool              `json:"down"`
-	Level      string            `json:"level"` // what Pod Security enforces
+	Level      string            `json:"level"`  // what Pod Security enforces
+	Around     []object          `json:"around"` // leases, autoscalers, disruption budgets
+	Noisy      bool              `json:"noisy"`  // kubectl's own log stands between what it says
 }
 
 // Pod is one.
@@ -40,6 +44,7 @@ type Pod struct {
 	PID    int    `json:"pid"`  // of its program, as the node sees it
 	UID    int    `json:"uid"`  // of its program
 	Port   int    `json:"port"` // at which its port 6060 really is
+	Root   string `json:"root"` // of its program, as the node sees it
 }
 
 // Ephemeral is a container that was added.
@@ -102,6 +107,10 @@ func main() {
 		execute(rest[1:])
 	case "port-forward":
 		forward(rest[1:])
+	case "create":
+		create()
+	case "delete":
+		remove(rest[1:])
 	default:
 		die("error: unknown command %q for \"kubectl\"", rest[0])
 	}
@@ -123,8 +132,11 @@ func die(format string, args ...any) {
 }
 
 func forbidden(verb, what, sub string) {
-	die("Error from server (Forbidden): pods %q is forbidden: User \"dev\" cannot %s resource \"pods/%s\" in API group \"\" in the namespace \"shop\"",
-		what, verb, sub)
+	why := fmt.Sprintf("pods %q is forbidden: User \"dev\" cannot %s resource \"pods/%s\" in API group \"\" in the namespace \"shop\"", what, verb, sub)
+	if sub == "portforward" {
+		die("error: error upgrading connection: %s", why)
+	}
+	die("Error from server (Forbidden): %s", why)
 }
 
 func answer(o any) {
@@ -136,9 +148,40 @@ func missing(kind, name string) {
 	die("Error from server (NotFound): %s %q not found", kind, name)
 }
 
+// around lists several kinds: what may be listed is answered, what may not is refused beside it.
+func around(kinds string) {
+	names := map[string]string{"leases": "Lease", "horizontalpodautoscalers": "HorizontalPodAutoscaler", "poddisruptionbudgets": "PodDisruptionBudget"}
+	items, refused := []any{}, 0
+	for _, k := range strings.Split(kinds, ",") {
+		plural, group, _ := strings.Cut(k, ".")
+		if !permitted("list " + plural) {
+			fmt.Fprintf(os.Stderr, "Error from server (Forbidden): %s is forbidden: User \"dev\" cannot list resource %q in API group %q in the namespace \"shop\"\n", k, plural, group)
+			refused++
+			continue
+		}
+		for _, o := range cluster.Around {
+			if o["kind"] == names[plural] {
+				items = append(items, o)
+			}
+		}
+	}
+	answer(object{"apiVersion": "v1", "kind": "List", "items": items, "metadata": object{"resourceVersion": ""}})
+	if refused > 0 {
+		os.Exit(1)
+	}
+}
+
 func get(args []string) {
+	if strings.Contains(args[0], ",") {
+		around(args[0])
+		return
+	}
 	switch args[0] {
 	case "pod":
+		if m, ok := made(args[1]); ok {
+			answer(m.whole())
+			return
+		}
 		p, ok := cluster.Pods[args[1]]
 		if !ok {
 			missing("pods", args[1])
@@ -146,6 +189,14 @@ func get(args []string) {
 		answer(p.whole(args[1]))
 	case "pods":
 		var all []any
+		files, _ := filepath.Glob(filepath.Join(dir, "made", "*.json"))
+		for _, f := range files {
+			m, _ := made(strings.TrimSuffix(filepath.Base(f), ".json"))
+			labels, _ := m.Object["metadata"].(object)["labels"].(object)
+			if k, v, _ := strings.Cut(args[2], "="); labels[k] == v {
+				all = append(all, m.whole())
+			}
+		}
 		for name, p := range cluster.Pods {
 			labels, _ := p.Object["metadata"].(object)["labels"].(object)
 			fits := true
@@ -177,23 +228,31 @@ func get(args []string) {
 	}
 }
 
-func can(args []string) {
-	// can-i VERB pods --subresource=SUB
-	sub := strings.TrimPrefix(args[3], "--subresource=")
+func permitted(what string) bool {
 	for _, no := range cluster.No {
-		if no == args[1]+" "+sub {
-			fmt.Println("no")
-			os.Exit(1)
+		if no == what {
+			return false
 		}
+	}
+	return true
+}
+
+func can(args []string) {
+	// can-i VERB pods [--subresource=SUB]
+	what := args[2]
+	if len(args) > 3 {
+		what = strings.TrimPrefix(args[3], "--subresource=")
+	}
+	if !permitted(args[1] + " " + what) {
+		fmt.Println("no")
+		os.Exit(1)
 	}
 	fmt.Println("yes")
 }
 
 func may(verb, sub, pod string) {
-	for _, no := range cluster.No {
-		if no == verb+" "+sub {
-			forbidden(verb, pod, sub)
-		}
+	if !permitted(verb + " " + sub) {
+		forbidden(verb, pod, sub)
 	}
 }
 
@@ -244,6 +303,19 @@ func alive(pid int) bool {
 	return !strings.HasPrefix(rest, "Z") && !strings.HasPrefix(rest, "X")
 }
 
+// violates refuses what Pod Security forbids: SYS_PTRACE, and of what is restricted a good deal more.
+func violates(pod, container string) {
+	c := fmt.Sprintf("container %q", container)
+	if cluster.Level == "restricted" {
+		die("Error from server (Forbidden): pods %q is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false (%s must set securityContext.allowPrivilegeEscalation=false), "+
+			"unrestricted capabilities (%s must set securityContext.capabilities.drop=[\"ALL\"]; %s must not include \"SYS_PTRACE\" in securityContext.capabilities.add), "+
+			"runAsNonRoot != true (%s must not set securityContext.runAsNonRoot=false), runAsUser=0 (%s must not set runAsUser=0), "+
+			"seccompProfile (pod or %s must set securityContext.seccompProfile.type to \"RuntimeDefault\" or \"Localhost\")", pod, c, c, c, c, c, c)
+	}
+	die("Error from server (Forbidden): pods %q is forbidden: violates PodSecurity %q: non-default capabilities (%s must not include \"SYS_PTRACE\" in securityContext.capabilities.add)",
+		pod, cluster.Level+":latest", c)
+}
+
 // debug adds a container, and runs it.
 func debug(args []string) {
 	pod, flags, command := args[0], map[string]string{}, []string(nil)
@@ -289,9 +361,10 @@ func debug(args []string) {
 		nonRoot = n
 	}
 	if caps&capPtrace != 0 && cluster.Level != "" {
-		die("Targeting container %q. If you don't see processes from this container it may be because the container runtime doesn't support this feature.\n"+
-			"Error from server (Forbidden): pods %q is forbidden: violates PodSecurity %q: non-default capabilities (container %q must not include \"SYS_PTRACE\" in securityContext.capabilities.add)",
-			flags["target"], pod, cluster.Level+":latest", name)
+		if _, quiet := flags["quiet"]; !quiet {
+			fmt.Fprintf(os.Stderr, "Targeting container %q. If you don't see processes from this container it may be because the container runtime doesn't support this feature.\n", flags["target"])
+		}
+		violates(pod, name)
 	}
 	if cluster.Level == "restricted" && uid == 0 {
 		die("Error from server (Forbidden): pods %q is forbidden: violates PodSecurity \"restricted:latest\": runAsUser=0 (container %q must not set runAsUser=0)", pod, name)
@@ -305,9 +378,9 @@ func debug(args []string) {
 	root, pulled := cluster.Images[flags["image"]]
 	switch {
 	case !pulled:
-		e.Waiting = object{"reason": "ErrImagePull", "message": fmt.Sprintf("failed to pull and unpack image %q: not found", flags["image"])}
+		e.Waiting = notPulled(flags["image"])
 	case nonRoot && uid == 0:
-		e.Waiting = object{"reason": "CreateContainerConfigError", "message": "container has runAsNonRoot and image will run as root"}
+		e.Waiting = object{"reason": "CreateContainerConfigError", "message": fmt.Sprintf("container has runAsNonRoot and image will run as root (pod: \"%s_shop(be6589b5)\", container: %s)", pod, name)}
 	default:
 		e.PID = start(p, root, uid, caps, command)
 	}
@@ -317,6 +390,11 @@ func debug(args []string) {
 	if err := os.WriteFile(filepath.Join(folder, name+".json"), text, 0o666); err != nil {
 		fatal("%v", err)
 	}
+}
+
+func notPulled(image string) object {
+	return object{"reason": "ErrImagePull", "message": fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: failed to do request: "+
+		"Head \"https://registry.test/v2/nothere/manifests/1\": dial tcp: lookup registry.test on 10.0.0.53:53: no such host", image, image)}
 }
 
 // start runs a debug container beside the program; its pid as the node sees it.
@@ -368,6 +446,9 @@ func execute(args []string) {
 	}
 	pod, container, command := args[0], args[2], args[4:]
 	p, ok := cluster.Pods[pod]
+	if m, there := made(pod); there {
+		p, ok = Pod{PID: m.PID, UID: m.UID, Object: m.Object}, true
+	}
 	if !ok {
 		missing("pods", pod)
 	}
@@ -393,7 +474,12 @@ func execute(args []string) {
 		found = found || err == nil
 	}
 	if !found {
-		die("error: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec \"5f1c\": OCI runtime exec failed: exec failed: unable to start container process: exec: %q: executable file not found in $PATH: unknown", command[0])
+		fmt.Fprintf(os.Stderr, "error: Internal error occurred: Internal error occurred: error executing command in container: failed to exec in container: failed to start exec \"2773e37b\": OCI runtime exec failed: exec failed: unable to start container process: exec: %q: executable file not found in $PATH: unknown\n", command[0])
+		if cluster.Noisy && stdin {
+			// What is sent to a command that is not there has nowhere to go.
+			fmt.Fprintln(os.Stderr, `E1129 23:25:34.243661   29710 v2.go:104] "Unhandled Error" err="write tcp 127.0.0.1:51664->127.0.0.1:6443: write: connection reset by peer"`)
+		}
+		os.Exit(1)
 	}
 	c := b.command()
 	// What goes in and out passes through us, as it does through kubectl: when we die, it ends there.
@@ -445,8 +531,11 @@ func forward(args []string) {
 			defer a.Close()
 			b, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.Port))
 			if err != nil {
-				fmt.Fprintln(os.Stderr, "error: lost connection to pod")
-				return
+				port := args[2][1:]
+				fmt.Fprintf(os.Stderr, "E1129 23:24:50.418850   28537 portforward.go:424] \"Unhandled Error\" err=\"an error occurred forwarding 43395 -> %s: error forwarding port %s to pod 2d84, uid : "+
+					"failed to execute portforward in network namespace \\\"/var/run/netns/cni-1062\\\": failed to connect to localhost:%s inside namespace \\\"2d84\\\", IPv4: dial tcp4 127.0.0.1:%s: connect: connection refused "+
+					"IPv6 dial tcp6: address localhost: no suitable address found \"\n", port, port, port, port)
+				die("error: lost connection to pod")
 			}
 			defer b.Close()
 			go func() { _, _ = io.Copy(b, a); _ = b.(*net.TCPConn).CloseWrite() }()
