@@ -13,9 +13,9 @@ pub const DEFAULT_CAPS: u64 = 0xa804_25fb;
 /// CAP_SYS_PTRACE.
 pub const PTRACE: u64 = 1 << 19;
 
-/// The stand-in for kubectl, which also makes boxes.
+/// The stand-in for kubectl, which also makes boxes. Without C in it: it runs in roots that have no libraries.
 pub fn standin() -> PathBuf {
-    build_with("kubectl", &[], "")
+    build_with("kubectl", &["-tags=netgo,osusergo"], "")
 }
 
 /// May this machine's user make them?

@@ -34,7 +34,7 @@ fn leases_autoscalers_and_budgets() {
     ] {
         assert!(text.contains(says), "{says}: {text}");
     }
-    assert!(!text.contains("other"), "{text}");
+    assert!(!text.contains("the lease other"), "{text}");
     let (v, _) = c.json(&["k8s", "doctor", "web-a"]);
     assert_eq!(v["pods"][0]["leases"], json!([{"lease": "web-leader", "lost_ms": 6000}]));
     c.set("no", json!(["list horizontalpodautoscalers", "list poddisruptionbudgets"]));
@@ -92,7 +92,8 @@ fn a_pod_that_is_deleted() {
     assert!(begun.elapsed() < Duration::from_secs(20), "told after {:?}", begun.elapsed());
     c.set("pods", pods);
     drop((d, i));
-    unharmed(c.boxed("web-a"));
+    // The host there lets go when it has not heard of anybody for long enough.
+    assert!(beats_on(c.boxed("web-a")));
 }
 
 /// A way that was asked for and is closed says why; a debug container that runs is gone into without the right to add one.

@@ -380,8 +380,10 @@ impl Budget {
 }
 
 fn text(d: Option<Duration>) -> String {
-    let s = d.unwrap_or_default().as_secs();
+    let d = d.unwrap_or_default();
+    let s = d.as_secs();
     match s {
+        0..10 if d.subsec_millis() > 0 => format!("{:.1} s", d.as_secs_f64()),
         0..120 => format!("{s} s"),
         120..7200 => format!("{} min", s / 60),
         _ => format!("{} h", s / 3600),
@@ -409,7 +411,7 @@ mod tests {
         let mut b = Budget::new(l, t);
         b.hold(t, "").expect("held");
         assert!(b.hold(t + s(1.0), "one more look").is_err());
-        assert!(matches!(b.due(t + s(1.6)), Some(Due::Resume(_))));
+        assert_eq!(b.due(t + s(1.6)), Some(Due::Resume("it was held for 1.5 s".into())));
         assert!(b.hold(t + s(3.0), "").is_err_and(|e| e.contains("again in 600 ms")));
         b.hold(t + s(3.7), "").expect("it was probed");
     }

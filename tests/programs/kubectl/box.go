@@ -114,7 +114,7 @@ func stage(text string) {
 	}
 	if b.Mounts {
 		must("private", syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""))
-		for _, dev := range []string{"null", "zero", "urandom"} {
+		for _, dev := range []string{"null", "zero", "random", "urandom"} {
 			to := filepath.Join(b.Root, "dev", dev)
 			if b.Root != "" {
 				must(dev, syscall.Mount("/dev/"+dev, to, "", syscall.MS_BIND, ""))
@@ -124,6 +124,8 @@ func stage(text string) {
 		if b.Root != "" {
 			const flags = syscall.MS_NOSUID | syscall.MS_NODEV | syscall.MS_NOEXEC
 			must("shm", syscall.Mount("shm", filepath.Join(b.Root, "dev/shm"), "tmpfs", flags, "size=65536k,mode=1777"))
+			pts := filepath.Join(b.Root, "dev/pts")
+			must("pts", syscall.Mount("devpts", pts, "devpts", syscall.MS_NOSUID|syscall.MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620"))
 		}
 	}
 	if b.Root != "" && b.Inside == 0 {
@@ -206,12 +208,15 @@ func filter(calls string) {
 
 // prepare makes what a root has to have; as the real root, who may.
 func prepare(root string) {
-	for _, d := range []string{"proc", "dev/shm", "tmp"} {
+	for _, d := range []string{"proc", "dev/shm", "dev/pts", "tmp"} {
 		must(d, os.MkdirAll(filepath.Join(root, d), 0o755))
 	}
 	must("tmp", os.Chmod(filepath.Join(root, "tmp"), 0o777))
-	for _, dev := range []string{"null", "zero", "urandom"} {
+	for _, dev := range []string{"null", "zero", "random", "urandom"} {
 		must(dev, os.WriteFile(filepath.Join(root, "dev", dev), nil, 0o666))
+	}
+	if err := os.Symlink("pts/ptmx", filepath.Join(root, "dev/ptmx")); !errors.Is(err, os.ErrExist) {
+		must("ptmx", err)
 	}
 }
 
