@@ -320,6 +320,21 @@ mod tests {
             ("Error from server (NotFound): pods \"w\" not found\n", FailureKind::NoProcess, "not found"),
             ("error: context \"x\" does not exist\n", FailureKind::BadRequest, "does not exist"),
             ("Unable to connect to the server: dial tcp 10.0.0.1:443: i/o timeout\n", FailureKind::Host, "dial tcp"),
+            (
+                "error: Internal error occurred: x: executable file not found in $PATH: unknown\nE1129 23:25:34.243661   29710 v2.go:104] \"Unhandled Error\" err=\"write tcp 127.0.0.1:1->127.0.0.1:2: write: connection reset by peer\"\n",
+                FailureKind::Host,
+                "executable file not found",
+            ),
+            (
+                "Error from server (Forbidden): pods \"w\" is forbidden: violates PodSecurity \"baseline:latest\": hostPID=true\n",
+                FailureKind::Permission,
+                "violates PodSecurity",
+            ),
+            (
+                "error: error upgrading connection: pods \"w\" is forbidden: User \"d\" cannot create\n",
+                FailureKind::Permission,
+                "forbidden",
+            ),
             ("", FailureKind::Host, "exit status: 1"),
         ] {
             let a = Answer { status: ExitStatus::from_raw(256), out: Vec::new(), err: err.into() };
