@@ -19,12 +19,12 @@ build:
 IMAGE ?= adit
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 image:
-	@tool=$$(for t in docker podman nerdctl buildah; do command -v $$t >/dev/null && echo $$t && break; done); \
-	if [ -z "$$tool" ]; then echo "image: nothing that builds images is installed: docker, podman, nerdctl or buildah" >&2; exit 1; fi; \
+	@tool=$$(for t in docker podman nerdctl buildah; do command -v $$t >/dev/null && $$t info >/dev/null 2>&1 && echo $$t && break; done); \
+	if [ -z "$$tool" ]; then echo "image: nothing here builds images: docker, podman, nerdctl or buildah, with its daemon running if it has one" >&2; exit 1; fi; \
 	$(MAKE) --no-print-directory build && dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cp $(TARGET_DIR)/static/adit "$$dir/adit" && \
 	for t in nonroot root; do \
 	  tag=$(IMAGE):$(VERSION); [ $$t = root ] && tag=$$tag-root; \
-	  $$tool build -f deploy/Dockerfile --target $$t -t "$$tag" "$$dir" || { echo "image: $$tool cannot build it (is its daemon running?)" >&2; exit 1; }; \
+	  $$tool build -f deploy/Dockerfile --target $$t -t "$$tag" "$$dir" || { echo "image: $$tool cannot build it" >&2; exit 1; }; \
 	  echo "image: $$tag"; \
 	done
 

@@ -518,7 +518,6 @@ mod tests {
     use flate2::Compression;
     use flate2::write::ZlibEncoder;
     use std::io::Write;
-    use std::process::{Command, Stdio};
 
     #[test]
     fn a_copy_off_the_line() {
