@@ -115,7 +115,7 @@ fn make(k: &Kubectl, name: &str, container: &str, wish: &Wish, manifest: &Value)
     may_delete(k)?;
     create(k, manifest)?;
     ways::started(k, name, container, &wish.image, &|p| state(p, container)).map_err(|s| {
-        let said = delete(k, name).map_or_else(|| format!("the pod {name} was deleted again"), |left| left);
+        let said = delete(k, name).unwrap_or_else(|| format!("the pod {name} was deleted again"));
         let (Stuck::Next(f) | Stuck::Image(f) | Stuck::Over(f)) = s;
         Stuck::Over(Failure { message: format!("{}; {said}", f.message), ..f })
     })
