@@ -98,6 +98,8 @@ func create() {
 		must("folder", os.Chmod(filepath.Join(root, ".adit"), 0o777))
 		bytes, err := os.ReadFile(filepath.Join(cluster.Images[image], "adit"))
 		must("adit", err)
+		// One that still runs from there keeps its own.
+		_ = os.Remove(filepath.Join(root, ".adit", "adit"))
 		must("adit", os.WriteFile(filepath.Join(root, ".adit", "adit"), bytes, 0o755))
 	} else {
 		m.UID = 0
