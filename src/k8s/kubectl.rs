@@ -190,7 +190,7 @@ impl Kubectl {
                 FailureKind::Permission,
                 "ask who runs the cluster for the right; `adit k8s doctor` lists which are needed",
             )
-        } else if has("notfound") || has("not found") {
+        } else if has("notfound") || (has("not found") && !has("executable file not found")) {
             (FailureKind::NoProcess, "is that its name, and the right -n NAMESPACE and --context?")
         } else if has("connection to the server")
             || has("unable to connect")
