@@ -4,7 +4,7 @@ TARGET ?= x86_64-unknown-linux-gnu
 MUSL := x86_64-unknown-linux-musl
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test build image go check safety clumsy agreement goker fuzz bench layouts dumps clean
+.PHONY: demo test build image go check safety clumsy network agreement goker fuzz bench layouts dumps clean
 
 # One static file: musl where that target is installed, else glibc linked statically. TLS has some C and assembly in it (ring), which needs no libc.
 build:
@@ -52,6 +52,11 @@ safety: go
 # 1,000 sessions of a clumsy user in production.
 clumsy: go
 	@go=$$(.ci/setup-go 2>/dev/null) && ADIT_GO="$$go" ADIT_CLUMSY=1000 cargo test --release --test budget -- --nocapture a_clumsy_user
+
+# Over networks that fail, 100 programs of each situation, and 100 steps over a long line.
+network: go
+	@go=$$(.ci/setup-go 2>/dev/null) && ADIT_GO="$$go" ADIT_NETWORK_RUNS=100 ADIT_DISTANCE_STEPS=100 \
+	cargo test --release --test network --test distance -- --nocapture --test-threads 1
 
 # Figures of agreement with Delve.
 agreement: go

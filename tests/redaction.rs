@@ -22,6 +22,7 @@ const ADIT: &str = env!("CARGO_BIN_EXE_adit");
 /// Numbers of the secrets in `tests/programs/secrets`, besides the three that are made otherwise.
 const PLANTED: &[u32] = &[
     1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 19, 20, 21, 22, 23, 24, 26, 27, 28, 29, 30, 32, 33, 34, 36, 37,
+    38, 39, 40,
 ];
 
 /// As the program makes them.
@@ -124,6 +125,12 @@ const ASKED: &[&str] = &[
     "loginError",
     "contextual",
     "amazon",
+    "form",
+    "form.Answer",
+    "form.Word",
+    "form.Deeper",
+    "*form.Deeper",
+    "form.Deeper.Second",
     // Around the corner.
     "apiToken + \"\"",
     "apiToken[0:20]",
@@ -135,6 +142,9 @@ const ASKED: &[&str] = &[
     "[]byte(amazon)[4]",
     "&config.Password",
     "*&config.Password",
+    "form.Answer[0]",
+    "*&form.Word",
+    "(*form.Deeper).Second",
     "otp + 0",
     "int32(otp)",
     "-otp",

@@ -26,6 +26,7 @@ struct Wall {
     path: PathBuf,
     mute: Arc<Mutex<bool>>,
     delay: Arc<Mutex<Duration>>,
+    shut: Arc<Mutex<bool>>,
     lines: Arc<Mutex<Vec<UnixStream>>>,
     _dir: tempfile::TempDir,
 }
@@ -37,9 +38,14 @@ impl Wall {
         let listener = UnixListener::bind(&path).expect("bound");
         let (mute, lines) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new(Vec::new())));
         let delay = Arc::new(Mutex::new(Duration::ZERO));
+        let shut = Arc::new(Mutex::new(false));
         let (m, l, late, host) = (mute.clone(), lines.clone(), delay.clone(), host.to_path_buf());
+        let closed = shut.clone();
         std::thread::spawn(move || {
             for a in listener.incoming().flatten() {
+                if *closed.lock().unwrap() {
+                    continue;
+                }
                 let Ok(b) = common::socket(&host) else { continue };
                 l.lock().unwrap().extend([a.try_clone().unwrap(), b.try_clone().unwrap()]);
                 for (mut from, mut to) in [(a.try_clone().unwrap(), b.try_clone().unwrap()), (b, a)] {
@@ -66,7 +72,7 @@ impl Wall {
                 }
             }
         });
-        Wall { path, mute, delay, lines, _dir: dir }
+        Wall { path, mute, delay, shut, lines, _dir: dir }
     }
     fn cut(&self) {
         for s in self.lines.lock().unwrap().drain(..) {
@@ -75,6 +81,10 @@ impl Wall {
     }
     fn delay(&self, one_way: Duration) {
         *self.delay.lock().unwrap() = one_way;
+    }
+    /// Nobody gets through anew.
+    fn refuse(&self, yes: bool) {
+        *self.shut.lock().unwrap() = yes;
     }
     fn mute(&self, yes: bool) {
         *self.mute.lock().unwrap() = yes;
@@ -159,6 +169,45 @@ fn a_line_that_breaks_is_taken_up_again() {
     assert!(heart.released() && heart.beats_on(5));
 }
 
+/// Who comes back hears how things are now: the program was let run, breakpoints are others.
+#[test]
+fn what_changed_meanwhile_is_told() {
+    let heart = heart();
+    let host = Listening::start(heart.pid(), "prod", &[]);
+    let wall = Wall::before(&host.path);
+    let (mut d, _) = connect(&wall.path).expect("connected");
+    let stays = d.break_at("main.never");
+    let goes = d.break_at("main.slow");
+    d.call(Request::Hold { on: true, reason: String::new() }).expect("held");
+    d.wait_stop().expect("a stop");
+    while d.budget.as_ref().is_none_or(|b| b.hold_left_ms.is_none()) {
+        assert!(d.notice_within(PATIENCE), "the hold is told of");
+    }
+    for b in [&stays, &goes] {
+        d.breakpoints.insert(b.id, b.clone());
+    }
+    d.resumed = 0;
+    wall.refuse(true);
+    wall.cut();
+    assert!(heart.beats_on(5), "nobody holds it");
+    // Another one came by.
+    let (mut other, _) = connect(&host.path).expect("connected");
+    other.call(Request::ClearBreakpoint(goes.id)).expect("cleared");
+    let came = other.break_at("main.main");
+    drop(other);
+    wall.refuse(false);
+    while !(d.resumed > 0 && d.breakpoints.contains_key(&came.id) && !d.breakpoints.contains_key(&goes.id)) {
+        assert!(d.notice_within(PATIENCE), "{} times, {:?}; {:?}", d.resumed, d.breakpoints.keys(), d.logs);
+    }
+    assert!(d.breakpoints.contains_key(&stays.id));
+    while d.budget.as_ref().is_none_or(|b| b.hold_left_ms.is_some()) {
+        assert!(d.notice_within(PATIENCE), "the hold is over: {:?}", d.budget);
+    }
+    assert!(d.logs.iter().any(|l| l.contains("there again")), "{:?}", d.logs);
+    d.call(Request::Detach { kill: false }).expect("detached");
+    assert!(heart.released() && heart.is_put_back() && heart.beats_on(5));
+}
+
 /// Nobody holds a production process for a client that is not heard: cut, or half open.
 #[test]
 fn a_hold_ends_with_the_line() {
@@ -207,6 +256,54 @@ fn stand_in(dir: &Path) -> PathBuf {
     path
 }
 
+/// The hosts that ssh was to start, by what it was called with, end soon.
+fn no_host_is_left(calls: &str) {
+    let names: Vec<&str> = calls.split("--relay ").skip(1).filter_map(|r| r.split(' ').next()).collect();
+    assert!(!names.is_empty(), "{calls}");
+    let place = adit::engine::journal::private_place().expect("a folder");
+    let begun = Instant::now();
+    for name in names {
+        let socket = place.join(format!("{name}.sock"));
+        while socket.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(8), "{name} is still there");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// A full screen that only looked leaves no host behind, and one that vanished is waited for.
+#[test]
+fn over_ssh_who_leaves_is_told_from_who_vanishes() {
+    let heart = heart();
+    let dir = tempfile::tempdir().expect("a folder");
+    let ssh = stand_in(dir.path()).display().to_string();
+    let target = format!("ssh://far/{}", heart.pid());
+    let calls = || std::fs::read_to_string(dir.path().join("calls")).expect("calls");
+    let start = || {
+        let s = Screen::start_with(100, 30, &[&target, "--no-state"], &[("ADIT_SSH", ssh.clone())]);
+        s.wait_for("heartbeat");
+        s
+    };
+    let mut s = start();
+    s.wait_for("goroutines");
+    s.send("q");
+    s.wait_end();
+    no_host_is_left(&calls());
+    let had = calls().len();
+    let s = start();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(s.pid()), nix::sys::signal::Signal::SIGKILL).expect("killed");
+    std::thread::sleep(Duration::from_secs(2));
+    let name = calls()[had..].split("--relay ").nth(1).and_then(|r| r.split(' ').next().map(String::from));
+    let socket = adit::engine::journal::private_place().expect("a folder").join(name.expect("a name") + ".sock");
+    assert!(socket.exists(), "it may come back");
+    // Nobody of the test does.
+    let mut c = client(&socket).expect("a line").0;
+    c.call(Request::Hello { version: PROTOCOL_VERSION }).expect("hello");
+    c.call(Request::Open(TargetSpec::Attach { pid: heart.pid(), exe: None, control: false })).expect("the same");
+    c.call(Request::Detach { kill: false }).expect("left");
+    assert!(heart.beats_on(3));
+}
+
 #[test]
 fn over_ssh_it_brings_itself_along() {
     let heart = heart();
@@ -226,6 +323,8 @@ fn over_ssh_it_brings_itself_along() {
     assert!(calls().lines().all(|l| l.contains("-p 2222 -- me@far ")), "{}", calls());
     ask();
     assert_eq!(calls().lines().count(), 4, "it is there now");
+    // They said goodbye: their hosts are not there for half a minute, in case they come back.
+    no_host_is_left(&calls());
     let files: Vec<_> = std::fs::read_dir(dir.path().join("home/.cache/adit")).expect("a cache").flatten().collect();
     assert_eq!(files.len(), 1);
     assert!(heart.beats_on(5));

@@ -293,8 +293,8 @@ fn children(pid: i32) -> Vec<i32> {
     lists.flat_map(|l| l.split_whitespace().filter_map(|p| p.parse().ok()).collect::<Vec<i32>>()).collect()
 }
 
-/// SIGKILL of the host while a breakpoint is hit a thousand times a second, or data is written as often that is watched. What can be
-/// saved is saved: a thread that is just reporting a hit cannot.
+/// SIGKILL of the host while a breakpoint is hit a thousand times a second, or data is written as often that is watched. A thread that is just
+/// reporting a hit gets its SIGTRAP, and the hook sees to it.
 #[test]
 fn hot_host_kill() {
     for situation in [Situation::Hot, Situation::Watched] {
@@ -313,7 +313,7 @@ fn hot_host_kill() {
             }
         }
         println!("{situation:?} / HostKill: {alive}/{} alive", runs());
-        assert!(runs() < 20 || alive * 10 >= runs() * 8, "{situation:?}: {alive} of {}", runs());
+        assert_eq!(alive, runs(), "{situation:?}");
     }
 }
 

@@ -9,15 +9,14 @@ use adit::backend::tls::{self, Identity};
 use adit::backend::wire;
 use adit::model::*;
 use common::heart::Heart;
+use common::keys::{AtPort, Home};
 use common::listening::{Listening, client};
 use common::*;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-const ADIT: &str = env!("CARGO_BIN_EXE_adit");
 
 fn heart() -> Heart {
     Heart::start(&build("heartbeat", DEBUG))
@@ -146,46 +145,6 @@ fn a_watcher_that_is_slow_or_gone_harms_nobody() {
     assert!(heart.released() && heart.is_put_back() && heart.beats_on(3));
 }
 
-/// A home of its own.
-struct Home(tempfile::TempDir);
-
-impl Home {
-    fn new() -> Home {
-        Home(tempfile::tempdir().expect("a folder"))
-    }
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-    fn command(&self, args: &[&str]) -> Command {
-        let mut c = Command::new(ADIT);
-        c.args(args).env("XDG_CONFIG_HOME", self.0.path().join("config")).env("HOME", self.0.path());
-        c.env_remove("ADIT_TOKEN").stdin(Stdio::null());
-        c
-    }
-    fn run(&self, args: &[&str]) -> Output {
-        self.command(args).output().expect("adit")
-    }
-    fn ok(&self, args: &[&str]) -> String {
-        let out = self.run(args);
-        assert!(out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8_lossy(&out.stdout).trim().to_string()
-    }
-    /// What is said of a failure: one line, and its fix.
-    fn fails(&self, args: &[&str]) -> String {
-        let out = self.run(args);
-        assert!(!out.status.success(), "{args:?}: {}", String::from_utf8_lossy(&out.stdout));
-        String::from_utf8_lossy(&out.stderr).into_owned()
-    }
-    /// Writes a token to a file.
-    fn token(&self, name: &str, args: &[&str]) -> String {
-        let token = self.ok(&[&["token", "new"], args].concat());
-        let path = self.path(name);
-        std::fs::write(&path, token).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        path.display().to_string()
-    }
-}
-
 #[test]
 fn tokens_grant_what_they_say_and_no_longer() {
     let (heart, home) = (heart(), Home::new());
@@ -288,33 +247,6 @@ fn secrets_are_shown_only_while_all_may_see_them() {
     let f = w.call(Request::Reveal { reason: "me too".into() }).expect_err("refused");
     assert_eq!(f.kind, FailureKind::BadState, "{f}");
     assert!(heart.beats_on(3));
-}
-
-/// A host at a port.
-struct AtPort {
-    child: Child,
-    at: String,
-    key: String,
-}
-
-impl AtPort {
-    fn start(home: &Home, pid: i32, flags: &[&str]) -> AtPort {
-        let mut c = home.command(&["host", "--listen", "tls:127.0.0.1:0", &pid.to_string(), "--profile", "dev"]);
-        let mut child = c.args(flags).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a host");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let at = line.split("tls:").nth(1).unwrap_or_else(|| panic!("{line}"));
-        let at = at.split(',').next().unwrap().to_string();
-        let key = line.split("key ").nth(1).unwrap().split(',').next().unwrap().to_string();
-        AtPort { child, at, key }
-    }
-}
-
-impl Drop for AtPort {
-    fn drop(&mut self) {
-        let _ended_already = self.child.kill();
-        let _status = self.child.wait();
-    }
 }
 
 #[test]

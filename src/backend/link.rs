@@ -7,12 +7,14 @@ use super::client::{Client, HostEnd, pipe};
 use super::protocol::*;
 use super::wire;
 use crate::base::text::printable_str;
-use crate::model::Stop;
+use crate::base::{BreakpointId, StopEpoch};
+use crate::model::Breakpoint;
 use std::collections::BTreeSet;
 use std::io::{self, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,10 @@ const OWN: u64 = u64::MAX - 16;
 const BEAT_ID: u64 = OWN;
 const HELLO_ID: u64 = OWN + 1;
 const OPEN_ID: u64 = OWN + 2;
+const LIST_ID: u64 = OWN + 3;
+const LEAVE_ID: u64 = OWN + 4;
+/// A host that was told that its client leaves has so long to let go before the line is broken.
+const LEAVING: Duration = Duration::from_secs(2);
 
 /// One connected line.
 pub struct Line {
@@ -97,7 +103,25 @@ struct Shared {
     /// What was opened, to open it again.
     target: Option<TargetSpec>,
     heard: Option<Instant>,
+    /// The session has heard of these.
+    breakpoints: BTreeSet<BreakpointId>,
     over: bool,
+}
+
+impl Shared {
+    /// What the session knows after this message, as far as it is asked for when a line is taken up again.
+    fn note(&mut self, m: &FromHost) {
+        match m {
+            FromHost::Reply { result: Ok(Reply::Breakpoint(b)), .. } | FromHost::Notice(Notice::Breakpoint(b)) => {
+                self.breakpoints.insert(b.id);
+            }
+            FromHost::Reply { result: Ok(Reply::Breakpoints(all)), .. } => {
+                self.breakpoints.extend(all.iter().map(|b| b.id));
+            }
+            FromHost::Notice(Notice::BreakpointGone(id)) => drop(self.breakpoints.remove(id)),
+            _ => {}
+        }
+    }
 }
 
 type Common = Arc<Mutex<Shared>>;
@@ -106,11 +130,36 @@ fn lock(c: &Common) -> std::sync::MutexGuard<'_, Shared> {
     c.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A client over a line that is made again when it breaks.
+/// A client over a line that is made again when it breaks. The host may have others; it hears of this one's end by that of its line.
 ///
 /// # Errors
 /// The first line cannot be made, or what answers there is no host of this protocol.
-pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
+pub fn client(connect: Connect) -> Result<(Client, Traffic), Failure> {
+    linked(connect, None)
+}
+
+/// Of a host that was started for one client: that it is told of that client's leaving.
+pub struct Farewell(Receiver<()>);
+
+impl Farewell {
+    /// Waits until the host has heard of it, which it does when the client has been dropped; not for ever.
+    pub fn wait(self) {
+        // The sender's end is what is waited for.
+        let _it_does_not_answer = self.0.recv_timeout(LEAVING * 2);
+    }
+}
+
+/// As [`client`], of a host that was started for this client alone: when the session is over the host is told so, and ends at once. It would
+/// wait for one that has only lost its line.
+///
+/// # Errors
+/// As [`client`].
+pub fn sole_client(connect: Connect) -> Result<(Client, Farewell), Failure> {
+    let (said, heard) = std::sync::mpsc::channel();
+    Ok((linked(connect, Some(said))?.0, Farewell(heard)))
+}
+
+fn linked(mut connect: Connect, farewell: Option<Sender<()>>) -> Result<(Client, Traffic), Failure> {
     let traffic = Traffic::default();
     let first = greeted(connect(true)?, &traffic)?;
     let (client, HostEnd { mut requests, out }) = pipe();
@@ -132,13 +181,19 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
             // A line that is broken shows on the other side.
             let _broken = s.writer.as_mut().map(|w| wire::write_deflated(w, &m));
         }
-        // The session is over: so is the line, which is how the host hears of it.
+        // The session is over: so is the line, which is how the host hears of it, if not in words.
+        let said = farewell.is_some() && say_farewell(&c);
+        lock(&c).over = true;
+        let begun = Instant::now();
+        while said && lock(&c).writer.is_some() && begun.elapsed() < LEAVING {
+            std::thread::sleep(Duration::from_millis(2));
+        }
         let mut s = lock(&c);
-        s.over = true;
         s.writer = None;
         if let Some(cut) = s.cut.take() {
             cut();
         }
+        drop(farewell);
     };
     std::thread::Builder::new().name("to-host".into()).spawn(to_host).map_err(fail)?;
     let c = Arc::downgrade(&common);
@@ -157,6 +212,7 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
             while let Ok(Some(m)) = wire::read::<FromHost>(&mut reader) {
                 let mut s = lock(&common);
                 s.heard = Some(Instant::now());
+                s.note(&m);
                 if let FromHost::Reply { id, .. } = &m {
                     s.open.remove(id);
                     if *id >= OWN {
@@ -164,9 +220,8 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
                     }
                 }
                 drop(s);
-                if out.blocking_send(m).is_err() {
-                    return;
-                }
+                // When nobody is there any more, what is waited for is the line's end.
+                let _nobody = out.blocking_send(m);
             }
             match again(&common, &mut connect, &t, &out) {
                 Some(r) => reader = r,
@@ -176,6 +231,16 @@ pub fn client(mut connect: Connect) -> Result<(Client, Traffic), Failure> {
     };
     std::thread::Builder::new().name("from-host".into()).spawn(from_host).map_err(fail)?;
     Ok((client, traffic))
+}
+
+/// Says that the session is over, if there is a line and something open at its other end.
+fn say_farewell(c: &Common) -> bool {
+    let mut s = lock(c);
+    if s.target.take().is_none() {
+        return false;
+    }
+    let leave = ToHost::new(LEAVE_ID, Request::Detach { kill: false });
+    s.writer.as_mut().is_some_and(|w| wire::write(w, &leave).is_ok())
 }
 
 /// Gives a sign of life; breaks a line on which none came.
@@ -271,17 +336,20 @@ fn again(
     let mut why = String::new();
     while begun.elapsed() < AGAIN && !lock(c).over {
         let line = connect(false).and_then(|l| greeted(l, t)).and_then(|mut l| {
-            let at = reopen(&mut l, &target)?;
-            Ok((l, at))
+            let news = reopen(&mut l, &target)?;
+            Ok((l, news))
         });
         match line {
-            Ok((line, stop)) => {
+            Ok((line, found)) => {
                 let (reader, unsent) = take_up(c, line);
                 answer(unsent)?;
                 let s = begun.elapsed().as_millis();
                 out.blocking_send(log(LogLevel::Warn, format!("the line is there again, after {s} ms"))).ok()?;
-                if let Some(stop) = stop {
-                    out.blocking_send(FromHost::Notice(Notice::Stopped(Box::new(stop)))).ok()?;
+                let known = lock(c).breakpoints.clone();
+                for n in found.news(known) {
+                    let m = FromHost::Notice(n);
+                    lock(c).note(&m);
+                    out.blocking_send(m).ok()?;
                 }
                 return Some(reader);
             }
@@ -300,18 +368,62 @@ fn again(
     None
 }
 
-/// Says what was open; where it stands, if it does.
-fn reopen(line: &mut Line, target: &TargetSpec) -> Result<Option<Stop>, Failure> {
+/// How things stand at the other end of a line that was made again.
+struct Found {
+    /// Where the program stands or that it runs, and what it is.
+    state: Vec<Notice>,
+    /// What came in meanwhile.
+    meanwhile: Vec<Notice>,
+    /// All breakpoints, where they may be listed.
+    breakpoints: Option<Vec<Breakpoint>>,
+}
+
+impl Found {
+    /// What a session has to be told, oldest first: it heard nothing of what happened while there was no line.
+    fn news(self, mut known: BTreeSet<BreakpointId>) -> Vec<Notice> {
+        let mut all = self.state;
+        all.extend(self.meanwhile);
+        if let Some(list) = self.breakpoints {
+            known.retain(|id| list.iter().all(|b| b.id != *id));
+            all.extend(known.into_iter().map(Notice::BreakpointGone));
+            all.extend(list.into_iter().map(|b| Notice::Breakpoint(Box::new(b))));
+        }
+        all
+    }
+}
+
+/// Says what was open, and asks how it is.
+fn reopen(line: &mut Line, target: &TargetSpec) -> Result<Found, Failure> {
     let lost = |e: io::Error| Failure::new(FailureKind::Host, format!("the line was lost again: {e}"));
-    for (id, request) in
-        [(HELLO_ID, Request::Hello { version: PROTOCOL_VERSION }), (OPEN_ID, Request::Open(target.clone()))]
-    {
+    for (id, request) in [
+        (HELLO_ID, Request::Hello { version: PROTOCOL_VERSION }),
+        (OPEN_ID, Request::Open(target.clone())),
+        (LIST_ID, Request::Breakpoints),
+    ] {
         wire::write(&mut line.writer, &ToHost::new(id, request)).map_err(lost)?;
     }
+    let mut found = Found { state: Vec::new(), meanwhile: Vec::new(), breakpoints: None };
+    let mut opened = false;
     loop {
         match wire::read::<FromHost>(&mut line.reader).map_err(lost)? {
-            Some(FromHost::Reply { id: OPEN_ID, result: Ok(Reply::Opened { stop, .. }) }) => return Ok(stop),
+            Some(FromHost::Reply { id: OPEN_ID, result: Ok(Reply::Opened { target, caps, stop }) }) => {
+                opened = true;
+                found.state.push(Notice::Target(target));
+                match stop {
+                    Some(stop) => found.state.push(Notice::Stopped(Box::new(stop))),
+                    // The session may still take it to stand. What it knows was of an earlier moment, whichever.
+                    None if caps.control => found.state.push(Notice::Resumed { epoch: StopEpoch::default() }),
+                    None => {}
+                }
+            }
+            Some(FromHost::Reply { id: LIST_ID, result }) => {
+                if let Ok(Reply::Breakpoints(all)) = result {
+                    found.breakpoints = Some(all);
+                }
+                return Ok(found);
+            }
             Some(FromHost::Reply { result: Err(f), .. }) => return Err(f),
+            Some(FromHost::Notice(n)) if opened => found.meanwhile.push(n),
             Some(_) => {}
             None => return Err(lost(io::ErrorKind::UnexpectedEof.into())),
         }

@@ -55,6 +55,7 @@ pub fn main() -> u8 {
     let trusted = cli.common.cacert.as_deref().map_or(Ok(()), fetch::trust);
     let done = trusted.and_then(|()| run(&cli));
     k8s::leave_all();
+    remote::leave_all();
     match done {
         Ok(code) => code,
         // The reader of our output went away, as `head` does: no error of the user's.
@@ -369,7 +370,7 @@ fn full_screen_elsewhere(common: &Common, word: &str, control: bool) -> Option<R
     }
     let open = |(place, spec)| {
         needs_terminal()?;
-        full_screen_at(common, Some(remote::connect(&place, common)?.0), spec, None, false)
+        full_screen_at(common, Some(remote::connect(&place, common)?), spec, None, false)
     };
     remote::parse(word, control).map(|found| found.map(open)).unwrap_or_else(|f| Some(Err(f)))
 }

@@ -4,7 +4,7 @@ use super::args::{Common, Profile};
 use super::credentials;
 use crate::backend::client::Client;
 use crate::backend::host::OURSELVES;
-use crate::backend::link::{self, Connect, Line, Traffic};
+use crate::backend::link::{self, Connect, Farewell, Line};
 use crate::backend::piped::{self, MISSING, Program, Said, name_there};
 use crate::backend::protocol::{Failure, FailureKind, PROTOCOL_VERSION, TargetSpec};
 use crate::base::text::printable_str;
@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// Where a host is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,14 +66,29 @@ pub fn parse(word: &str, control: bool) -> Result<Option<(Place, TargetSpec)>, F
     Ok(Some((Place::Ssh { to: to.to_string(), port }, TargetSpec::Attach { pid, exe: None, control })))
 }
 
+/// Hosts that were started for this process, until they have heard that it is done.
+static LEAVES: Mutex<Vec<Farewell>> = Mutex::new(Vec::new());
+
 /// Connects to it.
-pub fn connect(place: &Place, common: &Common) -> Result<(Client, Traffic), Failure> {
-    let line = match place {
-        Place::Socket(path) => socket(path.clone()),
-        Place::Ssh { to, port } => ssh(to.clone(), *port, common.profile)?,
-        Place::Tls(at) => credentials::over_tls(at.clone(), common)?,
+pub fn connect(place: &Place, common: &Common) -> Result<Client, Failure> {
+    let (line, ours) = match place {
+        Place::Socket(path) => (socket(path.clone()), false),
+        Place::Ssh { to, port } => (ssh(to.clone(), *port, common.profile)?, true),
+        Place::Tls(at) => (credentials::over_tls(at.clone(), common)?, false),
     };
-    link::client(credentials::with_token(line, common)?)
+    let line = credentials::with_token(line, common)?;
+    if !ours {
+        return Ok(link::client(line)?.0);
+    }
+    let (client, farewell) = link::sole_client(line)?;
+    LEAVES.lock().unwrap_or_else(PoisonError::into_inner).push(farewell);
+    Ok(client)
+}
+
+/// Waits until the hosts that were started for this process have heard that their clients, which were dropped, are done.
+pub fn leave_all() {
+    let all = std::mem::take(&mut *LEAVES.lock().unwrap_or_else(PoisonError::into_inner));
+    all.into_iter().for_each(Farewell::wait);
 }
 
 fn host(text: String) -> Failure {

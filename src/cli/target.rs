@@ -92,7 +92,7 @@ pub fn open(
         super::not_ours_to_hide(common)?;
     }
     let there = match place {
-        Some((place, spec)) => Some((remote::connect(&place, common)?.0, spec)),
+        Some((place, spec)) => Some((remote::connect(&place, common)?, spec)),
         None => k8s::one_shot(common, target, Profile::Prod.word()).transpose()?,
     };
     let (mut client, spec) = match there {

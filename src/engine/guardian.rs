@@ -3,10 +3,11 @@
 //! It waits for a robust lock that the engine thread holds. When that thread dies, the kernel marks the lock and wakes the guardian
 //! before it lets go of the threads that were traced, and the thread's further locks keep the kernel busy meanwhile. The guardian then
 //! writes the bytes on record through `/proc/PID/mem`, which needs no ptrace. A thread that was reporting a hit at that very moment gets
-//! its SIGTRAP, and the hook on the runtime's signal handler has it leave without harm.
+//! its SIGTRAP, and the hook on the runtime's signal handler has it leave without harm, or come back until its trap is gone: then it does
+//! not matter how late the guardian is.
 
 use super::EngineError;
-use super::hook::{Hook, Hooked};
+use super::hook::{Hook, Hooked, Shield};
 use super::journal::{self, Header};
 use crate::base::{LoadAddr, Memory, Tid};
 use crate::target::linux::debugreg::{self, REGISTERS};
@@ -134,7 +135,10 @@ pub fn main(journal: &Path, hook: &str) -> io::Result<()> {
         let _the_journal_has_it_too = mem.write(*at, &[*byte]);
     }
     let at: Vec<LoadAddr> = traps.iter().map(|t| t.0).collect();
-    let hooked = hook.filter(|_| watching || !at.is_empty()).and_then(|h| h.set(&mem, &at));
+    // In place already, as a rule; else what reports a hit just then may be saved by this, if it comes in time.
+    let (_, record) = journal::read(journal)?;
+    let in_place = |h: Hook| h.adopt(&mem, &record).or_else(|| h.set(&mem, &at));
+    let hooked = hook.filter(|_| watching || !at.is_empty()).and_then(in_place);
     // The rest has time.
     repair(journal, &header, &mem, hooked, watching)
 }
@@ -171,13 +175,14 @@ fn repair(path: &Path, header: &Header, mem: &ProcessMemory, hooked: Option<Hook
     if watching {
         clear_debug_registers(header.pid);
     }
-    let mut all = put(false) && traps;
+    let mut all = traps;
     if let Some(h) = hooked {
         wait_until_free(header.pid);
         all &= h.unhook(mem);
         std::thread::sleep(COPY_RUNS);
         all &= h.restore(mem);
     }
+    all &= put(false);
     if all { std::fs::remove_file(path) } else { Ok(()) }
 }
 
@@ -229,7 +234,8 @@ impl super::Engine {
         });
         let g =
             Guardian::start(adit, path, hook).map_err(|e| EngineError::State(format!("no guardian process: {e}")))?;
-        self.traps.be_guarded(g);
+        let shield = hook.and_then(|h| Shield::new(h, &self.mem));
+        self.traps.be_guarded(g, shield);
         Ok(())
     }
 }

@@ -2,10 +2,15 @@
 //!
 //! The kernel delivers the SIGTRAP, and the Go runtime would end the program. But its handler first asks a function of its own tests,
 //! `runtime.testSigtrap` (runtime/signal_unix.go: `if sig == _SIGTRAP && testSigtrap != nil && testSigtrap(info, c, gp) { return }`),
-//! a variable that is nil. The guardian points it to a few instructions that move the PC back onto the instruction that is whole again,
-//! until no such thread can be left. They are written over `runtime.schedinit`, which ran once, before any Go code.
+//! a variable that is nil. It is pointed to a few instructions that move the PC back onto the trap. They are written over
+//! `runtime.schedinit`, which ran once, before any Go code.
+//!
+//! The host does that before it plants anything, and takes it out at every stop: a traced program's SIGTRAPs come to us, so nobody goes there
+//! while we live. When we do not, whoever meets a trap comes back to it until the guardian has made it whole again, however late that one gets a
+//! processor: it is no race. (Without a right to real time, on a machine with much else to do, it came too late every second time.)
 
-use crate::base::{LoadAddr, Memory};
+use super::journal::Entry;
+use crate::base::{LoadAddr, Memory, MemoryError};
 use crate::target::linux::memory::ProcessMemory;
 use serde::{Deserialize, Serialize};
 
@@ -56,21 +61,34 @@ pub struct Hooked {
 }
 
 impl Hook {
+    /// What is written over the area for these traps; those that do not fit are left out.
+    fn bytes(&self, traps: impl Iterator<Item = LoadAddr>) -> Option<Vec<u8>> {
+        // A Go function value is a pointer to a pointer to code.
+        let mut bytes = self.area.0.wrapping_add(8).to_le_bytes().to_vec();
+        bytes.extend(code());
+        let room = (self.len as usize).checked_sub(bytes.len() + PAIR)?;
+        for t in traps.take(room / PAIR) {
+            bytes.extend(t.0.wrapping_add(1).to_le_bytes());
+            bytes.extend(t.0.to_le_bytes());
+        }
+        bytes.extend([0; PAIR]);
+        Some(bytes)
+    }
+
+    /// The one that the host has put in place, by what is on record of it; none if it has not.
+    pub fn adopt(self, mem: &ProcessMemory, record: &[Entry]) -> Option<Hooked> {
+        let ours = mem.read_u64(self.word).ok()? == self.area.0;
+        let entry = record.iter().find(|e| ours && e.addr == self.area)?;
+        Some(Hooked { hook: self, original: entry.original.clone() })
+    }
+
     /// Puts it in place. `traps` are the addresses where INT3s were; those that do not fit are left out. None if it cannot be: the
     /// variable is not nil, or the memory cannot be read.
     pub fn set(self, mem: &ProcessMemory, traps: &[LoadAddr]) -> Option<Hooked> {
         if mem.read_u64(self.word).ok()? != 0 {
             return None; // somebody uses it
         }
-        // A Go function value is a pointer to a pointer to code.
-        let mut bytes = self.area.0.wrapping_add(8).to_le_bytes().to_vec();
-        bytes.extend(code());
-        let room = (self.len as usize).checked_sub(bytes.len() + PAIR)?;
-        for t in traps.iter().take(room / PAIR) {
-            bytes.extend(t.0.wrapping_add(1).to_le_bytes());
-            bytes.extend(t.0.to_le_bytes());
-        }
-        bytes.extend([0; PAIR]);
+        let bytes = self.bytes(traps.iter().copied())?;
         let original = mem.read_vec(self.area, bytes.len()).ok()?;
         mem.write(self.area, &bytes).ok()?;
         mem.write(self.word, &self.area.0.to_le_bytes()).ok()?;
@@ -87,6 +105,70 @@ impl Hooked {
     /// Puts the code back; not before those who were sent there have left.
     pub fn restore(&self, mem: &ProcessMemory) -> bool {
         mem.write(self.hook.area, &self.original).is_ok()
+    }
+}
+
+/// The host's: in place while the target runs with something of ours in it.
+pub struct Shield {
+    hook: Hook,
+    original: Vec<u8>,
+    /// In place for these traps.
+    raised: Option<Vec<LoadAddr>>,
+}
+
+impl Shield {
+    /// For a target with nothing of ours in it; none if the program uses the variable itself.
+    pub fn new(hook: Hook, mem: &ProcessMemory) -> Option<Shield> {
+        let free = mem.read_u64(hook.word).ok()? == 0;
+        let original = mem.read_vec(hook.area, usize::try_from(hook.len).ok()?).ok().filter(|_| free)?;
+        hook.bytes(std::iter::empty())?;
+        Some(Shield { hook, original, raised: None })
+    }
+
+    /// What has to be on record before it is put in place: where, and what is there.
+    pub fn overwrites(&self) -> [(LoadAddr, &[u8]); 2] {
+        [(self.hook.area, &self.original), (self.hook.word, &[0; 8])]
+    }
+
+    /// Puts it in place for these traps, before they are planted.
+    ///
+    /// # Errors
+    /// The memory cannot be written.
+    pub fn raise(&mut self, mem: &ProcessMemory, traps: Vec<LoadAddr>) -> Result<(), MemoryError> {
+        if self.raised.as_ref() == Some(&traps) {
+            return Ok(());
+        }
+        let bytes = self.hook.bytes(traps.iter().copied()).unwrap_or_default();
+        let was = self.raised.replace(traps);
+        mem.write(self.hook.area, &bytes)?;
+        if was.is_none() {
+            mem.write(self.hook.word, &self.hook.area.0.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Takes it out, when all stand and nothing is planted.
+    ///
+    /// # Errors
+    /// The memory cannot be written.
+    pub fn lower(&mut self, mem: &ProcessMemory) -> Result<(), MemoryError> {
+        if self.raised.take().is_some() {
+            self.clean(mem)?;
+        }
+        Ok(())
+    }
+
+    /// Takes it out of a child that has a copy of everything.
+    ///
+    /// # Errors
+    /// The memory cannot be written.
+    pub fn clean_fork(&self, child: &ProcessMemory) -> Result<(), MemoryError> {
+        if self.raised.is_some() { self.clean(child) } else { Ok(()) }
+    }
+
+    fn clean(&self, mem: &ProcessMemory) -> Result<(), MemoryError> {
+        mem.write(self.hook.word, &[0; 8])?;
+        mem.write(self.hook.area, &self.original)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Breakpoints as int3 bytes in the target's text, behind the trait that every mechanism has.
 
 use super::guardian::Guardian;
+use super::hook::Shield;
 use super::journal::Journal;
 use crate::base::{LoadAddr, MemoryError};
+use crate::target::linux::memory::ProcessMemory;
 use std::collections::BTreeMap;
 
 /// How a breakpoint is made to take effect. One file each; int3 is the one that works everywhere.
@@ -47,6 +49,8 @@ pub struct Int3 {
     recent: BTreeMap<LoadAddr, u8>,
     journal: Option<Journal>,
     guardian: Option<Guardian>,
+    /// What the guardian relies on.
+    shield: Option<Shield>,
 }
 
 impl Int3 {
@@ -59,8 +63,33 @@ impl Int3 {
         self.journal.as_ref().map(Journal::path)
     }
     /// Another process is to know what is planted.
-    pub fn be_guarded(&mut self, guardian: Guardian) {
+    pub fn be_guarded(&mut self, guardian: Guardian, shield: Option<Shield>) {
         self.guardian = Some(guardian);
+        self.shield = shield;
+    }
+    /// The target is about to run, or runs, and these addresses are going to trap: who meets one after our death must not die of it.
+    pub fn raise_shield(&mut self, wanted: &[LoadAddr], mem: &ProcessMemory) -> Result<(), ArmError> {
+        let (Some(s), Some(j)) = (&mut self.shield, &mut self.journal) else { return Ok(()) };
+        j.record(s.overwrites().into_iter()).map_err(ArmError::Journal)?;
+        let late = self.planted.keys().chain(self.recent.keys());
+        let mut all: Vec<LoadAddr> = wanted.iter().chain(late).copied().collect();
+        all.sort_unstable();
+        all.dedup();
+        // What is wanted goes first, should there not be room for all.
+        all.sort_by_key(|a| wanted.binary_search(a).is_err());
+        Ok(s.raise(mem, all)?)
+    }
+    /// All stand, nothing is planted.
+    pub fn lower_shield(&mut self, mem: &ProcessMemory) -> Result<(), ArmError> {
+        match &mut self.shield {
+            Some(s) => Ok(s.lower(mem)?),
+            None => Ok(()),
+        }
+    }
+    /// Takes everything out of a child that has a copy of the target's memory.
+    pub fn clean_fork(&self, child: &ProcessMemory) -> Result<(), MemoryError> {
+        self.planted().try_for_each(|(addr, byte)| child.write(addr, &[byte]))?;
+        self.shield.as_ref().map_or(Ok(()), |s| s.clean_fork(child))
     }
     /// That process.
     pub fn guardian(&mut self) -> Option<&mut Guardian> {
@@ -89,6 +118,7 @@ impl Int3 {
     pub fn abandon(&mut self) {
         self.planted.clear();
         self.recent.clear();
+        self.shield = None;
         self.finish();
     }
     /// The target is clean and let go: the journal is no longer needed.

@@ -1,6 +1,8 @@
 //! Setting the target going, and letting it go for good.
 
+use super::stepover::clean_code;
 use super::{Engine, EngineError, Happened, StopState};
+use crate::arch::emulate::{Outcome, emulate};
 use crate::base::{LoadAddr, StopEpoch, Tid};
 use crate::engine::int3::Mechanism;
 use crate::model::{Stop, StopReason};
@@ -42,6 +44,7 @@ impl Engine {
             let wanted = self.wanted();
             if !wanted.is_empty() {
                 self.say_armed(true);
+                self.traps.raise_shield(&wanted, &self.mem)?;
             }
             let text = super::EngineText { sym: &self.sym, bias: self.bias, mem: &self.mem };
             self.traps.arm(&wanted, &text)?;
@@ -60,6 +63,9 @@ impl Engine {
         let wanted = self.wanted();
         let something = !wanted.is_empty() || !self.plan.is_empty();
         self.say_armed(something);
+        if something {
+            self.traps.raise_shield(&wanted, &self.mem)?;
+        }
         let mut hit = None;
         let mut events = Vec::new();
         let standing: Vec<Tid> = self.tracer.threads().filter(|t| t.1.state.stands()).map(|t| t.0).collect();
@@ -73,6 +79,10 @@ impl Engine {
             }
             let pc = LoadAddr(self.tracer.registers(tid)?.pc());
             if wanted.binary_search(&pc).is_ok() {
+                // A step waits, with all the others, until the thread gets a processor; nobody watches what an emulated one does.
+                if self.plan.is_empty() && self.emulated(tid, pc)? {
+                    continue;
+                }
                 self.tracer.step_alone(tid, &mut events)?;
                 let watched = self.take_watch_hits(tid);
                 if watched != 0 {
@@ -105,6 +115,18 @@ impl Engine {
         }
         self.pauses.end();
         Ok(())
+    }
+
+    /// Does the instruction at `pc` for a thread that stands there, in clean text, if it is one that can be done for it.
+    fn emulated(&mut self, tid: Tid, pc: LoadAddr) -> Result<bool, EngineError> {
+        let Some(code) = clean_code(&self.sym, self.bias, pc) else { return Ok(false) };
+        let mut regs = self.tracer.registers(tid)?;
+        let Outcome::Done(store) = emulate(code, &mut regs, &self.mem) else { return Ok(false) };
+        if let Some((addr, value, size)) = store {
+            self.mem.write(addr, &value.to_le_bytes()[..usize::from(size)])?;
+        }
+        self.tracer.set_registers(tid, &regs)?;
+        Ok(true)
     }
 
     /// Sets a launched program going, to `main.main`.
@@ -161,6 +183,8 @@ impl Engine {
             return Ok(());
         }
         self.probes.clear();
+        // Where somebody could not be stopped it is still there.
+        self.traps.lower_shield(&self.mem)?;
         // Children still between vfork and exec run on in clean text.
         for tid in std::mem::take(&mut self.vforked) {
             crate::target::linux::tracer::release_running(tid);

@@ -370,11 +370,10 @@ impl Engine {
             let _gone_shows_in_wait = sys::cont(tid, 0);
             return;
         }
-        if let Ok(mem) = ProcessMemory::open(child) {
-            let traps = self.traps.planted().try_for_each(|(addr, byte)| mem.write(addr, &[byte]));
-            if let Err(e) = traps.and_then(|()| self.displaced.clean_fork(&mem)) {
-                self.happened.push(Happened::Note(format!("cannot clean the text of forked process {child}: {e}")));
-            }
+        if let Ok(mem) = ProcessMemory::open(child)
+            && let Err(e) = self.traps.clean_fork(&mem).and_then(|()| self.displaced.clean_fork(&mem))
+        {
+            self.happened.push(Happened::Note(format!("cannot clean the text of forked process {child}: {e}")));
         }
         Tracer::release_child(child);
     }
@@ -510,6 +509,7 @@ impl Engine {
         let all_stand = self.tracer.threads().all(|(_, t)| t.state != State::Running);
         if all_stand && self.vforked.is_empty() {
             self.traps.forget_recent();
+            self.traps.lower_shield(&self.mem)?;
             self.say_armed(false);
         }
         self.running = false;

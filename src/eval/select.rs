@@ -27,7 +27,8 @@ pub(super) fn deref(r: &Reader<'_>, v: &ValueRef, text: &str) -> Result<ValueRef
 }
 
 fn part(r: &Reader<'_>, v: &ValueRef, f: &crate::symbols::dwarf::types::Field) -> ValueRef {
-    ValueRef { name: f.name.clone(), ty: r.dwarf.go_type(f.ty), place: v.place.part(f.offset), ..ValueRef::default() }
+    let (ty, place) = (r.dwarf.go_type(f.ty), v.place.part(f.offset));
+    ValueRef { name: f.name.clone(), ty, place, hide: v.hide.max(r.tag_hides(f)), ..ValueRef::default() }
 }
 
 /// `v.name`, through pointers, interfaces and embedded fields.

@@ -384,6 +384,23 @@ impl Descriptors {
         Some((std::str::from_utf8(text).ok()?, head))
     }
 
+    /// The tag behind a field's name.
+    fn tag_at(&self, off: u64) -> Option<&str> {
+        const TAGGED: u8 = 2;
+        if self.slice(off, 1)?[0] & TAGGED == 0 {
+            return None;
+        }
+        let text = |off: u64| {
+            let len_bytes = (1..=3).rev().find_map(|n| self.slice(off, n))?;
+            let mut c = Cursor::at(len_bytes, 0);
+            let len = usize::try_from(c.uvarint().ok()?).ok().filter(|n| *n <= MAX_NAME)?;
+            Some((off + c.pos() as u64, len))
+        };
+        let (name, len) = text(off + 1)?;
+        let (tag, len) = text(name + len as u64)?;
+        std::str::from_utf8(self.slice(tag, len)?).ok()
+    }
+
     /// A descriptor's own words for its type: with package names where DWARF has paths.
     fn text(&self, off: u64, flags: u8) -> Option<&str> {
         let at = u64::try_from(self.i32(off + at::STR)?).ok().filter(|o| *o != 0)?;
@@ -467,7 +484,8 @@ impl Descriptors {
                 let (names, at) = self.anywhere(f)?;
                 let (name, flags) = names.name_at(at)?;
                 let (offset, ty) = (self.word(f + 16)?, self.leads(f + 8));
-                Some(Field { name: name.to_string(), offset, ty, embedded: flags & EMBEDDED != 0 })
+                let tag = names.tag_at(at).unwrap_or_default().into();
+                Some(Field { name: name.to_string(), offset, ty, embedded: flags & EMBEDDED != 0, tag })
             };
             (0..n).map(field).collect()
         };
@@ -505,7 +523,8 @@ impl Descriptors {
     /// descriptors of. Only the fields that are read.
     fn made_up(&self, n: DieOff, off: u64, part: u32) -> Option<GoType> {
         let own = |p: u32| DieOff(n.0 - part + p);
-        let field = |name: &str, offset, ty| Field { name: name.into(), offset, ty, embedded: false };
+        let field =
+            |name: &str, offset, ty| Field { name: name.into(), offset, ty, embedded: false, tag: Box::default() };
         let word = word_type(8);
         let pointer = |name: &str, elem| (name.to_string(), 8, TypeKind::Pointer { elem: Some(elem) });
         let groups = self.has_groups(off);

@@ -21,11 +21,17 @@ pub struct Heart {
 impl Heart {
     /// Starts it; it ends by itself after two minutes.
     pub fn start(exe: &Path) -> Heart {
+        Heart::start_in(&[], exe, 120)
+    }
+    /// As [`Heart::start`], run by another program (`nsenter` and its arguments), which becomes it; it ends after so many seconds.
+    pub fn start_in(by: &[String], exe: &Path, seconds: u32) -> Heart {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("beat");
-        let mut child = Command::new(exe)
+        let mut words = by.iter().map(std::ffi::OsStr::new).chain([exe.as_os_str()]);
+        let mut child = Command::new(words.next().expect("a program"))
+            .args(words)
             .arg(&path)
-            .arg("120")
+            .arg(seconds.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -7,7 +7,9 @@ pub mod dice;
 pub mod dlv;
 pub mod headless;
 pub mod heart;
+pub mod keys;
 pub mod listening;
+pub mod network;
 pub mod oneshot;
 pub mod screen;
 
@@ -83,6 +85,8 @@ pub struct Debuggee {
     pub breakpoints: std::collections::BTreeMap<adit::base::BreakpointId, Breakpoint>,
     /// Lines for the log.
     pub logs: Vec<String>,
+    /// So often it was said to run again.
+    pub resumed: usize,
     /// Longest wait for anything.
     pub patience: Duration,
     /// How long the target stood, as last heard.
@@ -113,6 +117,7 @@ impl Debuggee {
                 lost: 0,
                 breakpoints: Default::default(),
                 logs: Vec::new(),
+                resumed: 0,
                 patience: PATIENCE,
                 budget: None,
             }),
@@ -153,6 +158,7 @@ impl Debuggee {
             }
             Notice::Detached { .. } => return true,
             Notice::Log { text, .. } => self.logs.push(text),
+            Notice::Resumed { .. } => self.resumed += 1,
             Notice::Target(t) => self.target = (*t).clone(),
             Notice::Breakpoint(b) => drop(self.breakpoints.insert(b.id, *b)),
             Notice::Budget(b) => self.budget = Some(*b),

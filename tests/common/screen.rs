@@ -71,6 +71,14 @@ impl Screen {
         }
         Screen::run(cols, rows, c)
     }
+    /// As [`Screen::start`], run by another program (`nsenter` and its arguments), which becomes it, with the configuration in a folder.
+    pub fn start_in(by: &[String], config: &std::path::Path, cols: u16, rows: u16, args: &[&str]) -> Screen {
+        let mut words = by.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_adit")]).chain(args.iter().copied());
+        let mut c = CommandBuilder::new(words.next().expect("a program"));
+        c.args(words);
+        c.env("XDG_CONFIG_HOME", config);
+        Screen::run(cols, rows, c)
+    }
     /// As [`Screen::start`], in the terminal of a `script` process: killing that one is what closing a window is to adit.
     pub fn start_in_window(cols: u16, rows: u16, args: &[&str]) -> Screen {
         let mut c = CommandBuilder::new("script");
@@ -89,7 +97,10 @@ impl Screen {
         c.env("TERM", "xterm-256color");
         c.env("HOME", home.path());
         for (k, d) in [("XDG_CONFIG_HOME", "config"), ("XDG_STATE_HOME", "state")] {
-            c.env(k, home.path().join(d));
+            // Not where the test has said another one.
+            if c.get_env(k).is_none() || std::env::var_os(k).as_deref() == c.get_env(k) {
+                c.env(k, home.path().join(d));
+            }
         }
         c.cwd(home.path());
         let child = pty.slave.spawn_command(c).expect("adit starts");

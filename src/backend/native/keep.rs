@@ -11,8 +11,10 @@ use crate::engine::{Engine, Happened};
 use crate::model::*;
 use std::time::{Duration, Instant};
 
-/// Of the time that a stop may last, this is for what comes after the copying.
+/// Of the time that a stop may last, this at least is for what comes after the copying.
 const RESERVE: Duration = Duration::from_millis(15);
+/// And so much of what is left of it, for a machine with much else to do: every thread that is let go then waits for a processor.
+const RESERVED: u32 = 40;
 
 impl Host {
     /// May the client ask that? It is recorded either way, if it is an action.
@@ -100,11 +102,11 @@ impl Host {
 
     /// Copies the process where it stands and lets it go on; the client looks at the copy.
     pub(super) fn keep(&mut self, mut stop: Stop) {
-        // Not what is planned, but as it is, should anything go wrong.
-        let copied = self.copy_stop();
         if let Some(e) = &mut self.engine {
             e.permit_stops(false);
         }
+        // Not what is planned, but as it is, should anything go wrong.
+        let copied = self.copy_stop();
         let went = self.go_on();
         match (copied, went) {
             (_, Err(f)) => self.end(&f.to_string()),
@@ -134,7 +136,7 @@ impl Host {
     }
 
     /// From a stop, without a word to the client; what else happened is told.
-    fn go_on(&mut self) -> Result<(), Failure> {
+    pub(super) fn go_on(&mut self) -> Result<(), Failure> {
         if !self.let_run()? {
             return Ok(());
         }
@@ -150,7 +152,11 @@ impl Host {
     /// How long the copying may take.
     pub(super) fn copy_deadline(&self) -> Option<Instant> {
         let since = self.engine.as_ref().and_then(Engine::standing_since).unwrap_or_else(Instant::now);
-        self.budget.stop_may_last(since).map(|most| since + most.saturating_sub(RESERVE))
+        let now = Instant::now();
+        self.budget.stop_may_last(since).map(|most| {
+            let left = (since + most).saturating_duration_since(now);
+            now + left.saturating_sub(RESERVE.max(left * RESERVED / 100))
+        })
     }
 
     /// The client is done with the copy of a stop.

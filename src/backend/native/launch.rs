@@ -47,6 +47,8 @@ impl Host {
         {
             let stands = self.kept || self.engine.as_ref().is_some_and(|e| !e.is_running() && !e.is_gone());
             let stop = self.last_stop.clone().filter(|_| stands);
+            // Who comes back, or anew, has not heard how much time is left.
+            self.told = None;
             return Ok(Reply::Opened { target: target.clone(), caps: *caps, stop });
         }
         let reply = self.open(spec.clone())?;

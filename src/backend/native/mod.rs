@@ -95,6 +95,7 @@ impl Terms {
 pub fn serve_rung(end: HostEnd, wake: &Wake, terms: Terms) {
     let Terms { limits, adit, target, scopes, audit, redact, redaction } = terms;
     let HostEnd { requests, out } = end;
+    crate::target::linux::polite::promptly();
     let mut host = Host {
         outbox: Outbox::new(out, redaction.clone()),
         engine: None,

@@ -24,7 +24,7 @@ enum Source {
 impl Host {
     /// Copies the process (a core: packs it), writes the copy if asked to, and answers from it from now on.
     pub(super) fn snapshot(&mut self, id: u64, file: Option<PathBuf>) {
-        let taken = self.may_stop().and_then(|()| self.take_copy(file.as_deref()));
+        let taken = self.may_stop().and_then(|()| self.take_copy(file.as_deref(), false));
         // A breakpoint may have been met on the way, in control mode.
         self.tell();
         match (taken, file) {
@@ -42,7 +42,7 @@ impl Host {
 
     /// Copies the process to a file because of a condition; what is looked at stays the running process.
     pub(super) fn copy_because(&mut self, said: &str, path: PathBuf) -> Result<(), Failure> {
-        let taken = self.may_stop().and_then(|()| self.take_copy(Some(&path)));
+        let taken = self.may_stop().and_then(|()| self.take_copy(Some(&path), false));
         self.tell();
         let (reply, source) = taken?;
         self.forget_copy();
@@ -63,11 +63,12 @@ impl Host {
 
     /// Copies the process and answers from the copy from now on; the copy's epoch.
     pub(super) fn copy_stop(&mut self) -> Result<StopEpoch, Failure> {
-        self.take_copy(None)?;
+        self.take_copy(None, true)?;
         Ok(self.state().epoch)
     }
 
-    fn take_copy(&mut self, file: Option<&Path>) -> Result<(Reply, Source), Failure> {
+    /// With `leave`, a program that stands goes on as soon as its memory has been copied, before the copy is put in order.
+    fn take_copy(&mut self, file: Option<&Path>, leave: bool) -> Result<(Reply, Source), Failure> {
         let loaded = self.loaded.clone().ok_or_else(no_target)?;
         if let Some(path) = file.filter(|p| p.symlink_metadata().is_ok()) {
             return Err(cannot_write(path, &io::ErrorKind::AlreadyExists.into()));
@@ -82,12 +83,19 @@ impl Host {
             None => (loaded.copy().map_err(failed)?, None),
             Some(_) => {
                 let pid = loaded.pid;
-                let plan = self.beside(move || Plan::prepare(pid))?.map_err(|e| failed(e.into()))?;
+                let stands = self.engine.as_ref().is_some_and(|e| !e.is_running());
+                // It waits for us: not for another thread as well.
+                let plan = if stands { Plan::at_a_stop(pid) } else { self.beside(move || Plan::prepare(pid))? };
+                let plan = plan.map_err(|e| failed(e.into()))?;
                 let deadline = self.copy_deadline();
                 let e = self.engine()?;
                 let at = e.state();
                 before = Some(at.epoch);
                 let taken = e.copy(plan.until(deadline)).map_err(failed)?;
+                if leave {
+                    self.go_on()?;
+                    before = self.engine.as_ref().map(|e| e.state().epoch);
+                }
                 let copied = self.beside(move || taken.finish())?;
                 (copied.map_err(|e| failed(e.into()))?, at.stopped.then_some(at.thread))
             }

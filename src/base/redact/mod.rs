@@ -113,6 +113,18 @@ impl Redaction {
         names::hides(last)
     }
 
+    /// How much a struct field's tag hides: by the names that it gives the field elsewhere (`json:"password,omitempty"`), or in so many
+    /// words: `adit:"secret"`.
+    pub fn tag(&self, tag: &str) -> Hide {
+        if !self.is_on() || tag.is_empty() {
+            return Hide::No;
+        }
+        names::in_tag(tag)
+            .map(|(key, value)| if (key, value) == ("adit", "secret") { Hide::All } else { self.name(value) })
+            .max()
+            .unwrap_or_default()
+    }
+
     /// How much any name in an expression hides of what it comes to.
     pub fn expression(&self, text: &str) -> Hide {
         if self.is_on() { names::hides(text) } else { Hide::No }
@@ -196,6 +208,31 @@ mod tests {
         let r = Redaction::new(Patterns::new(&s(names), &s(shapes), &s(show)).expect("patterns")).expect("a key");
         r.set(true);
         r
+    }
+
+    #[test]
+    fn tags() {
+        let r = on(&["^acct"], &[], &["^csrfToken$"]);
+        for (tag, hides) in [
+            (r#"json:"password,omitempty""#, Hide::All),
+            (r#"xml:"x" yaml:"client_secret""#, Hide::Text),
+            (r#"protobuf:"bytes,1,opt,name=api_key,proto3" json:"k""#, Hide::Text),
+            (r#"gorm:"size:9;column:passwd""#, Hide::All),
+            (r#"env:"ACCT_NO""#, Hide::All),
+            (r#"adit:"secret""#, Hide::All),
+            (r#"json:"csrfToken""#, Hide::No),
+            (r#"json:"name" validate:"required,excluded_with=Password" help:"the user's token""#, Hide::No),
+            (r#"json:"-""#, Hide::No),
+            (r#"json:"a\"b" db:"otp""#, Hide::All),
+            ("no tag of the usual form", Hide::No),
+            (r#"json:"#, Hide::No),
+            (r#"json:"password"#, Hide::No),
+            ("", Hide::No),
+        ] {
+            assert_eq!(r.tag(tag), hides, "{tag}");
+        }
+        r.set(false);
+        assert_eq!(r.tag(r#"adit:"secret""#), Hide::No);
     }
 
     #[test]

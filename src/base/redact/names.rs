@@ -135,6 +135,32 @@ pub(super) fn hides(name: &str) -> Hide {
     }
 }
 
+/// The names that a struct field's tag gives the field: key and name. In a value the name comes first; where other things do, it is marked
+/// (`protobuf`, `gorm`).
+pub(super) fn in_tag(tag: &str) -> impl Iterator<Item = (&str, &str)> {
+    let mut rest = tag;
+    let pairs = std::iter::from_fn(move || {
+        let (key, value) = rest.trim_start_matches(' ').split_once(":\"")?;
+        // As reflect.StructTag.Lookup: a quote may be escaped.
+        let mut escaped = false;
+        let end = value.bytes().position(|b| {
+            let ends = b == b'"' && !escaped;
+            escaped = b == b'\\' && !escaped;
+            ends
+        })?;
+        rest = value.get(end + 1..)?;
+        Some((key, value.get(..end)?))
+    });
+    pairs.flat_map(|(key, value)| {
+        value.split([',', ';']).enumerate().filter_map(move |(i, part)| {
+            let marked = part.strip_prefix("name=").or_else(|| part.strip_prefix("column:"));
+            let name = marked.or((i == 0).then_some(part))?;
+            // Prose is no name.
+            (!name.contains(char::is_whitespace)).then_some((key, name))
+        })
+    })
+}
+
 /// How much a type hides, if its full name decides it.
 pub(super) fn type_hides(name: &str) -> Option<Hide> {
     let plain = name.trim_start_matches('*');

@@ -133,6 +133,7 @@ impl Reader<'_> {
             },
             ty: self.dwarf.go_type(f.ty),
             place: place.part(f.offset),
+            hide: self.tag_hides(f),
             ..ValueRef::default()
         })
         .collect()

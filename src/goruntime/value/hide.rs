@@ -7,6 +7,7 @@ use super::{Limits, Loaded, Place, Reader, ValueRef};
 use crate::base::LoadAddr;
 use crate::base::redact::{Hide, Redaction, WINDOW};
 use crate::base::text;
+use crate::symbols::dwarf::types::Field;
 use crate::symbols::dwarf::{GoType, TypeKind};
 
 /// Is it the first half of a pair of name and value, as headers and variables of an environment are kept?
@@ -19,9 +20,9 @@ fn is_half(field: &str) -> bool {
     ["value", "val", "v", "values"].iter().any(|n| field.eq_ignore_ascii_case(n))
 }
 
-/// How much a field's name hides, in a struct whose key hides so much of its value.
-pub(super) fn field(x: &Redaction, name: &str, pair: Hide) -> Hide {
-    x.name(name).max(if is_half(name) { pair } else { Hide::No })
+/// How much a field's name and tag hide, in a struct whose key hides so much of its value.
+pub(super) fn field(x: &Redaction, f: &Field, pair: Hide) -> Hide {
+    x.name(&f.name).max(x.tag(&f.tag)).max(if is_half(&f.name) { pair } else { Hide::No })
 }
 
 /// Is it a flag of a command line whose value comes next?
@@ -61,6 +62,11 @@ impl Reader<'_> {
             Some(x) => v.hide.max(x.name(&v.name)).max(x.type_name(&v.ty.name)),
             None => Hide::No,
         }
+    }
+
+    /// How much a field's tag hides of it: `json:"password"`.
+    pub fn tag_hides(&self, f: &Field) -> Hide {
+        self.rt.redaction().map_or(Hide::No, |x| x.tag(&f.tag))
     }
 
     /// The element type of a list of numbers, where the list begins, and how many there are.

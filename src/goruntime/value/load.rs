@@ -235,7 +235,7 @@ impl Loading<'_, '_> {
                     let (redaction, above, mut pair) = (r.rt.redaction(), self.hide, Hide::No);
                     for f in fields.iter().take(self.limits.fields as usize) {
                         let t = r.dwarf.go_type(f.ty);
-                        self.hide = redaction.map_or(above, |x| above.max(hide::field(x, &f.name, pair)));
+                        self.hide = redaction.map_or(above, |x| above.max(hide::field(x, f, pair)));
                         let mut c = self.value(&place.part(f.offset), &t, level + 1, nesting + 1);
                         c.name = f.name.clone();
                         if redaction.is_some_and(|_| hide::is_key(&c.name)) {

@@ -188,6 +188,7 @@ impl<'a> Reader<'a> {
             offset: u64::from(w.off - first),
             ty: word_type(u64::from(w.size)),
             embedded: false,
+            tag: Box::default(),
         });
         let kind = TypeKind::Struct { fields: fields.collect() };
         (Arc::new(GoType { name: "words".into(), size, kind, ..GoType::default() }), place)

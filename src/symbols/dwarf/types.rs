@@ -1,6 +1,6 @@
 //! Go types as DWARF describes them, each read once.
 
-use super::{DESCRIPTORS, DieOff, Dwarf, Walk, go_attr};
+use super::{DESCRIPTORS, Die, DieOff, Dwarf, Walk, go_attr};
 use rustc_hash::FxHashMap;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
@@ -18,6 +18,8 @@ pub struct Field {
     pub ty: DieOff,
     /// Embedded: its fields and methods are the struct's too.
     pub embedded: bool,
+    /// Its tag (`json:"name"`): from the type's descriptor, which not every type has.
+    pub tag: Box<str>,
 }
 
 /// What kind of type, with what is needed to take a value apart.
@@ -172,7 +174,7 @@ impl Dwarf {
                 Some(elem) => TypeKind::Slice { elem },
                 None => TypeKind::Void,
             },
-            (gimli::DW_TAG_structure_type, kind::STRUCT | 0) => TypeKind::Struct { fields: self.fields(off) },
+            (gimli::DW_TAG_structure_type, kind::STRUCT | 0) => TypeKind::Struct { fields: self.tagged(off, &d) },
             (gimli::DW_TAG_pointer_type, kind::UNSAFE_POINTER) => TypeKind::UnsafePointer,
             (gimli::DW_TAG_pointer_type, _) if t.name == "unsafe.Pointer" => TypeKind::UnsafePointer,
             (gimli::DW_TAG_pointer_type, _) | (_, kind::POINTER) => TypeKind::Pointer { elem: under },
@@ -252,6 +254,20 @@ impl Dwarf {
         self.die(self.resolve(array.ty))?.type_ref()
     }
 
+    /// A struct's fields with their tags, which DWARF does not have.
+    fn tagged(&self, off: DieOff, d: &Die<'_>) -> Vec<Field> {
+        let mut fields = self.fields(off);
+        let descriptor = || {
+            // The executable's: DWARF is of it alone.
+            let all = self.all_descriptors().next()?;
+            all.go_type(all.at_offset(d.u64(go_attr::RUNTIME_TYPE).filter(|o| *o != 0)?)?)
+        };
+        if let Some(t) = descriptor().filter(|t| t.fields().len() == fields.len()) {
+            fields.iter_mut().zip(t.fields()).for_each(|(f, known)| f.tag.clone_from(&known.tag));
+        }
+        fields
+    }
+
     fn fields(&self, off: DieOff) -> Vec<Field> {
         let mut out = Vec::new();
         self.children(off, |m| {
@@ -263,6 +279,7 @@ impl Dwarf {
                     offset: m.u64(gimli::DW_AT_data_member_location).unwrap_or(0),
                     ty,
                     embedded: m.flag(go_attr::EMBEDDED_FIELD),
+                    tag: Box::default(),
                 });
             }
         });

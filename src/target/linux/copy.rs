@@ -28,6 +28,8 @@ const SLACK: u64 = 32 << 20;
 /// Most bytes and ranges that one thread copies at a time.
 const BATCH: u64 = 2 << 20;
 const BATCH_RANGES: usize = 1024;
+/// So many batches one thread copies alone.
+const ALONE: usize = 3;
 /// How long threads that the kernel cannot stop now (a fork under way, a disk that hangs) are waited for.
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Bits of `/proc/PID/pagemap` (Documentation/admin-guide/mm/pagemap.rst).
@@ -103,13 +105,23 @@ pub struct Raw {
     clock_ns: u64,
 }
 
+/// How much a copy may take.
+fn free() -> u64 {
+    LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2)
+}
+
 impl Plan {
     /// Finds out how much there is to copy and makes room. Nothing is stopped.
     pub fn prepare(pid: i32) -> Result<Plan, CopyError> {
-        Plan::within(pid, LIMIT.min(procfs::available_memory().unwrap_or(u64::MAX) / 2))
+        Plan::within(pid, free(), SLACK)
     }
 
-    fn within(pid: i32, limit: u64) -> Result<Plan, CopyError> {
+    /// As [`Plan::prepare`], of a process that stands already: it waits for every page of room, and needs none beyond what it has.
+    pub fn at_a_stop(pid: i32) -> Result<Plan, CopyError> {
+        Plan::within(pid, free(), 0)
+    }
+
+    fn within(pid: i32, limit: u64, slack: u64) -> Result<Plan, CopyError> {
         let path = format!("/proc/{pid}/pagemap");
         let pagemap = File::open(&path).map_err(|e| match e.kind() {
             ErrorKind::PermissionDenied => {
@@ -122,7 +134,8 @@ impl Plan {
         if resident > limit {
             return Err(CopyError::TooLarge { resident, limit });
         }
-        let room = Buffer::reserve((resident + resident / 16 + SLACK) as usize).map_err(CopyError::NoRoom)?;
+        let growth = if slack > 0 { resident / 16 + slack } else { 0 };
+        let room = Buffer::reserve((resident + growth) as usize).map_err(CopyError::NoRoom)?;
         Ok(Plan { pid, pagemap, limit, room, deadline: None })
     }
 
@@ -317,6 +330,7 @@ fn copy_runs(mem: &ProcessMemory, runs: &[Run], buffers: &mut [Buffer], deadline
             }
         }
     }
+    let much = batches.len() > ALONE;
     let queue = Mutex::new(batches.into_iter());
     let failed = Mutex::new(Vec::new());
     let late = AtomicBool::new(false);
@@ -340,8 +354,8 @@ fn copy_runs(mem: &ProcessMemory, runs: &[Run], buffers: &mut [Buffer], deadline
         }
     };
     std::thread::scope(|s| {
-        // Without a second thread this one does it all.
-        let _second = std::thread::Builder::new().name("copy".into()).spawn_scoped(s, work);
+        // Without a second thread this one does it all; a second one that finds nothing to do would be waited for.
+        let _second = much.then(|| std::thread::Builder::new().name("copy".into()).spawn_scoped(s, work));
         work();
     });
     let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -364,10 +378,10 @@ mod tests {
     #[test]
     fn too_much_is_refused_before_anything_is_stopped() {
         let ours = vec![1u8; 8 << 20];
-        let e = Plan::within(std::process::id() as i32, 1 << 20).err().map(|e| e.to_string()).unwrap_or_default();
+        let e = Plan::within(std::process::id() as i32, 1 << 20, 0).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(e.contains("are resident") && e.contains("may take 1 MiB"), "{e}");
         assert_eq!(ours.iter().map(|b| u64::from(*b)).sum::<u64>(), 8 << 20);
-        assert!(matches!(Plan::within(0x3fff_fff0, 1 << 20), Err(CopyError::Target(TargetError::NoProcess(_)))));
+        assert!(matches!(Plan::within(0x3fff_fff0, 1 << 20, 0), Err(CopyError::Target(TargetError::NoProcess(_)))));
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub fn this_thread() {
     let lower = |now: i32| {
         let nice = now.max(NICE);
         // Refused where a filter of system calls has no such one; the niceness is then to be had by the older call.
-        sys::set_schedule(nice, SLICE_NS).or_else(|_| rustix::process::setpriority_process(None, nice))
+        sys::set_schedule(nice, SLICE_NS, false).or_else(|_| rustix::process::setpriority_process(None, nice))
     };
     if let Err(e) = rustix::process::getpriority_process(None).and_then(lower) {
         tracing::debug!("this thread keeps its priority: {e}");
@@ -28,9 +28,10 @@ pub fn this_thread() {
 }
 
 /// For a thread that wakes often, does some microseconds of work and must not come late: it asks for the shortest slice there is, and gets it at once
-/// (EEVDF, from Linux 6.12 on). Behind the thread of the target that it is to look at, it would find that one idle always.
+/// (EEVDF, from Linux 6.12 on). Behind the thread of the target that it is to look at, it would find that one idle always; and a target stands
+/// until the thread that has stopped it has had its turns.
 pub fn promptly() {
-    let ask = |nice: i32| sys::set_schedule(nice, SHORT_SLICE_NS);
+    let ask = |nice: i32| sys::set_schedule(nice, SHORT_SLICE_NS, true);
     if let Err(e) = rustix::process::getpriority_process(None).map_err(Into::into).and_then(ask) {
         tracing::debug!("this thread may come late: {e}");
     }

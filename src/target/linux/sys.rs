@@ -319,10 +319,10 @@ pub fn ignore_signal(sig: i32) {
 }
 
 /// Gives the calling thread a niceness and a time slice (ns; the scheduler holds it between 0.1 and 100 ms) under
-/// SCHED_OTHER. Linux reads the slice from 6.12 on, older kernels ignore it.
+/// SCHED_OTHER. Linux reads the slice from 6.12 on, older kernels ignore it. With `own`, what the thread starts does not inherit them.
 ///
 /// `Unsupported` for a thread under another policy: whoever started us with one (`chrt`) is not overruled.
-pub fn set_schedule(niceness: i32, slice_ns: u64) -> io::Result<()> {
+pub fn set_schedule(niceness: i32, slice_ns: u64, own: bool) -> io::Result<()> {
     // SAFETY: plain integers; 0 is this thread. (The call, and not libc's function: musl's refuses.)
     let policy = check(unsafe { libc::syscall(libc::SYS_sched_getscheduler, 0) })?;
     if policy != libc::c_long::from(libc::SCHED_OTHER) {
@@ -331,7 +331,7 @@ pub fn set_schedule(niceness: i32, slice_ns: u64) -> io::Result<()> {
     let attr = libc::sched_attr {
         size: mem::size_of::<libc::sched_attr>() as u32,
         sched_policy: libc::SCHED_OTHER as u32,
-        sched_flags: 0,
+        sched_flags: if own { libc::SCHED_FLAG_RESET_ON_FORK as u64 } else { 0 },
         sched_nice: niceness,
         sched_priority: 0,
         sched_runtime: slice_ns,

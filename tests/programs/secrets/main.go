@@ -33,16 +33,25 @@ type Credentials struct{ Login, Token string }
 
 type Pair struct{ Name, Value string }
 
+// Form has names that say nothing, and tags that do.
+type Form struct {
+	Answer string  `json:"password,omitempty"`
+	Word   string  `adit:"secret"`
+	Deeper *Deeper `yaml:"credentials"`
+}
+
+type Deeper struct{ First, Second string }
+
 type key struct{}
 
 var (
-	apiToken   = secret(1)
-	privateKey = []byte(secret(2))
-	config     = Config{User: "bob", Password: secret(3), Inner: &Inner{Endpoint: "/x", ClientSecret: secret(4)}}
-	settings   = map[string]string{"password": secret(5), "colour": "green"}
-	header     = http.Header{"Authorization": {"Basic " + secret(6)}, "Cookie": {secret(7)}, "Accept": {"text/plain"}}
-	queue      = make(chan Credentials, 4)
-	lines      = make(chan string, 4)
+	apiToken       = secret(1)
+	privateKey     = []byte(secret(2))
+	config         = Config{User: "bob", Password: secret(3), Inner: &Inner{Endpoint: "/x", ClientSecret: secret(4)}}
+	settings       = map[string]string{"password": secret(5), "colour": "green"}
+	header         = http.Header{"Authorization": {"Basic " + secret(6)}, "Cookie": {secret(7)}, "Accept": {"text/plain"}}
+	queue          = make(chan Credentials, 4)
+	lines          = make(chan string, 4)
 	boxed      any = Credentials{Login: "bob", Token: secret(11)}
 	plain      any = Password(secret(27))
 	signingKey [20]byte
@@ -58,6 +67,7 @@ var (
 	loginError = errors.New("login failed with password=" + secret(16))
 	contextual = context.WithValue(context.Background(), key{}, "Bearer "+secret(30))
 	amazon     = "use " + "AKIA" + "ZQ12ABCDEFGH3456" + " here"
+	form       = Form{Answer: secret(38), Word: secret(39), Deeper: &Deeper{"deep", secret(40)}}
 	hot        int
 	round      int
 )
@@ -118,7 +128,7 @@ func main() {
 		login("bob", secret(13), round)
 		time.Sleep(20 * time.Millisecond)
 		use(f, tokens, header, userinfo, pairs, environ, arguments, database, pem, otp, longLine, loginError, contextual, amazon)
-		use(apiToken, privateKey, config, settings, boxed, plain, runes)
+		use(apiToken, privateKey, config, settings, boxed, plain, runes, form)
 		if round > 30_000 {
 			return
 		}
