@@ -275,6 +275,7 @@ fn a_link_that_comes_back_leads_to_the_same_stop() {
     s.command("break main.hot");
     s.wait_for("stopped: bp 1");
     s.command("clear 1");
+    s.wait_for("breakpoint 1 cleared");
     w.net.ask("link down");
     s.wait_for("was lost");
     w.net.ask("link up");
