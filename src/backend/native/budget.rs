@@ -8,8 +8,17 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// A stop is expected to take at least so long.
-const LEAST: Duration = Duration::from_millis(10);
+/// A stop is expected to take at least so long: with less there is no time left for a copy of it, and it is for nothing.
+const LEAST: Duration = Duration::from_millis(25);
+/// Of the time that a stop may last, this at least is for what comes after the copying.
+const RESERVE: Duration = Duration::from_millis(15);
+/// And so much of what is left of it, in hundredths, for a machine with much else to do: every thread that is let go then waits for a processor.
+const RESERVED: u32 = 40;
+
+/// What of the time that a stop may still last is there for the copying.
+pub fn for_copying(left: Duration) -> Duration {
+    left.saturating_sub(RESERVE.max(left * RESERVED / 100))
+}
 /// A session's end is announced so long before.
 const ANNOUNCED: Duration = Duration::from_secs(60);
 
@@ -436,6 +445,18 @@ mod tests {
         b.stood(t + s(63.5), s(5.0)); // told of when it was over
         assert_eq!(b.may_stop(t + s(68.0)), Ok(()));
         assert_eq!(b.state(t + s(68.0)).longest_us, 5_000_000);
+    }
+
+    #[test]
+    fn a_stop_leaves_time_for_its_copy() {
+        let t = Instant::now();
+        let mut b = Budget::new(Limits::PROD, t);
+        for _ in 0..60 {
+            b.stood(t, s(0.0035));
+        }
+        assert_eq!(b.may_stop(t + s(1.0)), Ok(()), "40 ms are left");
+        (0..6).for_each(|_| b.stood(t, s(0.0035)));
+        assert!(b.may_stop(t + s(1.0)).is_err(), "19 ms are left, of which 15 are for letting it go");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The budget at work: stops that may not last are copied and the program goes on; holds; what is due is done.
 
-use super::budget::{Due, Limits};
+use super::budget::{Due, Limits, for_copying};
 use super::{Host, from_engine};
 use crate::backend::audit;
 use crate::backend::protocol::*;
@@ -10,11 +10,6 @@ use crate::engine::hits::Guard;
 use crate::engine::{Engine, Happened};
 use crate::model::*;
 use std::time::{Duration, Instant};
-
-/// Of the time that a stop may last, this at least is for what comes after the copying.
-const RESERVE: Duration = Duration::from_millis(15);
-/// And so much of what is left of it, for a machine with much else to do: every thread that is let go then waits for a processor.
-const RESERVED: u32 = 40;
 
 impl Host {
     /// May the client ask that? It is recorded either way, if it is an action.
@@ -153,10 +148,7 @@ impl Host {
     pub(super) fn copy_deadline(&self) -> Option<Instant> {
         let since = self.engine.as_ref().and_then(Engine::standing_since).unwrap_or_else(Instant::now);
         let now = Instant::now();
-        self.budget.stop_may_last(since).map(|most| {
-            let left = (since + most).saturating_duration_since(now);
-            now + left.saturating_sub(RESERVE.max(left * RESERVED / 100))
-        })
+        self.budget.stop_may_last(since).map(|most| now + for_copying((since + most).saturating_duration_since(now)))
     }
 
     /// The client is done with the copy of a stop.
