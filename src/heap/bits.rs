@@ -22,6 +22,17 @@ const TFLAG_ON_DEMAND: u8 = 16;
 const KIND_GC_PROGRAM: u8 = 64;
 /// Largest mask that is read, bytes (covers a type of 8 GiB).
 const MAX_MASK: u64 = 128 << 20;
+/// Kinds of types that have parts (internal/abi/type.go), and where they say so: `ArrayType.Elem` and `Len`, `StructType.Fields` of `Name`, `Typ`, `Offset`.
+const KIND_MASK: u8 = 31;
+const KIND_ARRAY: u8 = 17;
+const KIND_STRUCT: u8 = 25;
+const ARRAY_ELEM: u64 = 48;
+const ARRAY_LEN: u64 = 64;
+const STRUCT_FIELDS: u64 = 56;
+const FIELD: u64 = 24;
+/// Largest mask that is made, bytes, and how many parts of a type are looked at for it: beyond that any word may be a pointer.
+const MAX_MADE: u64 = 1 << 20;
+const MAX_PARTS: u32 = 100_000;
 
 /// Which words of a type are pointers.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -47,6 +58,11 @@ impl TypeMask {
         }
         if !data.is_nil() && !program && len <= MAX_MASK && ptr_bytes <= size {
             mask = mem.read_vec(data, len as usize).ok().map(Vec::into_boxed_slice);
+        } else if data.is_nil() && facts.gc_mask_on_demand && len <= MAX_MADE && ptr_bytes <= size {
+            // The runtime makes it when the collector comes to such an object for the first time.
+            let mut bits = vec![0; len as usize];
+            let mut parts = MAX_PARTS;
+            mask = make(mem, t, 0, &mut bits, &mut parts).map(|()| bits.into_boxed_slice());
         }
         TypeMask { size, ptr_bytes, mask }
     }
@@ -77,6 +93,44 @@ impl TypeMask {
             }
             at += self.size;
         }
+    }
+}
+
+/// Sets the bits of a value of type `t` at `at`, as `buildGCMask` of the runtime does (runtime/type.go). None: it cannot be read, or has too many parts.
+fn make(mem: &dyn Memory, t: LoadAddr, at: u64, bits: &mut [u8], parts: &mut u32) -> Option<()> {
+    *parts = parts.checked_sub(1)?;
+    let b = mem.read_vec(t, 48).ok()?;
+    let (size, ptr_bytes) = (word(&b, 0), word(&b, PTR_BYTES));
+    if ptr_bytes == 0 {
+        return Some(());
+    }
+    if ptr_bytes.div_ceil(64) > bits.len() as u64 {
+        return None;
+    }
+    if b[TFLAG] & TFLAG_ON_DEMAND == 0 {
+        let mask = mem.read_vec(LoadAddr(word(&b, GC_DATA)), usize::try_from(ptr_bytes.div_ceil(64)).ok()?).ok()?;
+        for w in (0..ptr_bytes / 8).filter(|w| mask[(w / 8) as usize] >> (w % 8) & 1 != 0) {
+            let to = (at / 8).checked_add(w)?;
+            *bits.get_mut((to / 8) as usize)? |= 1 << (to % 8);
+        }
+        return Some(());
+    }
+    match b[KIND] & KIND_MASK {
+        KIND_ARRAY => {
+            let (elem, n) = (mem.read_ptr(t.add(ARRAY_ELEM)).ok()?, mem.read_u64(t.add(ARRAY_LEN)).ok()?);
+            let each = size.checked_div(n)?;
+            (0..n).try_for_each(|i| make(mem, elem, at.checked_add(i.checked_mul(each)?)?, bits, parts))
+        }
+        KIND_STRUCT => {
+            let (fields, n) = (mem.read_ptr(t.add(STRUCT_FIELDS)).ok()?, mem.read_u64(t.add(STRUCT_FIELDS + 8)).ok()?);
+            if n > u64::from(*parts) {
+                return None;
+            }
+            let all = mem.read_vec(fields, usize::try_from(n * FIELD).ok()?).ok()?;
+            all.chunks_exact(FIELD as usize)
+                .try_for_each(|f| make(mem, LoadAddr(word(f, 8)), at.checked_add(word(f, 16))?, bits, parts))
+        }
+        _ => None,
     }
 }
 

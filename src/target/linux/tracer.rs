@@ -192,10 +192,14 @@ impl Tracer {
     pub fn poll(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         let running: Vec<Tid> = self.threads.iter().filter(|(_, t)| !t.state.stands()).map(|(k, _)| *k).collect();
-        for tid in running {
-            self.poll_thread(tid, &mut events);
+        for tid in &running {
+            self.poll_thread(*tid, &mut events);
         }
-        // A thread whose maker was killed in the middle of saying so is ours and unknown; the process does not end before it is waited for.
+        // One that stood when the program exited has died since, and nobody let it run on: the process does not end before it is waited for.
+        if events.is_empty() && running.len() < self.threads.len() {
+            events = self.poll_standing();
+        }
+        // Nor before one whose maker was killed in the middle of saying so: it is ours and unknown.
         if self.threads.len() == 1 && events.is_empty() {
             for tid in procfs::threads(self.pid).unwrap_or_default() {
                 self.threads.entry(tid).or_insert(Thread { state: State::Running, deferred_signal: 0 });
