@@ -234,7 +234,9 @@ impl super::Engine {
         });
         let g =
             Guardian::start(adit, path, hook).map_err(|e| EngineError::State(format!("no guardian process: {e}")))?;
-        let shield = hook.and_then(|h| Shield::new(h, &self.mem));
+        let shield = hook
+            .zip(area)
+            .and_then(|(h, f)| Shield::new(h, &self.mem, self.sym.text(f.entry, usize::try_from(h.len).ok()?)?));
         self.traps.be_guarded(g, shield);
         Ok(())
     }

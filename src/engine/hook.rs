@@ -117,10 +117,11 @@ pub struct Shield {
 }
 
 impl Shield {
-    /// For a target with nothing of ours in it; none if the program uses the variable itself.
-    pub fn new(hook: Hook, mem: &ProcessMemory) -> Option<Shield> {
+    /// For a target with nothing of ours in it; `text` is what its file has there. None if the program uses the variable itself, or if something else
+    /// is there: what a host left that was killed is not taken for the program's own.
+    pub fn new(hook: Hook, mem: &ProcessMemory, text: &[u8]) -> Option<Shield> {
         let free = mem.read_u64(hook.word).ok()? == 0;
-        let original = mem.read_vec(hook.area, usize::try_from(hook.len).ok()?).ok().filter(|_| free)?;
+        let original = mem.read_vec(hook.area, text.len()).ok().filter(|b| free && b == text)?;
         hook.bytes(std::iter::empty())?;
         Some(Shield { hook, original, raised: None })
     }

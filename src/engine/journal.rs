@@ -155,6 +155,15 @@ pub fn is_free_within(path: &Path, most: Duration) -> bool {
     }
 }
 
+/// A guardian has done its work, or will never have, after so long.
+pub const GUARDIAN: Duration = Duration::from_secs(3);
+
+/// The journals of a process, by number and start time.
+pub fn of(pid: i32, start_time: Option<u64>) -> impl Iterator<Item = PathBuf> {
+    let ours = move |h: &Header| h.pid == pid && Some(h.start_time) == start_time;
+    all().into_iter().filter(move |file| read(file).is_ok_and(|(header, _)| ours(&header)))
+}
+
 /// All journals that can be found.
 pub fn all() -> Vec<PathBuf> {
     let mut v: Vec<PathBuf> = folders()

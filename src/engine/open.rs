@@ -2,7 +2,7 @@
 
 use super::breakpoints::{Breakpoints, FATAL_ERROR, UNRECOVERED_PANIC};
 use super::int3::Int3;
-use super::journal::{Header, Journal};
+use super::journal::{self, Header, Journal};
 use super::stepover::Displaced;
 use super::{Engine, EngineError, Happened, Origin, StopState};
 use crate::base::clock::monotonic_ns;
@@ -230,6 +230,12 @@ pub fn build_facts(sym: &Symbols) -> BuildFacts {
 impl Engine {
     /// Takes control of a running process. It is not stopped.
     pub fn attach(loaded: &Loaded) -> Result<Engine, OpenError> {
+        // The guardian of a host that was killed a moment ago may still be putting things back: what it has not come to is not the program's own.
+        for file in journal::of(loaded.pid, procfs::start_time(loaded.pid)) {
+            if !journal::is_free_within(&file, journal::GUARDIAN) {
+                tracing::warn!("{} is still at work", file.display());
+            }
+        }
         // Last what touches the process: whatever fails before it leaves it as it was.
         let mut e = Engine::build(|| Tracer::attach(loaded.pid), loaded, false, false)?;
         e.running = true;

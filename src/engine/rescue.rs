@@ -26,8 +26,6 @@ pub struct Rescued {
 const INT3: u8 = 0xcc;
 /// Whoever was in what is taken out next has left after so long.
 const LEAVES: Duration = Duration::from_millis(50);
-/// A guardian has done its work, or will never have, after so long.
-const GUARDIAN: Duration = Duration::from_secs(3);
 
 /// Repairs one process: everything on record for it, then every int3 in its text that is not in the file.
 pub fn rescue(pid: i32) -> Result<Rescued, super::OpenError> {
@@ -42,13 +40,9 @@ pub fn rescue(pid: i32) -> Result<Rescued, super::OpenError> {
     let mem = ProcessMemory::open(pid)?;
     let mut done = Rescued { pid, exe: exe.clone(), ..Rescued::default() };
     let start = procfs::start_time(pid);
-    for file in journal::all() {
-        let ours = |h: &journal::Header| h.pid == pid && Some(h.start_time) == start;
-        if !journal::read(&file).is_ok_and(|(header, _)| ours(&header)) {
-            continue;
-        }
+    for file in journal::of(pid, start) {
         // Its guardian knows which threads are still under way in what it changed; one that hangs is not waited for.
-        let _done = journal::is_free_within(&file, GUARDIAN);
+        let _done = journal::is_free_within(&file, journal::GUARDIAN);
         let Ok((_, entries)) = journal::read(&file) else { continue };
         // Traps first: who meets one comes back to it by way of the hook, whose code comes last.
         for (pass, of) in [|n| n == 1, |n| n == 8, |n| n != 1 && n != 8].into_iter().enumerate() {
