@@ -4,6 +4,7 @@ mod common;
 
 use adit::backend::protocol::*;
 use adit::model::*;
+use adit::target::linux::procfs;
 use common::*;
 
 use ResumeKind::{Continue, Next, Step, StepOut};
@@ -151,26 +152,12 @@ fn what_is_left_keeps_its_terminal() {
     };
     let d = Debuggee::open(TargetSpec::Launch(spec)).expect("launched");
     let pid = d.target.pid.expect("a process");
-    let status = |pid: i32, what: &str| -> Option<i32> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-        text.lines().find_map(|l| l.strip_prefix(what)?.trim().parse().ok())
-    };
-    let lives = |pid: i32| {
-        std::fs::read_to_string(format!("/proc/{pid}/stat"))
-            .is_ok_and(|s| !s.rsplit(')').next().unwrap_or("").starts_with(" Z"))
-    };
-    let host = status(pid, "PPid:").expect("its parent is the host");
+    let host = procfs::status(pid).and_then(|s| s.get("PPid")?.parse().ok()).expect("its parent is the host");
     drop(d);
-    let wait = |what: &str, hit: &dyn Fn() -> bool| {
-        let end = std::time::Instant::now() + PATIENCE;
-        while !hit() {
-            assert!(std::time::Instant::now() < end, "{what}");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    };
-    wait("it is let go", &|| status(pid, "TracerPid:") == Some(0));
+    let wait = |what: &str, hit: &dyn Fn() -> bool| assert!(within(PATIENCE, hit).is_some(), "{what}");
+    wait("it is let go", &|| procfs::tracer_of(pid) == 0);
     std::thread::sleep(std::time::Duration::from_secs(1));
-    assert!(lives(pid) && lives(host), "it goes on, and so does what reads its terminal");
-    wait("it ends when its time is over", &|| !lives(pid));
-    wait("and then the host does", &|| !lives(host));
+    assert!(procfs::alive(pid) && procfs::alive(host), "it goes on, and so does what reads its terminal");
+    wait("it ends when its time is over", &|| !procfs::alive(pid));
+    wait("and then the host does", &|| !procfs::alive(host));
 }

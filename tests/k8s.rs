@@ -43,14 +43,7 @@ fn beats_on(b: &Boxed) -> bool {
 }
 
 fn soon(what: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(20) {
-        if what() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    what()
+    common::within(Duration::from_secs(20), what).is_some()
 }
 
 /// The program is as it was: it runs, its text is the file's, nobody traces it, and no process of ours is left to it.

@@ -9,7 +9,7 @@ use common::heart::Heart;
 use common::keys::{AtPort, Home, word};
 use common::network::{At, HOST, Network};
 use common::screen::Screen;
-use common::{DEBUG, DEFAULT};
+use common::{DEBUG, DEFAULT, within};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -124,17 +124,6 @@ fn stands(heart: &Heart) -> bool {
     let from = heart.beats();
     std::thread::sleep(Duration::from_millis(100));
     heart.beats() == from
-}
-
-fn within(time: Duration, what: impl Fn() -> bool) -> Option<Duration> {
-    let begun = Instant::now();
-    loop {
-        match (what(), begun.elapsed()) {
-            (true, t) => return Some(t),
-            (false, t) if t > time => return None,
-            _ => std::thread::sleep(Duration::from_millis(2)),
-        }
-    }
 }
 
 /// What became of programs in one situation.

@@ -1,13 +1,15 @@
 //! The real event loop on a real (pseudo) terminal, against the scripted host: what is sent, what is restored.
 
+mod common;
 mod shop;
 
 use adit::backend::replay::scripted;
 use adit::tui::{Options, Outcome};
+use common::seen::Seen;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use shop::Shop;
 use std::{
-    io::{Read, Write},
+    io::Write,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -35,7 +37,7 @@ struct Tty {
     child: Box<dyn Child + Send + Sync>,
     master: Box<dyn MasterPty + Send>,
     keys: Box<dyn Write + Send>,
-    seen: Arc<Mutex<(vt100::Parser, Vec<u8>)>>,
+    seen: Arc<Mutex<Seen>>,
 }
 
 impl Tty {
@@ -50,34 +52,19 @@ impl Tty {
         c.env("TERM", "xterm-256color");
         c.env_remove("NO_COLOR");
         let child = pty.slave.spawn_command(c).expect("spawned");
-        let mut out = pty.master.try_clone_reader().expect("a reader");
-        let seen = Arc::new(Mutex::new((
-            vt100::Parser::new(if rows == 0 { 24 } else { rows }, if cols == 0 { 80 } else { cols }, 0),
-            Vec::new(),
-        )));
-        let sink = seen.clone();
-        std::thread::spawn(move || {
-            let mut buf = [0; 4096];
-            while let Ok(n) = out.read(&mut buf) {
-                if n == 0 {
-                    return;
-                }
-                let mut s = sink.lock().expect("not poisoned");
-                s.0.process(&buf[..n]);
-                s.1.extend_from_slice(&buf[..n]);
-            }
-        });
+        let out = pty.master.try_clone_reader().expect("a reader");
+        let seen = Seen::by(out, if cols == 0 { 80 } else { cols }, if rows == 0 { 24 } else { rows });
         let keys = pty.master.take_writer().expect("a writer");
         Tty { child, master: pty.master, keys, seen }
     }
     fn text(&self) -> String {
-        self.seen.lock().expect("not poisoned").0.screen().contents()
+        self.seen.lock().expect("not poisoned").text()
     }
     fn bytes(&self) -> usize {
-        self.seen.lock().expect("not poisoned").1.len()
+        self.seen.lock().expect("not poisoned").raw.len()
     }
     fn raw(&self) -> String {
-        String::from_utf8_lossy(&self.seen.lock().expect("not poisoned").1).into_owned()
+        String::from_utf8_lossy(&self.seen.lock().expect("not poisoned").raw).into_owned()
     }
     fn until(&self, what: &str, hit: impl Fn(&Tty) -> bool) {
         let end = Instant::now() + Duration::from_secs(20);
@@ -190,7 +177,7 @@ fn sizes_change_and_may_be_nothing() {
     let mut t = Tty::new(0, 0);
     t.wait_for("stopped at breakpoint 2");
     t.master.resize(PtySize { cols: 120, rows: 40, pixel_width: 0, pixel_height: 0 }).expect("resized");
-    t.seen.lock().expect("not poisoned").0.screen_mut().set_size(40, 120);
+    t.seen.lock().expect("not poisoned").parser.screen_mut().set_size(40, 120);
     t.wait_for("held since");
     t.master.resize(PtySize { cols: 20, rows: 5, pixel_width: 0, pixel_height: 0 }).expect("resized");
     t.until("the note", |t| t.raw().contains("adit needs"));

@@ -101,16 +101,15 @@ pub fn diagnose(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::GoroutineId;
     use crate::model::{FindingClass, Location, Severity};
     use std::sync::Arc;
 
-    fn finding(kind: FindingKind, class: FindingClass, function: &str, first: u64, count: u64) -> Finding {
+    fn finding(kind: FindingKind, class: FindingClass, function: &str, count: u64) -> Finding {
         Finding {
             kind,
             class,
             severity: Severity::Medium,
-            goroutines: vec![GoroutineId(first)],
+            goroutines: Vec::new(),
             count,
             victims: Vec::new(),
             victim_count: 0,
@@ -131,12 +130,12 @@ mod tests {
     fn growth_is_told_once() {
         use FindingClass::{Likely, Proof};
         use FindingKind::{ChannelLeak, GoroutineGrowth};
-        let leak = finding(ChannelLeak, Proof, "main.send", 7, 300);
+        let leak = finding(ChannelLeak, Proof, "main.send", 300);
         for (growth, told) in [
-            (finding(GoroutineGrowth, Likely, "main.send", 7, 300), true),
-            (finding(GoroutineGrowth, Likely, "main.recv", 7, 300), false),
-            (finding(GoroutineGrowth, Likely, "main.send", 7, 310), true),
-            (finding(GoroutineGrowth, Likely, "main.send", 7, 400), false),
+            (finding(GoroutineGrowth, Likely, "main.send", 300), true),
+            (finding(GoroutineGrowth, Likely, "main.recv", 300), false),
+            (finding(GoroutineGrowth, Likely, "main.send", 310), true),
+            (finding(GoroutineGrowth, Likely, "main.send", 400), false),
         ] {
             let mut all = vec![growth, leak.clone()];
             told_once(&mut all);

@@ -236,8 +236,9 @@ impl Engine {
                 tracing::warn!("{} is still at work", file.display());
             }
         }
+        let ground = Ground::of(loaded, false)?;
         // Last what touches the process: whatever fails before it leaves it as it was.
-        let mut e = Engine::build(|| Tracer::attach(loaded.pid), loaded, false, false)?;
+        let mut e = Engine::build(Tracer::attach(loaded.pid)?, ground, loaded, false, false);
         e.running = true;
         Ok(e)
     }
@@ -246,53 +247,27 @@ impl Engine {
     pub fn launch(spec: &spawn::Launch, sym: Arc<Symbols>) -> Result<(Engine, Loaded, Option<OwnedFd>), OpenError> {
         let mut started = spawn::launch(spec)?;
         let pid = started.tracer.pid();
-        let loaded = match Loaded::with_symbols(pid, spec.exe.display().to_string(), sym) {
-            Ok(l) => l,
+        let made = Loaded::with_symbols(pid, spec.exe.display().to_string(), sym)
+            .and_then(|l| Ground::of(&l, true).map(|g| (l, g)));
+        let (loaded, ground) = match made {
+            Ok(made) => made,
             Err(e) => {
                 started.tracer.kill();
                 return Err(e);
             }
         };
-        let mut tracer = Some(started.tracer);
-        let built = Engine::build(|| tracer.take().ok_or(TargetError::Exited), &loaded, true, spec.exit_kill);
-        if let Some(mut t) = tracer {
-            t.kill();
-        }
-        let mut e = built?;
+        let mut e = Engine::build(started.tracer, ground, &loaded, true, spec.exit_kill);
         e.entry = loaded.sym.find_function("main.main").map(|f| loaded.bias.to_load(loaded.sym.pc_after_prologue(f)));
         Ok((e, loaded, started.pty))
     }
 
-    fn build(
-        tracer: impl FnOnce() -> Result<Tracer, TargetError>,
-        l: &Loaded,
-        launched: bool,
-        kill_on_end: bool,
-    ) -> Result<Engine, OpenError> {
-        let mut happened = Vec::new();
-        let header = Header {
-            pid: l.pid,
-            start_time: procfs::start_time(l.pid).unwrap_or(0),
-            exe: l.exe.clone(),
-            host: std::process::id() as i32,
-        };
-        let journal = match Journal::create(&header) {
-            Ok(j) => Some(j),
-            // A program of our own may lose its breakpoints; one that we attach to may not.
-            Err(e) if launched => {
-                happened.push(Happened::Note(format!("no journal: {e}")));
-                None
-            }
-            Err(e) => return Err(EngineError::Arm(super::int3::ArmError::Journal(e)).into()),
-        };
-        let Some(mem) = l.process.clone() else {
-            return Err(EngineError::State("only a live process can be controlled".into()).into());
-        };
+    fn build(tracer: Tracer, ground: Ground, l: &Loaded, launched: bool, kill_on_end: bool) -> Engine {
+        let Ground { journal, mem, happened } = ground;
         let own =
             [("runtime.fatalpanic", UNRECOVERED_PANIC), ("runtime.throw", FATAL_ERROR), ("runtime.fatal", FATAL_ERROR)];
         let own: BTreeMap<_, _> =
             own.iter().filter_map(|(name, id)| Some((l.bias.to_load(l.sym.find_function(name)?.entry), *id))).collect();
-        Ok(Engine {
+        Engine {
             pending: super::hits::Pending::default(),
             guard: None,
             calling: None,
@@ -300,7 +275,7 @@ impl Engine {
             returned: Vec::new(),
             replan: false,
             plan: super::watch::Plan::default(),
-            tracer: tracer()?,
+            tracer,
             mem,
             sym: l.sym.clone(),
             rt: l.rt.clone(),
@@ -326,6 +301,38 @@ impl Engine {
             launched,
             kill_on_end,
             happened,
-        })
+        }
+    }
+}
+
+/// What control of a process stands on, apart from the process itself.
+struct Ground {
+    journal: Option<Journal>,
+    mem: Arc<ProcessMemory>,
+    happened: Vec<Happened>,
+}
+
+impl Ground {
+    fn of(l: &Loaded, launched: bool) -> Result<Ground, OpenError> {
+        let mut happened = Vec::new();
+        let header = Header {
+            pid: l.pid,
+            start_time: procfs::start_time(l.pid).unwrap_or(0),
+            exe: l.exe.clone(),
+            host: std::process::id() as i32,
+        };
+        let journal = match Journal::create(&header) {
+            Ok(j) => Some(j),
+            // A program of our own may lose its breakpoints; one that we attach to may not.
+            Err(e) if launched => {
+                happened.push(Happened::Note(format!("no journal: {e}")));
+                None
+            }
+            Err(e) => return Err(EngineError::Arm(super::int3::ArmError::Journal(e)).into()),
+        };
+        let Some(mem) = l.process.clone() else {
+            return Err(EngineError::State("only a live process can be controlled".into()).into());
+        };
+        Ok(Ground { journal, mem, happened })
     }
 }

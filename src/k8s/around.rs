@@ -6,12 +6,14 @@
 
 use super::kubectl::Kubectl;
 use super::objects::{Budget, Lease, Pod, Scaler, Things};
+use super::preflight::{bad, ok};
 use super::probes::{Pause, seconds};
 use crate::backend::native::budget::Limits;
 use crate::backend::protocol::Failure;
 use crate::base::text::printable_str;
 use crate::target::linux::doctor::Check;
 use serde::Serialize;
+use serde_json::Value;
 
 /// As kubectl takes the kinds.
 const KINDS: &str = "leases.coordination.k8s.io,horizontalpodautoscalers.autoscaling,poddisruptionbudgets.policy";
@@ -55,20 +57,22 @@ impl Around {
         } else if let Err(e) = &things {
             around.unknown.push(format!("what kubectl answered is not understood: {e}"));
         }
-        for v in things.map(|t| t.items).unwrap_or_default() {
-            // One that is not as it should be is one that is not known.
-            let kind = v.get("kind").and_then(|k| k.as_str()).unwrap_or_default();
-            let read = match kind {
-                "Lease" => serde_json::from_value(v).map(|l| around.leases.push(l)),
-                "HorizontalPodAutoscaler" => serde_json::from_value(v).map(|s| around.scalers.push(s)),
-                "PodDisruptionBudget" => serde_json::from_value(v).map(|b| around.budgets.push(b)),
-                _ => Ok(()),
-            };
-            if let Err(e) = read {
-                around.unknown.push(format!("an object of the namespace is not understood: {e}"));
-            }
-        }
+        things.map(|t| t.items).unwrap_or_default().into_iter().for_each(|v| around.take(v));
         Ok(around)
+    }
+
+    /// One of the objects. One that is not as it should be is one that is not known.
+    fn take(&mut self, v: Value) {
+        let kind = v.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let read = match kind {
+            "Lease" => serde_json::from_value(v).map(|l| self.leases.push(l)),
+            "HorizontalPodAutoscaler" => serde_json::from_value(v).map(|s| self.scalers.push(s)),
+            "PodDisruptionBudget" => serde_json::from_value(v).map(|b| self.budgets.push(b)),
+            _ => Ok(()),
+        };
+        if let Err(e) = read {
+            self.unknown.push(format!("an object of the namespace is not understood: {e}"));
+        }
     }
 
     /// The leases that a pod holds.
@@ -90,8 +94,7 @@ impl Around {
         let selected = |b: &&Budget| b.spec.selector.fits(&pod.metadata.labels);
         all.extend(self.budgets.iter().filter(selected).map(|b| budget_check(b, pause)));
         if !self.unknown.is_empty() {
-            let found = format!("not known, though it may matter: {}", self.unknown.join("; "));
-            all.push(Check { check: "around", ok: true, found, fix: String::new() });
+            all.push(ok("around", format!("not known, though it may matter: {}", self.unknown.join("; "))));
         }
         all
     }
@@ -122,15 +125,14 @@ fn lease_check(h: &Held, pod: &Pod, limits: &Limits) -> Check {
         h.lease,
         seconds(h.lost_ms)
     );
-    let (ok, found, fix) = match limits.stop {
-        None => (
-            false,
+    match limits.stop {
+        None => bad(
+            "lease",
             format!("{text}; in profile {} it may be held without end", limits.profile),
             "use --profile prod or staging, or a pod that does not lead",
         ),
-        Some(_) => (true, format!("{text}; adit lets it go after {}", seconds(h.lost_ms / 2)), ""),
-    };
-    Check { check: "lease", ok, found, fix: fix.into() }
+        Some(_) => ok("lease", format!("{text}; adit lets it go after {}", seconds(h.lost_ms / 2))),
+    }
 }
 
 fn scaler_check(s: &Scaler) -> Check {
@@ -140,7 +142,7 @@ fn scaler_check(s: &Scaler) -> Check {
         s.spec.min_replicas.unwrap_or(1),
         s.spec.max_replicas
     );
-    Check { check: "autoscaler", ok: true, found, fix: String::new() }
+    ok("autoscaler", found)
 }
 
 fn budget_check(b: &Budget, pause: &Pause) -> Check {
@@ -159,7 +161,7 @@ fn budget_check(b: &Budget, pause: &Pause) -> Check {
             }
         }
     };
-    Check { check: "disruption", ok: true, found, fix: String::new() }
+    ok("disruption", found)
 }
 
 impl Scaler {
@@ -207,13 +209,8 @@ mod tests {
 
     fn around(items: &str) -> Around {
         let mut a = Around::default();
-        for v in serde_json::from_str::<Vec<serde_json::Value>>(items).expect("JSON") {
-            match v["kind"].as_str() {
-                Some("Lease") => a.leases.push(serde_json::from_value(v).expect("a lease")),
-                Some("HorizontalPodAutoscaler") => a.scalers.push(serde_json::from_value(v).expect("a scaler")),
-                _ => a.budgets.push(serde_json::from_value(v).expect("a budget")),
-            }
-        }
+        serde_json::from_str::<Vec<Value>>(items).expect("JSON").into_iter().for_each(|v| a.take(v));
+        assert!(a.unknown.is_empty(), "{a:?}");
         a
     }
 

@@ -227,7 +227,8 @@ pub fn copy(k: &Arc<Kubectl>, p: &Preflight, wish: &Wish) -> Result<Option<Copie
         .ok_or_else(|| Failure::new(FailureKind::Host, "the pod's spec is not as it should be"))?;
     if k.dry_run {
         create(k, &manifest)?;
-        let words = ways::inside_words(&name, of, &format!("{FOLDER}/adit"), &["relay", of, "SESSION"], true);
+        let host = ways::host_words(Some((of, "SESSION")), wish.profile, Watched::default());
+        let words = ways::inside_words(&name, of, &format!("{FOLDER}/adit"), &ways::strs(&host), true);
         k.note(k.line(&ways::strs(&words)));
         k.note(k.line(&["delete", "pod", &name, "--wait=false"]));
         return Ok(None);

@@ -225,11 +225,11 @@ pub fn container(pod: &Pod, wish: Option<&str>) -> Result<Container, Failure> {
     }
 }
 
-fn ok(check: &'static str, found: impl Into<String>) -> Check {
+pub(super) fn ok(check: &'static str, found: impl Into<String>) -> Check {
     Check { check, ok: true, found: found.into(), fix: String::new() }
 }
 
-fn bad(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
+pub(super) fn bad(check: &'static str, found: impl Into<String>, fix: impl Into<String>) -> Check {
     Check { check, ok: false, found: found.into(), fix: fix.into() }
 }
 

@@ -168,10 +168,9 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
                 }
             };
             let inside = |what: &[&str], stdin| inside_words(pod, &name, IN_IMAGE, what, stdin);
-            let watched = p.watched.to_string();
             k.note(k.line(&strs(&inside(&["look"], false))));
-            let words = ["relay", &name, "SESSION", "--profile", wish.profile, "--at-most", &watched];
-            k.note(k.line(&strs(&inside(&words, true))));
+            let words = host_words(Some((&name, "SESSION")), wish.profile, p.watched);
+            k.note(k.line(&strs(&inside(&strs(&words), true))));
         }
         Way::Exec => {
             let script = push::push_script(&push::folders(p), "NAME", "RANDOM");
@@ -179,8 +178,8 @@ pub fn plan(k: &Kubectl, p: &Preflight, wish: &Wish) -> Result<(), Failure> {
             k.note(format!("{} < adit", k.line(&words)));
             let inside = |what: &[&str], stdin| inside_words(pod, &p.container.name, "FILE", what, stdin);
             k.note(k.line(&strs(&inside(&["look"], false))));
-            let watched = p.watched.to_string();
-            k.note(k.line(&strs(&inside(&["supervise", "--profile", wish.profile, "--at-most", &watched], true))));
+            let words = host_words(None, wish.profile, p.watched);
+            k.note(k.line(&strs(&inside(&strs(&words), true))));
             k.note(k.line(&["exec", pod, "-c", &p.container.name, "--", "sh", "-c", "rm -f FILE"]));
         }
         Way::Endpoint => k.note(k.line(&strs(&super::endpoint::words(pod, port(&p.container, wish))))),
@@ -201,6 +200,17 @@ fn gone(f: Failure) -> Failure {
             .fix("its pod or container has ended; kubectl get pods says what runs now"),
         false => f,
     }
+}
+
+/// What adit is asked for where a host is to be: one that the parked process of a container starts for a session, or one of its own.
+pub(super) fn host_words(parked: Option<(&str, &str)>, profile: &str, watched: Watched) -> Vec<String> {
+    let mut w = match parked {
+        Some((container, session)) => vec!["relay", container, session],
+        None => vec!["supervise"],
+    };
+    let watched = watched.to_string();
+    w.extend(["--profile", profile, "--at-most", &watched]);
+    w.into_iter().map(String::from).collect()
 }
 
 /// Runs adit in a container.
@@ -227,13 +237,8 @@ impl There {
     /// outlives its line and keeps what was set; else the host lets go with it.
     pub(super) fn connect(&self, profile: &str, watched: Watched, parked: bool) -> Result<Client, Failure> {
         let session = piped::session_name()?;
-        let watched = watched.to_string();
-        let words = match parked {
-            false => self.words(&["supervise", "--profile", profile, "--at-most", &watched], true),
-            true => {
-                self.words(&["relay", &self.container, &session, "--profile", profile, "--at-most", &watched], true)
-            }
-        };
+        let what = host_words(parked.then_some((self.container.as_str(), session.as_str())), profile, watched);
+        let words = self.words(&strs(&what), true);
         let k = self.k.clone();
         let ends = Program { missing: MISSING, silent: "does the pod still run? adit k8s doctor looks at it" };
         let line: Connect =

@@ -109,14 +109,7 @@ impl Heart {
 
 /// Waits for what takes milliseconds as a rule; a loaded machine has taken seconds.
 fn soon(what: impl Fn() -> bool) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    while Instant::now() < deadline {
-        if what() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    what()
+    super::within(Duration::from_secs(15), what).is_some()
 }
 
 impl Drop for Heart {

@@ -12,6 +12,7 @@ pub mod listening;
 pub mod network;
 pub mod oneshot;
 pub mod screen;
+pub mod seen;
 
 use adit::backend::client::Client;
 use adit::backend::host;
@@ -32,6 +33,18 @@ static BUILDS: Mutex<()> = Mutex::new(());
 /// The go command: `ADIT_GO` (set by the Makefile when it had to install one), else the one on PATH.
 pub fn go() -> Command {
     Command::new(std::env::var("ADIT_GO").unwrap_or_else(|_| "go".into()))
+}
+
+/// Waits until something is so, for so long at most: how long it took.
+pub fn within(most: Duration, what: impl Fn() -> bool) -> Option<Duration> {
+    let begun = Instant::now();
+    loop {
+        match (what(), begun.elapsed()) {
+            (true, t) => return Some(t),
+            (false, t) if t > most => return None,
+            _ => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
 }
 
 /// Path of a program under tests/programs.

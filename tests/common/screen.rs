@@ -1,50 +1,10 @@
 //! The real binary in a pseudo-terminal, with a screen to look at.
 
+use super::seen::Seen;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// What a terminal does between the two is shown at the second only (synchronized output, DEC private mode 2026).
-const BEGIN: &[u8] = b"\x1b[?2026h";
-const END: &[u8] = b"\x1b[?2026l";
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|w| w == needle)
-}
-
-/// A terminal's screen as its user sees it: whole frames, however many pieces they arrive in.
-struct Seen {
-    parser: vt100::Parser,
-    /// Of a frame whose end is not here yet.
-    held: Vec<u8>,
-    /// Bytes received.
-    received: usize,
-    /// Nobody writes any more.
-    ended: bool,
-}
-
-impl Seen {
-    fn take(&mut self, bytes: &[u8]) {
-        self.received += bytes.len();
-        self.held.extend_from_slice(bytes);
-        while let Some(begin) = find(&self.held, BEGIN) {
-            let Some(end) = find(&self.held[begin..], END) else {
-                self.parser.process(&self.held[..begin]);
-                self.held.drain(..begin);
-                return;
-            };
-            let end = begin + end + END.len();
-            self.parser.process(&self.held[..end]);
-            self.held.drain(..end);
-        }
-        // A mark may be cut in two.
-        let rest = (1..BEGIN.len()).rev().find(|n| self.held.ends_with(&BEGIN[..*n])).unwrap_or(0);
-        let whole = self.held.len() - rest;
-        self.parser.process(&self.held[..whole]);
-        self.held.drain(..whole);
-    }
-}
 
 /// A terminal with adit in it.
 pub struct Screen {
@@ -105,31 +65,18 @@ impl Screen {
         c.cwd(home.path());
         let child = pty.slave.spawn_command(c).expect("adit starts");
         drop(pty.slave);
-        let mut out = pty.master.try_clone_reader().expect("a reader");
-        let seen = Arc::new(Mutex::new(Seen {
-            parser: vt100::Parser::new(rows, cols, 0),
-            held: Vec::new(),
-            received: 0,
-            ended: false,
-        }));
-        let sink = seen.clone();
-        std::thread::spawn(move || {
-            let mut buf = [0; 4096];
-            while let Ok(n @ 1..) = out.read(&mut buf) {
-                sink.lock().expect("not poisoned").take(&buf[..n]);
-            }
-            sink.lock().expect("not poisoned").ended = true;
-        });
+        let out = pty.master.try_clone_reader().expect("a reader");
+        let seen = Seen::by(out, cols, rows);
         let keys = pty.master.take_writer().expect("a writer");
         Screen { child, _master: pty.master, keys, seen, _home: home }
     }
     /// What is on it.
     pub fn text(&self) -> String {
-        self.seen.lock().expect("not poisoned").parser.screen().contents()
+        self.seen.lock().expect("not poisoned").text()
     }
     /// Bytes received so far.
     pub fn bytes(&self) -> usize {
-        self.seen.lock().expect("not poisoned").received
+        self.seen.lock().expect("not poisoned").raw.len()
     }
     /// Waits for a condition on the text.
     pub fn until(&self, what: &str, hit: impl Fn(&str) -> bool) -> String {
