@@ -18,7 +18,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use target::{Target, adit, build};
+use target::{Target, adit, build, own_cpu};
 
 /// Wall time and largest resident size of a one-shot.
 fn timed(args: &[&str]) -> (Duration, u64) {
@@ -85,36 +85,43 @@ fn pause() {
         let t = Target::start(&exe, &[n, "1200", &path.display().to_string(), "100"]);
         let beat = Beat(File::options().read(true).write(true).open(&path).expect("the heartbeat"));
         let l = Loaded::open(t.0.id() as i32, None).expect("opened");
-        // Untouched, looked at.
-        let mut turns = [Vec::new(), Vec::new()];
+        // What a busy processor does to a program that nobody reads: the same looks at another one.
+        let other = Target::start(&exe, &[n, "1200"]);
+        let elsewhere = Loaded::open(other.0.id() as i32, None).expect("opened");
+        let kinds = [("untouched", None), ("looked at", Some(&l)), ("another looked at", Some(&elsewhere))];
+        let mut turns = kinds.map(|_| Vec::new());
         for _ in 0..seconds.div_ceil(TURN) {
-            for (looks, all) in [false, true].into_iter().zip(&mut turns) {
+            for ((_, at), all) in kinds.iter().zip(&mut turns) {
                 // As the host does it: on a thread that gives way.
-                all.push(std::thread::scope(|s| {
-                    s.spawn(|| turn(&beat, looks.then_some(&l))).join().expect("measured")
-                }));
+                all.push(std::thread::scope(|s| s.spawn(|| turn(&beat, *at)).join().expect("measured")));
             }
         }
         println!("  {n} goroutines, {} turns of {TURN} s each:", turns[0].len());
-        for (what, all) in ["untouched", "looked at"].iter().zip(&mut turns) {
+        for ((what, _), all) in kinds.iter().zip(&mut turns) {
             let sum = |of: fn(&Turn) -> u64| all.iter().map(of).sum::<u64>();
             let (late, ticks, looks) = (sum(|t| t.late), sum(|t| t.ticks), sum(|t| t.looks));
             all.sort_by_key(|t| t.longest);
             let at =
                 |part: usize| all.get(all.len().saturating_sub(1) * part / 4).map_or(Duration::ZERO, |t| t.longest);
             println!(
-                "    {what}: longest gap of a turn {:?} (quartiles {:?} to {:?}), of all {:?}; {late} late of {ticks} ticks; {:.1} looks a second",
+                "    {what}: longest gap of a turn {:?} (quartiles {:?} to {:?}), of all {:?}; {late} late of {ticks} ticks",
                 at(2),
                 at(1),
                 at(3),
                 at(4),
-                looks as f64 / (all.len() as u64 * TURN) as f64
             );
+            if looks > 0 {
+                let rate = looks as f64 / (all.len() as u64 * TURN) as f64;
+                let cpu: Duration = all.iter().map(|t| t.cpu).sum();
+                println!("      {rate:.1} looks a second, {:?} of processor time each", cpu / looks as u32);
+            }
         }
         // How often a turn with looks has the longer gap than one without: a half if looks make no difference.
-        let pairs = turns[1].iter().flat_map(|a| turns[0].iter().map(move |b| a.longest > b.longest));
-        let longer = pairs.clone().filter(|l| *l).count();
-        println!("    the longer gap is with looks in {longer} of {} pairs", pairs.count());
+        for (what, than) in [(1, 0), (2, 0), (1, 2)] {
+            let pairs = turns[what].iter().flat_map(|a| turns[than].iter().map(move |b| a.longest > b.longest));
+            let longer = pairs.clone().filter(|l| *l).count();
+            println!("    longer {} than {} in {longer} of {} pairs", kinds[what].0, kinds[than].0, pairs.count());
+        }
     }
 }
 
@@ -127,6 +134,8 @@ struct Turn {
     late: u64,
     ticks: u64,
     looks: u64,
+    /// Processor time of this program.
+    cpu: Duration,
 }
 
 /// The file of the heartbeat.
@@ -155,7 +164,7 @@ fn turn(beat: &Beat, look_at: Option<&Loaded>) -> Turn {
     look_at.into_iter().for_each(&mut look);
     beat.0.write_all_at(&[1], 16).expect("written");
     std::thread::sleep(Duration::from_millis(50));
-    let (from, late) = (beat.word(0), beat.word(24));
+    let (from, late, cpu) = (beat.word(0), beat.word(24), own_cpu());
     let end = Instant::now() + Duration::from_secs(TURN);
     while Instant::now() < end {
         let next = Instant::now() + Duration::from_millis(100);
@@ -166,7 +175,7 @@ fn turn(beat: &Beat, look_at: Option<&Loaded>) -> Turn {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     let longest = Duration::from_nanos(beat.word(8));
-    Turn { longest, late: beat.word(24).saturating_sub(late), ticks: beat.word(0) - from, looks }
+    Turn { longest, late: beat.word(24).saturating_sub(late), ticks: beat.word(0) - from, looks, cpu: own_cpu() - cpu }
 }
 
 /// A file of 100,000 goroutines to triage: groups and findings.

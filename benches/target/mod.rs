@@ -49,7 +49,16 @@ pub fn adit() -> PathBuf {
 
 /// Processor time of all children that ended.
 pub fn children_cpu() -> Duration {
-    let u = getrusage(UsageWho::RUSAGE_CHILDREN).expect("usage");
+    cpu(UsageWho::RUSAGE_CHILDREN)
+}
+
+/// Processor time of this process.
+pub fn own_cpu() -> Duration {
+    cpu(UsageWho::RUSAGE_SELF)
+}
+
+fn cpu(who: UsageWho) -> Duration {
+    let u = getrusage(who).expect("usage");
     let of = |t: TimeVal| Duration::from_micros((t.tv_sec() as u64) * 1_000_000 + t.tv_usec() as u64);
     of(u.user_time()) + of(u.system_time())
 }

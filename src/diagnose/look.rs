@@ -4,6 +4,7 @@
 use crate::arch::Registers;
 use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, Memory, MemoryError};
+use crate::goruntime::many::Many;
 use crate::goruntime::unwind::RawFrame;
 use crate::goruntime::{G, GoRuntime, GoroutineList};
 use crate::heap::{Heap, StackScanner, StackWords};
@@ -226,9 +227,9 @@ impl<'a> Look<'a> {
         let size = crate::goruntime::g::window(rt.layout());
         let mut scanner = StackScanner::new(rt, mem);
         for at in at.chunks(CHUNK) {
-            let mut buf = vec![0u8; size * at.len()];
-            let ok = crate::goruntime::goroutines::read_many(mem, at, size, &mut buf)?;
-            for ((a, b), _) in at.iter().zip(buf.chunks_exact(size)).zip(ok).filter(|x| x.1) {
+            let many = Many::read(mem, at, size)?;
+            for (a, b) in at.iter().zip(many.iter()) {
+                let Some(b) = b else { continue };
                 let g = G::parse(rt.layout(), LoadAddr(*a), b);
                 if g.alive() {
                     let mut words = Vec::new();
@@ -267,11 +268,10 @@ impl<'a> Look<'a> {
         let rt = self.rt;
         self.seen.par_chunks_mut(CHUNK).try_for_each(|part| {
             let at: Vec<u64> = part.iter().map(|s| s.g.addr.0).collect();
-            let mut buf = vec![0u8; size * at.len()];
-            let ok = crate::goruntime::goroutines::read_many(mem, &at, size, &mut buf)?;
-            for ((s, b), ok) in part.iter_mut().zip(buf.chunks_exact(size)).zip(ok) {
-                let now = G::parse(rt.layout(), s.g.addr, b);
-                s.stable &= ok && now.goid == s.g.goid && now.same_wait(&s.g);
+            let many = Many::read(mem, &at, size)?;
+            for (s, b) in part.iter_mut().zip(many.iter()) {
+                let now = b.map(|b| G::parse(rt.layout(), s.g.addr, b));
+                s.stable &= now.is_some_and(|now| now.goid == s.g.goid && now.same_wait(&s.g));
             }
             Ok::<(), MemoryError>(())
         })

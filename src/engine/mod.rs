@@ -151,6 +151,8 @@ pub struct Engine {
     /// Until then the next hit is waited for asleep: others want the processors.
     asleep_until: std::time::Instant,
     asleep_for: std::time::Duration,
+    /// Keeps the processor awake on which the next hit is near.
+    awake: crate::target::linux::awake::Awake,
     launched: bool,
     kill_on_end: bool,
     happened: Vec<Happened>,

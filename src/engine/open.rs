@@ -298,6 +298,7 @@ impl Engine {
             pauses: super::pauses::Pauses::default(),
             asleep_until: std::time::Instant::now(),
             asleep_for: super::running::ASLEEP.0,
+            awake: crate::target::linux::awake::Awake::default(),
             launched,
             kill_on_end,
             happened,

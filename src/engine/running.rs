@@ -78,9 +78,13 @@ impl Engine {
                 }
                 continue;
             }
-            if events.iter().any(|e| matches!(e, Event::Trap(..))) {
+            if let Some(tid) = events.iter().find_map(|e| if let Event::Trap(t, _) = e { Some(*t) } else { None }) {
                 if last.is_some() && Instant::now() >= self.asleep_until {
                     self.asleep_for = ASLEEP.0; // waiting awake was of use
+                    // Where what a breakpoint may cost is limited, no processor is taken for it.
+                    if self.guard.is_none() {
+                        self.awake.keep(self.tracer.pid(), tid);
+                    }
                 }
                 last = Some(Instant::now());
             }

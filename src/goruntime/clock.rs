@@ -2,7 +2,7 @@
 
 use super::GoRuntime;
 use super::g::G;
-use super::goroutines::read_many;
+use super::many::Many;
 use crate::base::{LoadAddr, Memory};
 
 /// Structures read at once.
@@ -17,10 +17,9 @@ impl GoRuntime {
         let size = super::g::window(self.layout());
         let mut newest = polled.max(collected).unwrap_or(0);
         for part in self.all_gs(mem).unwrap_or_default().chunks(CHUNK) {
-            let mut buf = vec![0; size * part.len()];
-            let Ok(ok) = read_many(mem, part, size, &mut buf) else { continue };
-            let gs = part.iter().zip(buf.chunks_exact(size)).zip(ok).filter(|(_, ok)| *ok);
-            let times = gs.map(|((&p, b), _)| G::parse(self.layout(), LoadAddr(p), b)).filter(G::alive);
+            let Ok(many) = Many::read(mem, part, size) else { continue };
+            let gs = part.iter().zip(many.iter()).filter_map(|(&p, b)| Some(G::parse(self.layout(), LoadAddr(p), b?)));
+            let times = gs.filter(G::alive);
             newest = times.map(|g| g.wait_since).fold(newest, u64::max);
         }
         newest

@@ -3,6 +3,7 @@
 //! Rows are small and become [`crate::model::Goroutine`] a page at a time.
 
 use super::g::{G, status, window};
+use super::many::Many;
 use super::pcinfo::{KnownLocation, PcInfo};
 use super::unwind::{Start, Unwinder, from_registers};
 use super::{GoRuntime, RuntimeError};
@@ -22,10 +23,6 @@ const WINDOW: usize = 512;
 const USER_DEPTH: usize = 30;
 /// Times a goroutine that moves is read again.
 const RETRIES: u32 = 3;
-/// Neighbouring structures closer than this are fetched by one read.
-const JOIN_GAP: u64 = 512;
-const JOIN_MAX: u64 = 256 << 10;
-
 /// How to list.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ListOptions {
@@ -99,42 +96,6 @@ impl Local<'_> {
         let rt = self.rt;
         self.seen.entry(pc << 1 | u64::from(exact)).or_insert_with(|| rt.pcs().get(LoadAddr(pc), exact)).as_deref()
     }
-}
-
-/// Reads structures of `size` bytes at many addresses; neighbours are joined. `false` for those that cannot be read.
-pub fn read_many(mem: &dyn Memory, at: &[u64], size: usize, out: &mut [u8]) -> Result<Vec<bool>, MemoryError> {
-    let mut order: Vec<u32> = (0..at.len() as u32).collect();
-    order.sort_unstable_by_key(|i| at[*i as usize]);
-    let mut runs: Vec<(u64, u64)> = Vec::new();
-    let mut place: Vec<(u32, u64)> = vec![(0, 0); at.len()];
-    for &i in &order {
-        let a = at[i as usize];
-        match runs.last_mut() {
-            Some((base, len)) if a - *base <= *len + JOIN_GAP && a - *base + (size as u64) < JOIN_MAX => {
-                *len = (*len).max(a - *base + size as u64);
-            }
-            _ => runs.push((a, size as u64)),
-        }
-        let run = runs.len() - 1;
-        place[i as usize] = (run as u32, a - runs[run].0);
-    }
-    let mut bufs: Vec<Vec<u8>> = runs.iter().map(|r| vec![0; r.1 as usize]).collect();
-    let mut ops: Vec<ReadOp<'_>> =
-        bufs.iter_mut().zip(&runs).map(|(b, r)| ReadOp { addr: LoadAddr(r.0), buf: b, ok: false }).collect();
-    mem.read_scatter(&mut ops)?;
-    let ok: Vec<bool> = ops.iter().map(|o| o.ok).collect();
-    drop(ops);
-    let mut good = vec![false; at.len()];
-    for (i, &(run, off)) in place.iter().enumerate() {
-        let dst = &mut out[i * size..(i + 1) * size];
-        if ok[run as usize] {
-            dst.copy_from_slice(&bufs[run as usize][off as usize..off as usize + size]);
-            good[i] = true;
-        } else {
-            good[i] = mem.read(LoadAddr(at[i]), dst).is_ok();
-        }
-    }
-    Ok(good)
 }
 
 impl GoRuntime {
@@ -211,11 +172,11 @@ impl GoRuntime {
         earlier: Option<&GoroutineList>,
     ) -> Result<Part, MemoryError> {
         let size = window(self.layout());
-        let mut buf = vec![0u8; size * ptrs.len()];
-        let ok = read_many(mem, ptrs, size, &mut buf)?;
+        let many = Many::read(mem, ptrs, size)?;
         let mut part = Part { rows: Vec::with_capacity(ptrs.len()), ..Part::default() };
         let (mut gs, mut slots) = (Vec::new(), Vec::new());
-        for (i, (&p, b)) in ptrs.iter().zip(buf.chunks_exact(size)).enumerate().filter(|(i, _)| ok[*i]) {
+        for (i, (&p, b)) in ptrs.iter().zip(many.iter()).enumerate() {
+            let Some(b) = b else { continue };
             let (g, slot) = (G::parse(self.layout(), LoadAddr(p), b), first + i);
             if !g.alive() {
                 continue;
@@ -228,7 +189,7 @@ impl GoRuntime {
                 }
             }
         }
-        drop(buf);
+        drop(many);
         let mut stacks = vec![0u8; WINDOW * gs.len()];
         let mut ops: Vec<ReadOp<'_>> = stacks
             .chunks_exact_mut(WINDOW)
@@ -267,11 +228,11 @@ impl GoRuntime {
     }
 
     fn read_again(&self, mem: &dyn Memory, gs: &[G]) -> Result<Vec<G>, MemoryError> {
-        let size = window(self.layout());
-        let mut buf = vec![0u8; size * gs.len()];
         let at: Vec<u64> = gs.iter().map(|g| g.addr.0).collect();
-        read_many(mem, &at, size, &mut buf)?;
-        Ok(buf.chunks_exact(size).zip(&at).map(|(b, &p)| G::parse(self.layout(), LoadAddr(p), b)).collect())
+        let many = Many::read(mem, &at, window(self.layout()))?;
+        // One that cannot be read any more is no goroutine.
+        let parsed = many.iter().zip(&at).map(|(b, &p)| G::parse(self.layout(), LoadAddr(p), b.unwrap_or_default()));
+        Ok(parsed.collect())
     }
 
     /// Reads a goroutine that moves until two reads agree.

@@ -1,6 +1,7 @@
 //! Choosing and grouping goroutines without making their full rows.
 
-use super::goroutines::{CHUNK, GoroutineList, Row, read_many};
+use super::goroutines::{CHUNK, GoroutineList, Row};
+use super::many::Many;
 use super::unwind::{Start, Unwinder};
 use super::{G, GoRuntime};
 use crate::base::{GoroutineId, LoadAddr, Memory, ReadOp};
@@ -127,13 +128,13 @@ impl GoRuntime {
     /// Hashes of all return addresses of parked goroutines; 0 for those that run.
     fn stack_keys(&self, mem: &dyn Memory, at: &[u64]) -> Vec<u64> {
         let size = super::g::window(self.layout());
-        let mut buf = vec![0u8; size * at.len()];
-        let Ok(ok) = read_many(mem, at, size, &mut buf) else { return vec![0; at.len()] };
-        let parsed = buf.chunks_exact(size).zip(at).zip(ok);
-        let gs: Vec<Option<(G, LoadAddr, LoadAddr)>> = parsed
-            .map(|((b, &a), ok)| {
-                let g = G::parse(self.layout(), LoadAddr(a), b);
-                g.parked_at().filter(|_| ok).map(|(pc, sp)| (g, pc, sp))
+        let Ok(many) = Many::read(mem, at, size) else { return vec![0; at.len()] };
+        let gs: Vec<Option<(G, LoadAddr, LoadAddr)>> = at
+            .iter()
+            .zip(many.iter())
+            .map(|(&a, b)| {
+                let g = G::parse(self.layout(), LoadAddr(a), b?);
+                g.parked_at().map(|(pc, sp)| (g, pc, sp))
             })
             .collect();
         let mut stacks = vec![0u8; WINDOW * at.len()];

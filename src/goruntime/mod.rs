@@ -13,6 +13,7 @@ pub mod goroutines;
 pub mod groups;
 pub mod labels;
 pub mod layout;
+pub mod many;
 pub mod panic;
 pub mod pcinfo;
 pub mod rtype;

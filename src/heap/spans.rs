@@ -3,8 +3,9 @@
 
 use super::HeapError;
 use super::bits::{TypeMask, arena_bits};
-use crate::base::{LoadAddr, Memory, ReadOp};
+use crate::base::{LoadAddr, Memory, MemoryError, ReadOp};
 use crate::goruntime::GoRuntime;
+use crate::goruntime::many::Many;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use std::borrow::Cow;
@@ -109,45 +110,36 @@ impl<'a> Heap<'a> {
         let ptrs = mem.read_vec(list, n as usize * 8)?;
         let ptrs: Vec<u64> = ptrs.chunks_exact(8).map(|c| c.try_into().map_or(0, u64::from_le_bytes)).collect();
         let size = l.span_size as usize;
-        let mut raw = vec![0u8; size * ptrs.len()];
-        let parts: Vec<Vec<bool>> = ptrs
-            .par_chunks(8192)
-            .zip(raw.par_chunks_mut(8192 * size))
-            .map(|(p, b)| crate::goruntime::goroutines::read_many(mem, p, size, b))
-            .collect::<Result<_, _>>()?;
-        let readable = parts.into_iter().flatten();
         let wide = rt.layout().facts.span_counts_are_words;
-        let mut spans: Vec<(Span, u64)> = raw
-            .chunks_exact(size)
-            .zip(readable)
-            .filter(|(b, ok)| *ok && b[l.span_state as usize] == IN_USE)
-            .filter_map(|(b, _)| {
-                let w = |o: u64| word(b, o);
-                let count = |o: u64| if wide { w(o) as u32 } else { w(o) as u32 & 0xffff };
-                let (start, bytes, elemsize) = (w(l.span_start), w(l.span_npages) * PAGE, w(l.span_elemsize));
-                if elemsize == 0 || start == 0 || bytes == 0 || bytes > 1 << 40 {
-                    return None; // being made just now
-                }
-                let class = b[l.span_class as usize];
-                let span = Span {
-                    start,
-                    bytes,
-                    limit: w(l.span_limit).min(start + bytes),
-                    elemsize,
-                    nelems: count(l.span_nelems).min((bytes / elemsize) as u32),
-                    freeindex: count(l.span_freeindex),
-                    div: u32::try_from((u64::from(u32::MAX) / elemsize) + 1).unwrap_or(u32::MAX),
-                    noscan: class & 1 != 0,
-                    class: class >> 1,
-                    large_type: l.span_large_type.map_or(0, w),
-                    user_arena: b[l.span_user_arena as usize] != 0,
-                    specials: w(l.span_specials),
-                    ..Span::default()
-                };
-                Some((span, w(l.span_alloc_bits)))
-            })
-            .collect();
-        drop(raw);
+        let in_use = |b: &&[u8]| b[l.span_state as usize] == IN_USE;
+        let span = |b: &[u8]| {
+            let w = |o: u64| word(b, o);
+            let count = |o: u64| if wide { w(o) as u32 } else { w(o) as u32 & 0xffff };
+            let (start, bytes, elemsize) = (w(l.span_start), w(l.span_npages) * PAGE, w(l.span_elemsize));
+            if elemsize == 0 || start == 0 || bytes == 0 || bytes > 1 << 40 {
+                return None; // being made just now
+            }
+            let class = b[l.span_class as usize];
+            let span = Span {
+                start,
+                bytes,
+                limit: w(l.span_limit).min(start + bytes),
+                elemsize,
+                nelems: count(l.span_nelems).min((bytes / elemsize) as u32),
+                freeindex: count(l.span_freeindex),
+                div: u32::try_from((u64::from(u32::MAX) / elemsize) + 1).unwrap_or(u32::MAX),
+                noscan: class & 1 != 0,
+                class: class >> 1,
+                large_type: l.span_large_type.map_or(0, w),
+                user_arena: b[l.span_user_arena as usize] != 0,
+                specials: w(l.span_specials),
+                ..Span::default()
+            };
+            Some((span, w(l.span_alloc_bits)))
+        };
+        let read = |part| Ok(Many::read(mem, part, size)?.iter().flatten().filter(in_use).filter_map(span).collect());
+        let parts: Vec<Vec<(Span, u64)>> = ptrs.par_chunks(8192).map(read).collect::<Result<_, MemoryError>>()?;
+        let mut spans = parts.concat();
         spans.sort_unstable_by_key(|s| s.0.start);
         spans.dedup_by_key(|s| s.0.start);
         let scan: u64 = spans.iter().filter(|s| !s.0.noscan).map(|s| s.0.bytes).sum();

@@ -1,5 +1,6 @@
 //! Linux: ptrace with PTRACE_SEIZE, /proc, process_vm_readv, ptys.
 
+pub mod awake;
 pub mod copy;
 pub mod credentials;
 pub mod debugreg;

@@ -110,9 +110,19 @@ pub fn same_network(pid: i32) -> bool {
 
 /// Start time in clock ticks since boot (field 22 of `stat`): with the pid, it names a process for ever.
 pub fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat_field(&format!("/proc/{pid}/stat"), 22)?.parse().ok()
+}
+
+/// The processor on which a thread is, or was last (field 39).
+pub fn processor(pid: i32, tid: Tid) -> Option<usize> {
+    stat_field(&format!("/proc/{pid}/task/{}/stat", tid.0), 39)?.parse().ok()
+}
+
+/// A field of a `stat` by its number in proc(5), from 3 on.
+fn stat_field(path: &str, number: usize) -> Option<String> {
+    let stat = fs::read_to_string(path).ok()?;
     // The command name is in parentheses and may hold anything; fields count from behind it.
-    stat[stat.rfind(')')? + 2..].split(' ').nth(19)?.parse().ok()
+    stat.get(stat.rfind(')')? + 2..)?.split(' ').nth(number.checked_sub(3)?).map(str::to_string)
 }
 
 /// Path of the executable as the kernel knows it (for display) and the path to open it by (works for deleted and

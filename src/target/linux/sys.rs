@@ -368,9 +368,18 @@ pub fn open_pty() -> io::Result<(std::os::fd::OwnedFd, std::os::fd::OwnedFd)> {
 
 /// Real time for the calling thread: it goes before all others, where that is permitted (CAP_SYS_NICE). For a few microseconds of work.
 pub fn set_real_time() -> io::Result<()> {
-    let p = libc::sched_param { sched_priority: 1 };
+    set_policy(libc::SCHED_FIFO, 1)
+}
+
+/// The calling thread runs when nobody else wants to.
+pub fn set_idle() -> io::Result<()> {
+    set_policy(libc::SCHED_IDLE, 0)
+}
+
+fn set_policy(policy: i32, priority: i32) -> io::Result<()> {
+    let p = libc::sched_param { sched_priority: priority };
     // SAFETY: the parameters live as long as the call. (The call, and not libc's function: musl's refuses.)
-    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_FIFO, &raw const p) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const p) }).map(drop)
 }
 
 /// Locks in memory that processes share, whose owner's death the kernel notices: before a thread that dies by whatever signal lets go
