@@ -78,12 +78,14 @@ impl Engine {
                 }
                 continue;
             }
-            if let Some(tid) = events.iter().find_map(|e| if let Event::Trap(t, _) = e { Some(*t) } else { None }) {
+            let mut traps =
+                events.iter().filter_map(|e| if let Event::Trap(t, _) = e { Some(*t) } else { None }).peekable();
+            if traps.peek().is_some() {
                 if last.is_some() && Instant::now() >= self.asleep_until {
                     self.asleep_for = ASLEEP.0; // waiting awake was of use
                     // Where what a breakpoint may cost is limited, no processor is taken for it.
                     if self.guard.is_none() {
-                        self.awake.keep(self.tracer.pid(), tid);
+                        traps.for_each(|t| self.awake.keep(self.tracer.pid(), t));
                     }
                 }
                 last = Some(Instant::now());

@@ -118,6 +118,11 @@ pub fn processor(pid: i32, tid: Tid) -> Option<usize> {
     stat_field(&format!("/proc/{pid}/task/{}/stat", tid.0), 39)?.parse().ok()
 }
 
+/// Threads of the whole machine that run or could.
+pub fn runnable() -> Option<usize> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').nth(3)?.split('/').next()?.parse().ok()
+}
+
 /// A field of a `stat` by its number in proc(5), from 3 on.
 fn stat_field(path: &str, number: usize) -> Option<String> {
     let stat = fs::read_to_string(path).ok()?;
