@@ -134,6 +134,24 @@ fn busy_threads_unwind() {
     check("", DEBUG, 30);
 }
 
+/// A panic that was recovered: until the goroutine goes on, what is saved of it is the place of a call, not where one returns to.
+#[test]
+fn a_recovered_goroutine_goes_on_at_its_deferreturn() {
+    for tool in ["", "go1.22.10", "go1.24.11", "go1.27.3"] {
+        let p = start(&build("busy", tool, &[]), &[], &[]);
+        let rt = GoRuntime::open(p.symbols.clone(), p.bias, &p.mem).unwrap();
+        let s = &p.symbols;
+        let f = s.find_function("main.panics.func1").unwrap();
+        let at = s.function_flags(f).deferreturn.expect("it defers");
+        let frame = s.sp_delta_in(f, at).and_then(|d| u32::try_from(d).ok());
+        assert!(frame > Some(0), "{tool}: {frame:?}");
+        // Right before it is a RET, or the test would test nothing.
+        assert_eq!(s.sp_delta_in(f, at.offset(-1)), Some(0), "{tool}");
+        let seen = rt.pcs().get(p.bias.to_load(at), false).unwrap();
+        assert_eq!(seen.delta, frame, "{tool}");
+    }
+}
+
 #[test]
 fn busy_threads_of_other_releases() {
     for tool in ["go1.21.13", "go1.22.10", "go1.24.11", "go1.25.5", "go1.27.3"] {

@@ -141,12 +141,17 @@ impl PcCache {
         let mut function = s.function_at(file_pc);
         let at_entry = function.is_some_and(|f| f.entry == file_pc);
         // A goroutine that never ran stands at an entry; a return address never is one.
-        let lookup = if exact || at_entry { file_pc } else { FileAddr(file_pc.0.wrapping_sub(1)) };
+        let mut lookup = if exact || at_entry { file_pc } else { FileAddr(file_pc.0.wrapping_sub(1)) };
         if function.is_none() {
             function = s.function_at(lookup);
         }
         let function = function?;
         let flags = s.function_flags(function);
+        // Where a panic was recovered the goroutine is about to jump to the call of deferreturn (`recovery` of runtime/panic.go). What
+        // is before that need not be a call: mostly it is the RET of the other way out, where there is no frame any more.
+        if flags.deferreturn == Some(file_pc) && s.sp_delta_in(function, lookup) != s.sp_delta_in(function, file_pc) {
+            lookup = file_pc;
+        }
         let delta = s.sp_delta_in(function, lookup).and_then(|d| u32::try_from(d).ok());
         let frames = s.inline_frames_of(function, lookup).into_iter().map(|f| {
             let at =

@@ -56,8 +56,11 @@ impl GoRuntime {
                 let cur = self.current_g(mem, regs.fs_base);
                 m = cur.map(|c| c.m);
                 let g = cur.filter(|c| !c.curg.is_nil()).and_then(|c| self.read_g(mem, c.curg).ok());
-                let system =
-                    cur.is_some_and(|c| c.is_g0 || c.is_gsignal) && !g.is_some_and(|g| g.on_stack(LoadAddr(regs.sp())));
+                // By where SP is: `gogo` and the signal handler's first instructions are on a system stack, but the thread's g is a user's.
+                let system = match g {
+                    Some(g) => !g.on_stack(LoadAddr(regs.sp())),
+                    None => cur.is_some_and(|c| c.is_g0 || c.is_gsignal),
+                };
                 (g, from_registers(regs, system))
             }
             StackStart::Parked(at) => {
