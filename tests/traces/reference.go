@@ -120,7 +120,7 @@ type step struct {
 
 // The share of the processors that the program has. (internal/trace counts a mark worker twice from its second start on, so that is not asked.)
 func shares(events []trace.Event) (out []step) {
-	procs := 0
+	procs, syncs := 0, 0
 	stopped := false
 	busy := map[trace.ProcID]map[string]bool{}
 	on := map[trace.GoID]trace.ProcID{}
@@ -139,13 +139,32 @@ func shares(events []trace.Event) (out []step) {
 		e := &events[i]
 		g := fmt.Sprint("g", e.Goroutine())
 		switch e.Kind() {
+		case trace.EventSync:
+			syncs++
 		case trace.EventMetric:
 			if m := e.Metric(); m.Name == "/sched/gomaxprocs:threads" {
 				procs = int(m.Value.Uint64())
 			}
 		case trace.EventRangeBegin, trace.EventRangeEnd, trace.EventRangeActive:
 			if e.Kind() == trace.EventRangeActive {
-				continue
+				// Since before the trace; a goroutine that waits in the midst of an assist has no P until it runs.
+				r := e.Range()
+				if syncs > 1 || r.Name != "GC mark assist" && r.Name != "GC incremental sweep" {
+					continue
+				}
+				if r.Name == "GC mark assist" {
+					assists[r.Scope.Goroutine()] = true
+					if r.Scope.Goroutine() != e.Goroutine() {
+						continue
+					}
+					set(e.Proc(), g, true)
+				} else {
+					set(e.Proc(), "sweep", true)
+				}
+				for i := range out {
+					out[i].share = max(0, out[i].share-1/float64(procs))
+				}
+				break
 			}
 			begin := e.Kind() == trace.EventRangeBegin
 			switch name := e.Range().Name; {

@@ -264,7 +264,10 @@ impl Analysis {
                 } else {
                     self.goroutines.range_end(slot, None, name, e.time);
                 }
-                self.share(e, active, begins);
+                // One that waits in the midst of it has no P until it runs again.
+                if g == e.g {
+                    self.share(e, active, begins);
+                }
                 if let Some(g) = slot.and_then(|s| self.goroutines.get(s))
                     && !(active && self.generations > 1)
                 {
