@@ -4,7 +4,6 @@
 use crate::arch::Registers;
 use crate::base::pages::PagedMemory;
 use crate::base::{GoroutineId, LoadAddr, Memory, MemoryError};
-use crate::goruntime::many::Many;
 use crate::goruntime::unwind::RawFrame;
 use crate::goruntime::{G, GoRuntime, GoroutineList};
 use crate::heap::{Heap, StackScanner, StackWords};
@@ -224,19 +223,13 @@ impl<'a> Look<'a> {
         let known: FxHashSet<u64> = self.seen.iter().map(|s| s.g.addr.0).collect();
         let all = rt.all_gs(mem).unwrap_or_default();
         let at: Vec<u64> = all.into_iter().filter(|g| !known.contains(g)).collect();
-        let size = crate::goruntime::g::window(rt.layout());
         let mut scanner = StackScanner::new(rt, mem);
         for at in at.chunks(CHUNK) {
-            let many = Many::read(mem, at, size)?;
-            for (a, b) in at.iter().zip(many.iter()) {
-                let Some(b) = b else { continue };
-                let g = G::parse(rt.layout(), LoadAddr(*a), b);
-                if g.alive() {
-                    let mut words = Vec::new();
-                    scanner.scan(&g, None, &mut |w| words.push(w.value));
-                    words.retain(|w| heap.may_contain(*w));
-                    self.others.push(Other { g: g.addr, words });
-                }
+            for g in G::read_all(rt.layout(), mem, at)?.flatten().filter(G::alive) {
+                let mut words = Vec::new();
+                scanner.scan(&g, None, &mut |w| words.push(w.value));
+                words.retain(|w| heap.may_contain(*w));
+                self.others.push(Other { g: g.addr, words });
             }
         }
         for r in registers.values() {
@@ -264,13 +257,10 @@ impl<'a> Look<'a> {
 
     /// Reads every goroutine again: those that moved were not seen at one moment. Can be asked again later; what has moved once stays so.
     pub fn check(&mut self, mem: &dyn Memory) -> Result<(), MemoryError> {
-        let size = crate::goruntime::g::window(self.rt.layout());
         let rt = self.rt;
         self.seen.par_chunks_mut(CHUNK).try_for_each(|part| {
             let at: Vec<u64> = part.iter().map(|s| s.g.addr.0).collect();
-            let many = Many::read(mem, &at, size)?;
-            for (s, b) in part.iter_mut().zip(many.iter()) {
-                let now = b.map(|b| G::parse(rt.layout(), s.g.addr, b));
+            for (s, now) in part.iter_mut().zip(G::read_all(rt.layout(), mem, &at)?) {
                 s.stable &= now.is_some_and(|now| now.goid == s.g.goid && now.same_wait(&s.g));
             }
             Ok::<(), MemoryError>(())

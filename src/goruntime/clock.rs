@@ -2,7 +2,6 @@
 
 use super::GoRuntime;
 use super::g::G;
-use super::many::Many;
 use crate::base::{LoadAddr, Memory};
 
 /// Structures read at once.
@@ -14,12 +13,10 @@ impl GoRuntime {
         let word = |at: Option<LoadAddr>, off: Option<u64>| mem.read_u64(at?.add(off?)).ok();
         let polled = word(self.globals().sched, self.layout().sched.map(|s| s.lastpoll));
         let collected = word(self.globals().memstats, self.layout().gc.map(|g| g.last_gc_nanotime));
-        let size = super::g::window(self.layout());
         let mut newest = polled.max(collected).unwrap_or(0);
         for part in self.all_gs(mem).unwrap_or_default().chunks(CHUNK) {
-            let Ok(many) = Many::read(mem, part, size) else { continue };
-            let gs = part.iter().zip(many.iter()).filter_map(|(&p, b)| Some(G::parse(self.layout(), LoadAddr(p), b?)));
-            let times = gs.filter(G::alive);
+            let Ok(gs) = G::read_all(self.layout(), mem, part) else { continue };
+            let times = gs.flatten().filter(G::alive);
             newest = times.map(|g| g.wait_since).fold(newest, u64::max);
         }
         newest

@@ -1,6 +1,7 @@
 //! One `runtime.g`, and which one a thread runs.
 
 use super::layout::Layout;
+use super::many::Many;
 use crate::base::{LoadAddr, Memory, MemoryError};
 use crate::model::GoroutineState;
 
@@ -91,6 +92,15 @@ impl G {
     /// Reads one.
     pub fn read(l: &Layout, mem: &dyn Memory, addr: LoadAddr) -> Result<G, MemoryError> {
         Ok(G::parse(l, addr, &mem.read_vec(addr, window(l))?))
+    }
+    /// Reads those at many addresses, in their order; none for one that cannot be read. The error is for what stops all reads.
+    pub fn read_all<'a>(
+        l: &'a Layout,
+        mem: &dyn Memory,
+        at: &'a [u64],
+    ) -> Result<impl Iterator<Item = Option<G>> + use<'a>, MemoryError> {
+        let many = Many::read(mem, at, window(l))?;
+        Ok(at.iter().enumerate().map(move |(i, &a)| Some(G::parse(l, LoadAddr(a), many.get(i)?))))
     }
     /// Is it in use?
     pub fn alive(&self) -> bool {

@@ -2,8 +2,7 @@
 //!
 //! Rows are small and become [`crate::model::Goroutine`] a page at a time.
 
-use super::g::{G, status, window};
-use super::many::Many;
+use super::g::{G, status};
 use super::pcinfo::{KnownLocation, PcInfo};
 use super::unwind::{Start, Unwinder, from_registers};
 use super::{GoRuntime, RuntimeError};
@@ -171,16 +170,11 @@ impl GoRuntime {
         opts: ListOptions,
         earlier: Option<&GoroutineList>,
     ) -> Result<Part, MemoryError> {
-        let size = window(self.layout());
-        let many = Many::read(mem, ptrs, size)?;
         let mut part = Part { rows: Vec::with_capacity(ptrs.len()), ..Part::default() };
         let (mut gs, mut slots) = (Vec::new(), Vec::new());
-        for (i, (&p, b)) in ptrs.iter().zip(many.iter()).enumerate() {
-            let Some(b) = b else { continue };
-            let (g, slot) = (G::parse(self.layout(), LoadAddr(p), b), first + i);
-            if !g.alive() {
-                continue;
-            }
+        for (i, g) in G::read_all(self.layout(), mem, ptrs)?.enumerate() {
+            let Some(g) = g.filter(G::alive) else { continue };
+            let slot = first + i;
             match earlier.and_then(|e| e.unchanged(slot, &g)) {
                 Some(row) => part.push(row, slot as u32, &g),
                 None => {
@@ -189,7 +183,6 @@ impl GoRuntime {
                 }
             }
         }
-        drop(many);
         let mut stacks = vec![0u8; WINDOW * gs.len()];
         let mut ops: Vec<ReadOp<'_>> = stacks
             .chunks_exact_mut(WINDOW)
@@ -229,10 +222,9 @@ impl GoRuntime {
 
     fn read_again(&self, mem: &dyn Memory, gs: &[G]) -> Result<Vec<G>, MemoryError> {
         let at: Vec<u64> = gs.iter().map(|g| g.addr.0).collect();
-        let many = Many::read(mem, &at, window(self.layout()))?;
         // One that cannot be read any more is no goroutine.
-        let parsed = many.iter().zip(&at).map(|(b, &p)| G::parse(self.layout(), LoadAddr(p), b.unwrap_or_default()));
-        Ok(parsed.collect())
+        let gone = |g: &G| G { addr: g.addr, ..G::default() };
+        Ok(G::read_all(self.layout(), mem, &at)?.zip(gs).map(|(now, g)| now.unwrap_or_else(|| gone(g))).collect())
     }
 
     /// Reads a goroutine that moves until two reads agree.

@@ -1,7 +1,6 @@
 //! Choosing and grouping goroutines without making their full rows.
 
 use super::goroutines::{CHUNK, GoroutineList, Row};
-use super::many::Many;
 use super::unwind::{Start, Unwinder};
 use super::{G, GoRuntime};
 use crate::base::{GoroutineId, LoadAddr, Memory, ReadOp};
@@ -127,16 +126,9 @@ impl GoRuntime {
 
     /// Hashes of all return addresses of parked goroutines; 0 for those that run.
     fn stack_keys(&self, mem: &dyn Memory, at: &[u64]) -> Vec<u64> {
-        let size = super::g::window(self.layout());
-        let Ok(many) = Many::read(mem, at, size) else { return vec![0; at.len()] };
-        let gs: Vec<Option<(G, LoadAddr, LoadAddr)>> = at
-            .iter()
-            .zip(many.iter())
-            .map(|(&a, b)| {
-                let g = G::parse(self.layout(), LoadAddr(a), b?);
-                g.parked_at().map(|(pc, sp)| (g, pc, sp))
-            })
-            .collect();
+        let Ok(gs) = G::read_all(self.layout(), mem, at) else { return vec![0; at.len()] };
+        let parked = |g: G| g.parked_at().map(|(pc, sp)| (g, pc, sp));
+        let gs: Vec<Option<(G, LoadAddr, LoadAddr)>> = gs.map(|g| g.and_then(parked)).collect();
         let mut stacks = vec![0u8; WINDOW * at.len()];
         let mut ops: Vec<ReadOp<'_>> = stacks
             .chunks_exact_mut(WINDOW)

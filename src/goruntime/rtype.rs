@@ -10,10 +10,9 @@ const MAX_NAME: usize = 4096;
 /// The name has a `*` in front that does not belong to it.
 const TFLAG_EXTRA_STAR: u8 = 2;
 const TFLAG_DIRECT: u8 = 32;
-const KIND_MASK: u8 = 31;
 const KIND_DIRECT: u8 = 32;
 
-pub use crate::symbols::descriptors::kind;
+pub use crate::symbols::descriptors::{KIND_MASK, kind};
 
 /// The common part of a descriptor.
 #[derive(Clone, Debug, PartialEq, Eq)]

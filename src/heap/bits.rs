@@ -5,6 +5,7 @@ use super::HeapError;
 use super::spans::{ARENA, Heap, Span, word};
 use crate::base::{LoadAddr, Memory};
 use crate::goruntime::GoRuntime;
+use crate::goruntime::rtype::{KIND_MASK, kind};
 use rayon::prelude::*;
 
 /// Largest object with its bits at the end of the span, bytes (`minSizeForMallocHeader`).
@@ -22,10 +23,7 @@ const TFLAG_ON_DEMAND: u8 = 16;
 const KIND_GC_PROGRAM: u8 = 64;
 /// Largest mask that is read, bytes (covers a type of 8 GiB).
 const MAX_MASK: u64 = 128 << 20;
-/// Kinds of types that have parts (internal/abi/type.go), and where they say so: `ArrayType.Elem` and `Len`, `StructType.Fields` of `Name`, `Typ`, `Offset`.
-const KIND_MASK: u8 = 31;
-const KIND_ARRAY: u8 = 17;
-const KIND_STRUCT: u8 = 25;
+/// Where types say what their parts are (internal/abi/type.go): `ArrayType.Elem` and `Len`, `StructType.Fields` of `Name`, `Typ`, `Offset`.
 const ARRAY_ELEM: u64 = 48;
 const ARRAY_LEN: u64 = 64;
 const STRUCT_FIELDS: u64 = 56;
@@ -116,12 +114,12 @@ fn make(mem: &dyn Memory, t: LoadAddr, at: u64, bits: &mut [u8], parts: &mut u32
         return Some(());
     }
     match b[KIND] & KIND_MASK {
-        KIND_ARRAY => {
+        kind::ARRAY => {
             let (elem, n) = (mem.read_ptr(t.add(ARRAY_ELEM)).ok()?, mem.read_u64(t.add(ARRAY_LEN)).ok()?);
             let each = size.checked_div(n)?;
             (0..n).try_for_each(|i| make(mem, elem, at.checked_add(i.checked_mul(each)?)?, bits, parts))
         }
-        KIND_STRUCT => {
+        kind::STRUCT => {
             let (fields, n) = (mem.read_ptr(t.add(STRUCT_FIELDS)).ok()?, mem.read_u64(t.add(STRUCT_FIELDS + 8)).ok()?);
             if n > u64::from(*parts) {
                 return None;

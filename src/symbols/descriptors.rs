@@ -62,7 +62,7 @@ pub mod kind {
     pub const UNSAFE_POINTER: u8 = 26;
 }
 /// Up to 1.25 a bit beside the kind says that interfaces hold the value itself.
-const KIND_MASK: u8 = 31;
+pub const KIND_MASK: u8 = 31;
 
 const MAX_NAME: usize = 4096;
 const MAX_FIELDS: u64 = 1 << 16;
