@@ -161,3 +161,31 @@ fn what_is_left_keeps_its_terminal() {
     wait("it ends when its time is over", &|| !procfs::alive(pid));
     wait("and then the host does", &|| !procfs::alive(host));
 }
+
+/// While the scheduler goes over to a goroutine, its stack is whole after each instruction: with the frames that it goes on with below,
+/// once the thread has its SP.
+#[test]
+fn stacks_are_whole_while_a_thread_goes_over_to_a_goroutine() {
+    for tool in ["", "go1.21.13", "go1.24.11", "go1.27.3"] {
+        let mut d = Debuggee::launch(&build_with("waking", DEFAULT, tool), &["mutex"]);
+        let b = d.break_at("gogo");
+        d.resume(Continue);
+        d.resume(Continue);
+        d.call(Request::ClearBreakpoint(b.id)).expect("it is taken away");
+        let (mut inside, mut below) = (0, 0);
+        while d.at().starts_with("gogo:") && inside < 40 {
+            inside += 1;
+            let stack = match d.call(Request::Stack { goroutine: None, depth: 50, defers: false }) {
+                Ok(Reply::Stack { stack, .. }) => stack,
+                other => panic!("{other:?}"),
+            };
+            let all: Vec<&str> = stack.frames.iter().map(|f| f.at.function.as_str()).collect();
+            assert!(stack.problems.is_empty(), "{tool} {}: {all:?} {:?}", d.at(), stack.problems);
+            assert!(all.ends_with(&["runtime.goexit"]), "{tool} {}: {all:?}", d.at());
+            below += usize::from(!matches!(all.get(1), Some(&"runtime.execute" | &"runtime.newstack")));
+            d.resume(ResumeKind::StepInstruction);
+        }
+        assert!(below > 4 && inside > below + 2, "{tool}: {inside} instructions, {below} with the goroutine's SP");
+        d.call(Request::Detach { kill: true }).expect("it ends");
+    }
+}

@@ -6,7 +6,8 @@
 
 mod common;
 
-use serde_json::Value;
+use adit::backend::protocol::*;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -127,6 +128,59 @@ fn programs_of_every_kind() {
         println!("{name:14} {} looks, {} wrong, {:?}", t.looks - looks_before, t.wrong.len() - wrong, t0.elapsed());
     }
     t.end(names.len() as u64);
+}
+
+/// Whoever wakes a goroutine takes it off its queue first and makes it ready then. In between it waits, as far as its status says, for
+/// what nobody needs to know any more. `tests/programs/waking` is looked at at such moments; and in the middle of a store of a pointer and
+/// of a copy, where what the function needs is where no map says. `ADIT_WAKING_STEPS` looks after each of so many instructions, too.
+#[test]
+fn goroutines_about_to_be_woken() {
+    let steps = std::env::var("ADIT_WAKING_STEPS").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+    for tool in ["", "go1.21.13", "go1.23.9"] {
+        let exe = common::build_with("waking", common::DEFAULT, tool);
+        let names = String::from_utf8(Command::new(&exe).output().expect("it runs").stdout).unwrap();
+        assert!(names.lines().count() >= 11, "{names}");
+        for name in names.lines() {
+            let place = match name {
+                "store" => "runtime.wbBufFlush",
+                "hand-over" => "runtime.sendDirect",
+                _ => "runtime.ready",
+            };
+            println!("{tool:9} {name}");
+            let p = Program::start(Command::new(&exe).arg(name));
+            stops(name, &p, place, 10, ResumeKind::Continue);
+            if steps > 0 {
+                let wake = format!("main.go:{}", common::line_of("waking", "\t\twake()"));
+                stops(name, &p, &wake, steps, ResumeKind::StepInstruction);
+            }
+        }
+    }
+}
+
+/// Looks at stops of a program, the first of them at a place.
+fn stops(name: &str, p: &Program, place: &str, looks: u64, go_on: ResumeKind) {
+    let mut d = common::Debuggee::attach(p.pid() as i32);
+    let b = d.break_at(place);
+    let mut t = Tally::default();
+    d.wait_stop();
+    if go_on != ResumeKind::Continue {
+        d.call(Request::ClearBreakpoint(b.id)).expect("it is taken away");
+    }
+    for _ in 0..looks {
+        let query = DiagnoseQuery { listed: u32::MAX, mutes: Vec::new(), no_heap: false };
+        let diagnosis = match d.call(Request::Diagnose(query)) {
+            Ok(Reply::Diagnosis { diagnosis, .. }) => diagnosis,
+            other => panic!("{other:?}"),
+        };
+        let all = diagnosis.findings.iter().map(|f| {
+            let (kind, class, severity) = (f.kind.name(), f.class.name(), f.severity.name());
+            json!({ "kind": kind, "class": class, "severity": severity, "summary": f.summary, "why": f.why })
+        });
+        t.judge(&format!("{name} at {}", d.at()), &json!({ "findings": all.collect::<Vec<_>>() }));
+        d.resume(go_on.clone()).expect("goroutines are woken all the time");
+    }
+    t.end(looks);
+    d.call(Request::Detach { kill: false }).expect("it is let go");
 }
 
 /// Builds a command of a public module with the Go at hand; none, said, if it cannot be had.

@@ -35,7 +35,7 @@ pub struct Seen {
     pub frames: Vec<RawFrame>,
     /// Words of its stack that lead into the heap.
     pub words: Vec<StackWords>,
-    /// It did not move while it was looked at.
+    /// It did not move while it was looked at, and nobody was about to wake it.
     pub stable: bool,
     /// Hash of its stack.
     pub print: u64,
@@ -62,6 +62,7 @@ impl Seen {
         self.g.goid == o.g.goid
             && self.g.same_wait(&o.g)
             && self.found.sudogs == o.found.sudogs
+            && self.found.woken == o.found.woken
             && self.print == o.print
             && wants(self) == wants(o)
     }
@@ -179,15 +180,16 @@ impl<'a> Look<'a> {
                             }
                         });
                         let reason = if g.waits() { rt.wait_reason(g.wait_reason) } else { None };
+                        let found = waits.of(&g);
                         Some(Seen {
-                            found: waits.of(&g),
+                            stable: !found.woken,
+                            found,
                             reason: reason.unwrap_or_else(|| Arc::from("")),
                             system: list.is_system(row),
                             g,
                             row,
                             frames,
                             words,
-                            stable: true,
                             print,
                         })
                     })

@@ -18,6 +18,8 @@ pub enum Special {
     Systemstack,
     /// As `Systemstack`, the saved context is the caller's already.
     Mcall,
+    /// Goes on with a goroutine: has its SP already when it still stands at its own instructions, and curg.sched has its PC.
+    Gogo,
     /// Stack growth.
     Morestack,
     /// Calls C on the system stack.
@@ -197,6 +199,7 @@ fn special(name: &str) -> Special {
     match name {
         "runtime.systemstack" => Special::Systemstack,
         "runtime.mcall" => Special::Mcall,
+        "runtime.gogo" | "gogo" => Special::Gogo,
         "runtime.morestack" => Special::Morestack,
         "runtime.asmcgocall" => Special::Asmcgocall,
         "runtime.cgocallback" => Special::Cgocallback,

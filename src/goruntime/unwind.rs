@@ -185,6 +185,11 @@ impl<'a> Unwinder<'a> {
             Special::Systemstack | Special::Mcall | Special::Morestack if at.system_stack => {
                 return self.resume_goroutine();
             }
+            // SP is the goroutine's already, and the next thing is the jump.
+            Special::Gogo if !at.system_stack && at.exact => {
+                let g = self.curg?;
+                return self.switch(Start { pc: LoadAddr(g.sched_pc), sp: at.sp, exact: false, system_stack: false });
+            }
             Special::SystemBottom => return if at.system_stack { self.resume_saved_goroutine() } else { None },
             Special::Asmcgocall if at.system_stack => {
                 let g = self.curg?;

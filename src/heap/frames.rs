@@ -19,6 +19,21 @@ const MAX_OBJECTS: u64 = 4096;
 /// Largest stack (`maxstacksize`, 1 GB on 64 bit).
 const MAX_STACK: u64 = 1 << 30;
 
+/// Functions that are entered where their caller has no map. What interrupts; and what the compiler calls without one, since no collector
+/// ever looks while they run (`hasStackMap`, go/src/cmd/compile/internal/liveness/plive.go, and the operations that it does not count
+/// as calls): but we do. They leave the caller's registers alone, or keep them in a frame of theirs that has no map either.
+const INTERRUPTED: &[&str] = &[
+    "runtime.asyncPreempt",
+    "runtime.debugCallV2",
+    "runtime.sigpanic",
+    "runtime.gcWriteBarrier",
+    "gcWriteBarrier",
+    "runtime.wbZero",
+    "runtime.wbMove",
+    "runtime.duffzero",
+    "runtime.duffcopy",
+];
+
 /// A variable in a frame that is reached through pointers only.
 #[derive(Clone, Debug)]
 struct StackObject {
@@ -83,11 +98,9 @@ impl<'a> StackScanner<'a> {
         if len == 0 || len > MAX_STACK {
             return Default::default();
         }
+        let registers = || regs.into_iter().flat_map(|r| &r.gp[..16]);
         let (start, from) = match (regs, g.parked_at()) {
             (Some(r), _) => {
-                for &v in &r.gp[..16] {
-                    f(StackWords { value: v, at: 0, frame: 0 });
-                }
                 let on_own = g.on_stack(LoadAddr(r.sp()));
                 (from_registers(r, !on_own), if on_own { r.sp() } else { g.stack_lo })
             }
@@ -99,6 +112,9 @@ impl<'a> StackScanner<'a> {
         let print = hash(&bytes);
         let stack = Bytes { base: from, bytes: &bytes };
         if start.pc.is_nil() || !g.panics.is_nil() {
+            for &value in registers() {
+                f(StackWords { value, at: 0, frame: 0 });
+            }
             stack.all(from, g.stack_hi, 0, f);
             if start.pc.is_nil() {
                 return (Vec::new(), print);
@@ -121,6 +137,10 @@ impl<'a> StackScanner<'a> {
                 f(w);
             }
         };
+        // What is being copied right now may be known to a register only.
+        for &value in registers() {
+            tell(StackWords { value, at: 0, frame: 0 }, &mut on_stack);
+        }
         for (n, fr) in raw.frames.iter().enumerate() {
             if fr.system_stack {
                 continue;
@@ -209,7 +229,7 @@ impl<'a> StackScanner<'a> {
             unknown: locals.is_none() && frame_words > 16 && s.funcdata(func, funcdata::LOCALS_POINTER_MAPS).is_none()
                 || matches!(name, "reflect.makeFuncStub" | "reflect.methodValueCall")
                 || f.exact,
-            interrupted: matches!(name, "runtime.asyncPreempt" | "runtime.debugCallV2" | "runtime.sigpanic"),
+            interrupted: INTERRUPTED.iter().any(|i| name.starts_with(i)),
             locals,
             args,
             objects: self.objects(func).unwrap_or_default(),

@@ -24,6 +24,7 @@ pub(super) const CHAN: Primitive = Primitive {
         let all = sudogs(p);
         Found {
             on: all.iter().map(|(_, c)| describe(p, *c, WaitKind::Chan, op)).collect(),
+            woken: woken(p, &all),
             sudogs: all.into_iter().map(|s| s.0).collect(),
         }
     },
@@ -43,7 +44,7 @@ pub(super) const SELECT: Primitive = Primitive {
             let op = if queued(p, c, sg) { WaitOp::Send } else { WaitOp::Receive };
             describe(p, c, WaitKind::Select, op)
         });
-        Found { on: on.collect(), sudogs: all.iter().map(|s| s.0).collect() }
+        Found { on: on.collect(), sudogs: all.iter().map(|s| s.0).collect(), woken: woken(p, &all) }
     },
 };
 
@@ -77,6 +78,17 @@ fn queue(p: &Parked<'_>, first: LoadAddr) -> impl Iterator<Item = LoadAddr> {
         (!now.is_nil()).then_some(now)
     })
     .take(MAX_QUEUE)
+}
+
+/// Is one of them off its channel's queue? It is taken off before its goroutine is made ready; without neighbours and not the first it is
+/// in neither queue (`waitq.dequeue`, go/src/runtime/chan.go).
+fn woken(p: &Parked<'_>, all: &[(LoadAddr, LoadAddr)]) -> bool {
+    let (s, c) = (&p.rt().layout().sudog, &p.rt().layout().hchan);
+    let is = |at: LoadAddr, what: LoadAddr| p.mem().read_ptr(at).is_ok_and(|v| v == what);
+    all.iter().any(|&(sudog, chan)| {
+        let alone = is(sudog.add(s.next), LoadAddr(0)) && is(sudog.add(s.prev), LoadAddr(0));
+        alone && [c.recvq_first, c.sendq_first].iter().all(|first| !is(chan.add(*first), sudog))
+    })
 }
 
 /// Is the sudog among the channel's senders?

@@ -2,8 +2,11 @@
 //! list's address as its first argument.
 
 use super::{Found, Parked, Primitive};
-use crate::base::LoadAddr;
+use crate::base::{LoadAddr, Memory};
+use crate::goruntime::GoRuntime;
 use crate::model::{WaitKind, WaitOn, WaitOp};
+use rustc_hash::FxHashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// `sync.Cond.notify`.
 const NOTIFY: u64 = 16;
@@ -11,28 +14,41 @@ const NOTIFY: u64 = 16;
 const SERVED: u64 = 4;
 /// `notifyList.head`.
 const HEAD: u64 = 16;
+/// Waiters of one list.
+const MAX_WAITERS: usize = 4_000_000;
 
-fn list(p: &Parked<'_>) -> Option<(LoadAddr, Option<LoadAddr>)> {
+/// Records of the goroutines in one list, by goroutine.
+type List = FxHashMap<LoadAddr, LoadAddr>;
+
+/// Lists, each read once however many wait in it.
+#[derive(Default)]
+pub(super) struct Lists(Mutex<FxHashMap<LoadAddr, Arc<OnceLock<List>>>>);
+
+impl Lists {
+    /// The record of a goroutine in a list.
+    fn record(&self, rt: &GoRuntime, mem: &dyn Memory, list: LoadAddr, g: LoadAddr) -> Option<LoadAddr> {
+        let one = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(list).or_default().clone();
+        one.get_or_init(|| {
+            let l = &rt.layout().sudog;
+            let word = |at: LoadAddr| mem.read_ptr(at).unwrap_or_default();
+            let first = word(list.add(HEAD));
+            let all = std::iter::successors(Some(first), |s| Some(word(s.add(l.next))));
+            all.take_while(|s| !s.is_nil()).take(MAX_WAITERS).map(|s| (word(s.add(l.g)), s)).collect()
+        })
+        .get(&g)
+        .copied()
+    }
+}
+
+/// The list that a goroutine waits in.
+fn list(p: &Parked<'_>) -> Option<LoadAddr> {
     if p.rt().layout().facts.waiting_has_semaphores
-        && let Some((elem, sudog)) = p.semaphore()
+        && let Some((elem, _)) = p.semaphore()
     {
-        return Some((elem, Some(sudog)));
+        return Some(elem);
     }
     let f = p.frame_of(|f| f == "sync.runtime_notifyListWait")?;
-    let at = p.mem().read_ptr(f.cfa).ok().filter(|a| !a.is_nil())?;
-    // The record, among those of the list.
-    let l = &p.rt().layout().sudog;
-    let mut sudog = p.mem().read_ptr(at.add(HEAD)).ok()?;
-    for _ in 0..100_000 {
-        if sudog.is_nil() {
-            break;
-        }
-        if p.mem().read_ptr(sudog.add(l.g)).ok()? == p.g.addr {
-            return Some((at, Some(sudog)));
-        }
-        sudog = p.mem().read_ptr(sudog.add(l.next)).ok()?;
-    }
-    Some((at, None))
+    p.mem().read_ptr(f.cfa).ok().filter(|a| !a.is_nil())
 }
 
 /// `sync.Cond`.
@@ -40,7 +56,8 @@ pub(super) const COND: Primitive = Primitive {
     name: "cond",
     applies: |p| p.reason().starts_with("sync.Cond.Wait"),
     find: |p| {
-        let Some((at, sudog)) = list(p) else { return Found::default() };
+        let Some(at) = list(p) else { return Found::default() };
+        let sudog = p.cx.conds.record(p.rt(), p.mem(), at, p.g.addr);
         let tickets = |o: u64| p.mem().read_u32(at.add(o)).ok();
         let waiting = tickets(0).zip(tickets(SERVED)).map(|(a, b)| a.wrapping_sub(b));
         let on = WaitOn {
@@ -51,6 +68,7 @@ pub(super) const COND: Primitive = Primitive {
             detail: waiting.map(|n| format!("{n} waiting")),
             ..WaitOn::default()
         };
-        Found { on: vec![on], sudogs: sudog.into_iter().collect() }
+        // Who notifies takes the records out of the list and makes their goroutines ready then (`notifyListNotifyAll`, go/src/runtime/sema.go).
+        Found { on: vec![on], sudogs: sudog.into_iter().collect(), woken: sudog.is_none() }
     },
 };

@@ -68,7 +68,7 @@ fn on(kind: WaitKind, op: WaitOp, addr: LoadAddr, type_name: &str, detail: Optio
 
 fn found(p: &Parked<'_>, make: impl Fn(LoadAddr) -> WaitOn) -> Found {
     match p.semaphore() {
-        Some((sema, sudog)) => Found { on: vec![make(sema)], sudogs: vec![sudog] },
+        Some((sema, sudog)) => Found { on: vec![make(sema)], sudogs: vec![sudog], woken: false },
         None => Found::default(),
     }
 }

@@ -64,11 +64,13 @@ pub struct Found {
     pub on: Vec<WaitOn>,
     /// The runtime's records of the wait.
     pub sudogs: Vec<LoadAddr>,
+    /// It is off its queue already: somebody is about to make it ready, and need not know the object any more.
+    pub woken: bool,
 }
 
 impl Found {
     fn one(on: WaitOn) -> Found {
-        Found { on: vec![on], sudogs: Vec::new() }
+        Found { on: vec![on], ..Found::default() }
     }
 }
 
@@ -78,13 +80,14 @@ pub struct Waits<'a> {
     pub(crate) mem: &'a dyn Memory,
     now_ns: u64,
     sems: Arc<OnceLock<SemTable>>,
+    conds: Arc<cond::Lists>,
     timers: Arc<OnceLock<rustc_hash::FxHashMap<LoadAddr, u64>>>,
 }
 
 impl<'a> Waits<'a> {
     /// For one moment of `mem`; `now_ns` is its CLOCK_MONOTONIC.
     pub fn new(rt: &'a GoRuntime, mem: &'a dyn Memory, now_ns: u64) -> Waits<'a> {
-        Waits { rt, mem, now_ns, sems: Arc::default(), timers: Arc::default() }
+        Waits { rt, mem, now_ns, sems: Arc::default(), conds: Arc::default(), timers: Arc::default() }
     }
 
     /// Reads now what is read once.
@@ -99,7 +102,8 @@ impl<'a> Waits<'a> {
     where
         'a: 'b,
     {
-        Waits { rt: self.rt, mem, now_ns: self.now_ns, sems: self.sems.clone(), timers: self.timers.clone() }
+        let (sems, conds, timers) = (self.sems.clone(), self.conds.clone(), self.timers.clone());
+        Waits { rt: self.rt, mem, now_ns: self.now_ns, sems, conds, timers }
     }
 
     /// What a goroutine waits for; nothing if it does not wait, or nobody knows on what.

@@ -44,6 +44,6 @@ pub(super) const WAITGROUP: Primitive = Primitive {
             detail,
             ..WaitOn::default()
         };
-        Found { on: vec![on], sudogs: vec![sudog] }
+        Found { on: vec![on], sudogs: vec![sudog], woken: false }
     },
 };

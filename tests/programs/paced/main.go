@@ -1,5 +1,6 @@
 // Command paced runs for SECONDS with a steady mix: one goroutine that is busy a third of the time, one that allocates, twenty that wait. It
-// says twenty times a second what the runtime says of itself: clock, collector cycles ended, pauses (ns), goroutines.
+// says twenty times a second what the runtime says of itself: clock before and after asking it, collector cycles ended, pauses (ns),
+// goroutines.
 package main
 
 import (
@@ -50,8 +51,9 @@ func main() {
 	end := time.Now().Add(time.Duration(seconds) * time.Second)
 	for time.Now().Before(end) {
 		var s debug.GCStats
+		before := nanotime()
 		debug.ReadGCStats(&s)
-		fmt.Println(nanotime(), s.NumGC, int64(s.PauseTotal), runtime.NumGoroutine())
+		fmt.Println(before, nanotime(), s.NumGC, int64(s.PauseTotal), runtime.NumGoroutine())
 		time.Sleep(50 * time.Millisecond)
 	}
 }

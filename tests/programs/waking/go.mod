@@ -1,0 +1,3 @@
+module waking
+
+go 1.21
