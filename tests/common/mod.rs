@@ -245,8 +245,19 @@ impl Debuggee {
 
 /// A figure that is right once in so many times: what others do on the machine can only spoil it.
 pub fn measured(times: usize, measure: impl Fn() -> Result<(), String>) {
-    let tried: Vec<String> = std::iter::repeat_with(measure).take(times).map_while(Result::err).collect();
-    assert!(tried.len() < times, "{}", tried.join("\n"));
+    first_of(times, measure);
+}
+
+/// What came out right the first of so many times; what others do on the machine can only spoil it.
+pub fn first_of<T>(times: usize, mut measure: impl FnMut() -> Result<T, String>) -> T {
+    let mut tried = Vec::new();
+    while tried.len() < times {
+        match measure() {
+            Ok(right) => return right,
+            Err(why) => tried.push(why),
+        }
+    }
+    panic!("{}", tried.join("\n"));
 }
 
 /// A line of a program that contains `text`, from 1.
