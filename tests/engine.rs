@@ -181,11 +181,79 @@ fn stacks_are_whole_while_a_thread_goes_over_to_a_goroutine() {
             };
             let all: Vec<&str> = stack.frames.iter().map(|f| f.at.function.as_str()).collect();
             assert!(stack.problems.is_empty(), "{tool} {}: {all:?} {:?}", d.at(), stack.problems);
-            assert!(all.ends_with(&["runtime.goexit"]), "{tool} {}: {all:?}", d.at());
+            let root = *all.last().expect("a frame");
+            assert!(["runtime.goexit", "runtime.mstart"].contains(&root), "{tool} {}: {all:?}", d.at());
             below += usize::from(!matches!(all.get(1), Some(&"runtime.execute" | &"runtime.newstack")));
             d.resume(ResumeKind::StepInstruction);
         }
         assert!(below > 4 && inside > below + 2, "{tool}: {inside} instructions, {below} with the goroutine's SP");
         d.call(Request::Detach { kill: true }).expect("it ends");
     }
+}
+
+/// Wherever a thread stands, its stack leads to where its goroutine or the thread began. `ADIT_STACK_STEPS` steps through more instructions.
+#[test]
+fn stacks_are_whole_at_every_instruction() {
+    let steps: usize = std::env::var("ADIT_STACK_STEPS").ok().and_then(|n| n.parse().ok()).unwrap_or(60);
+    let mut bad = Vec::new();
+    let mut seen = 0;
+    for tool in ["", "go1.21.13", "go1.24.11", "go1.27.3"] {
+        for (program, args, place) in [
+            ("waking", &["mutex"][..], "runtime.gopark"),
+            ("waking", &["select"], "runtime.selectgo"),
+            ("waking", &["store"], "runtime.wbBufFlush"),
+            ("busy", &[], "runtime.gopanic"),
+            ("busy", &[], "runtime.newstack"),
+            ("busy", &[], "runtime.mcall"),
+            ("busy", &[], "runtime.systemstack"),
+            ("busy", &[], "runtime.entersyscall"),
+            ("busy", &[], "runtime.schedule"),
+            ("busy", &[], "runtime.sigtramp"),
+            ("busy", &[], "runtime.sigpanic"),
+            ("busy", &[], "runtime.asyncPreempt"),
+            ("busy", &[], "runtime.goexit0"),
+            ("busy", &[], "runtime.newproc1"),
+            ("busy", &[], "runtime.gcStart"),
+            ("busy", &[], "runtime.exitsyscall"),
+            ("busy", &[], "runtime.recovery"),
+            ("busy", &[], "runtime.copystack"),
+            ("busy", &[], "runtime.deferreturn"),
+            ("busy", &[], "time.now"),
+            ("busy", &[], "runtime.stopTheWorldWithSema"),
+            ("cgo", &["bounce"], "runtime.asmcgocall"),
+            ("cgo", &["bounce"], "runtime.cgocallback"),
+            ("cgo", &["bounce"], "runtime.cgocallbackg1"),
+        ] {
+            let mut d = Debuggee::launch(&build_with(program, DEFAULT, tool), args);
+            let b = d.break_at(place);
+            for _ in 0..3 {
+                d.resume(Continue);
+            }
+            d.call(Request::ClearBreakpoint(b.id)).expect("it is taken away");
+            for _ in 0..steps {
+                if d.exited.is_some() {
+                    break;
+                }
+                let stack = match d.call(Request::Stack { goroutine: None, depth: 2000, defers: false }) {
+                    Ok(Reply::Stack { stack, .. }) => stack,
+                    other => panic!("{tool} {program} {place}: {other:?} {:?} {:?} {:?}", d.stop, d.exited, d.logs),
+                };
+                seen += 1;
+                let last = stack.frames.last().map_or("", |f| f.at.function.as_str());
+                let root = ["runtime.goexit", "runtime.mstart", "runtime.rt0_go", "runtime.mcall", "runtime.morestack"]
+                    .contains(&last);
+                // `recovery` changes the saved SP and PC one after the other, and the stack is walked from those.
+                let between = d.at().starts_with("runtime.recovery") || d.at().starts_with("recovery");
+                // C has no table.
+                let foreign = stack.frames.is_empty();
+                if !foreign && !stack.problems.is_empty() || !root && !between && !foreign {
+                    let all: Vec<&str> = stack.frames.iter().map(|f| f.at.function.as_str()).take(12).collect();
+                    bad.push(format!("{tool} {program} {place}: {} {all:?} {:?}", d.at(), stack.problems));
+                }
+                d.resume(ResumeKind::StepInstruction);
+            }
+            d.call(Request::Detach { kill: true }).expect("it ends");
+        }
+    }
+    assert!(bad.is_empty(), "{} of {seen}:\n{}", bad.len(), bad.join("\n"));
 }

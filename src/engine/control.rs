@@ -175,7 +175,9 @@ impl Engine {
             self.tracer.park(tid)?;
             self.dealt_with.insert(tid);
         }
-        self.report_stop(tid, StopReason::StepDone, t0);
+        // It may have ended, or be where the kernel cannot stop it.
+        let shown = if alive { tid } else { self.thread_to_show() };
+        self.report_stop(shown, StopReason::StepDone, t0);
         Ok(())
     }
 

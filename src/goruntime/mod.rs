@@ -4,7 +4,7 @@
 //! bytes), and knows nothing of ptrace. What differs between releases is in [`layout`].
 
 pub mod abi;
-pub mod clock;
+mod clock;
 pub mod defer;
 pub mod entry;
 pub mod g;
@@ -22,6 +22,7 @@ mod saved;
 pub mod scan;
 pub mod sched;
 pub mod stack;
+mod switching;
 mod unchanged;
 pub mod unwind;
 pub mod value;

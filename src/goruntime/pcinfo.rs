@@ -1,5 +1,6 @@
 //! What is known of a PC, remembered: a hundred thousand goroutines stand at a few hundred PCs.
 
+use super::switching;
 use crate::base::{FileAddr, LoadAddr, LoadBias};
 use crate::model::Location;
 use crate::symbols::{Function, Symbols};
@@ -22,14 +23,20 @@ pub enum Special {
     Gogo,
     /// Stack growth.
     Morestack,
-    /// Calls C on the system stack.
+    /// Calls C on the system stack, and is there from a goroutine's.
     Asmcgocall,
+    /// Calls C on the system stack on which it was called itself.
+    AsmcgocallOnSystem,
+    /// A function that changes stacks, before and after: SP is as it was at its entry.
+    CallersStack,
     /// Go called from C: writes SP, but arranges a valid frame on both stacks.
     Cgocallback,
     /// Injected at a fault: the frame below stands exactly at its PC.
     ExactBelow,
     /// Entered by the kernel; its frame address is the signal context's.
     Sigtramp,
+    /// Where a signal handler returns to: the signal context is at SP.
+    Sigreturn,
     /// Bottom of a system stack.
     SystemBottom,
 }
@@ -173,7 +180,12 @@ impl PcCache {
             sp_write: flags.sp_write,
             wrapper: flags.wrapper,
             at_entry,
-            special: special(s.function_name(function)),
+            special: match special(s.function_name(function)) {
+                switched @ (Special::Systemstack | Special::Asmcgocall) => s
+                    .text(function.entry, function.end.since(function.entry) as usize)
+                    .map_or(switched, |code| switching::special_at(code, function.entry.0, file_pc.0, switched)),
+                other => other,
+            },
             frames: frames.collect(),
         })
     }
@@ -204,7 +216,8 @@ fn special(name: &str) -> Special {
         "runtime.asmcgocall" => Special::Asmcgocall,
         "runtime.cgocallback" => Special::Cgocallback,
         "runtime.sigpanic" | "runtime.asyncPreempt" | "runtime.debugCallV2" => Special::ExactBelow,
-        "runtime.sigtramp" | "runtime.cgoSigtramp" | "runtime.sigreturn__sigaction" => Special::Sigtramp,
+        "runtime.sigtramp" | "runtime.cgoSigtramp" => Special::Sigtramp,
+        "runtime.sigreturn__sigaction" => Special::Sigreturn,
         "runtime.mstart" | "runtime.rt0_go" => Special::SystemBottom,
         _ => Special::None,
     }

@@ -23,7 +23,7 @@ impl GoRuntime {
     /// Registers of the frame that `above` interrupted, if it did.
     pub(super) fn saved_registers(&self, mem: &dyn Memory, above: &RawFrame) -> Option<Registers> {
         match above.info.special {
-            Special::Sigtramp => self.in_context(mem, above),
+            Special::Sigtramp | Special::Sigreturn => self.in_context(mem, above),
             Special::ExactBelow if self.symbols().function_name(above.info.function) == "runtime.asyncPreempt" => {
                 self.preempted(mem, above)
             }

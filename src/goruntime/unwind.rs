@@ -166,7 +166,8 @@ impl<'a> Unwinder<'a> {
             self.next = self.switch(Start { pc, sp: cfa, exact: false, system_stack });
             return Some(RawFrame { pc: at.pc, exact: true, cfa, sp: at.sp, system_stack, info });
         }
-        let cfa = at.sp.add(u64::from(delta) + 8);
+        // Nobody called what the kernel's frame for a signal returns to.
+        let cfa = if info.special == Special::Sigreturn { at.sp } else { at.sp.add(u64::from(delta) + 8) };
         let frame =
             RawFrame { pc: at.pc, exact: at.exact, cfa, sp: at.sp, system_stack: at.system_stack, info: info.clone() };
         self.next = self.below(&frame, at);
@@ -176,9 +177,13 @@ impl<'a> Unwinder<'a> {
     /// Where the frame below begins.
     fn below(&mut self, f: &RawFrame, at: Start) -> Option<Start> {
         match f.info.special {
-            Special::Sigtramp => {
+            Special::Sigtramp | Special::Sigreturn => {
                 let pc = LoadAddr(self.word(f.cfa.add(UC_RIP))?);
-                let sp = LoadAddr(self.word(f.cfa.add(UC_RSP))?);
+                let mut sp = LoadAddr(self.word(f.cfa.add(UC_RSP))?);
+                // The handler is injecting a call: it has pushed the PC already, and will set the new one (`sigctxt.pushCall`).
+                if self.word(sp) == Some(pc.0) {
+                    sp = sp.add(8);
+                }
                 let system_stack = !self.curg.is_some_and(|g| g.on_stack(sp));
                 return self.switch(Start { pc, sp, exact: true, system_stack });
             }
@@ -190,11 +195,15 @@ impl<'a> Unwinder<'a> {
                 let g = self.curg?;
                 return self.switch(Start { pc: LoadAddr(g.sched_pc), sp: at.sp, exact: false, system_stack: false });
             }
+            Special::AsmcgocallOnSystem => return self.asmcgocall_on_system(f),
             Special::SystemBottom => return if at.system_stack { self.resume_saved_goroutine() } else { None },
             Special::Asmcgocall if at.system_stack => {
                 let g = self.curg?;
                 let depth = self.word(f.sp.add(self.layout.facts.asmcgocall_depth))?;
-                let sp = LoadAddr(g.stack_hi.wrapping_sub(depth));
+                let noted = LoadAddr(g.stack_hi.wrapping_sub(depth));
+                let saved = LoadAddr(g.sched_sp);
+                // At its own instructions it may not have noted how deep the goroutine's stack is; what it saved first says the same.
+                let sp = if at.exact && g.on_stack(saved) { saved } else { noted };
                 if g.on_stack(sp) {
                     return self.switch(Start { pc: at.pc, sp, exact: false, system_stack: false });
                 }
@@ -223,6 +232,23 @@ impl<'a> Unwinder<'a> {
         }
         let exact = f.info.special == Special::ExactBelow;
         Some(Start { pc: LoadAddr(ret), sp: f.cfa, exact, system_stack: at.system_stack })
+    }
+
+    /// The caller of `asmcgocall` on the same stack: 0 for a goroutine and the SP from before are noted, once the room for that is made and
+    /// aligned.
+    fn asmcgocall_on_system(&mut self, f: &RawFrame) -> Option<Start> {
+        let (at, room) = (self.layout.facts.asmcgocall_depth, self.layout.facts.asmcgocall_room);
+        let may_be = [f.sp.add(room + 8), f.sp.add(room)];
+        let noted = match self.word(f.sp.add(at + 8))? {
+            0 => self.word(f.sp.add(at)).map(LoadAddr).filter(|sp| may_be.contains(sp)),
+            _ => None,
+        };
+        // From there on its frame is as everybody's; above the return address is the C function, which is in no table.
+        let frame = u64::from(f.info.delta?);
+        let returns = |u: &mut Self, sp: LoadAddr| u.word(sp.add(frame)).map(LoadAddr);
+        let is_code = |u: &mut Self, sp| returns(u, sp).is_some_and(|pc| u.cache.get(pc, false).is_some());
+        let sp = noted.or_else(|| may_be.into_iter().find(|sp| is_code(self, *sp)))?;
+        Some(Start { pc: returns(self, sp)?, sp: sp.add(frame + 8), exact: false, system_stack: true })
     }
 
     fn switch(&mut self, s: Start) -> Option<Start> {

@@ -141,6 +141,8 @@ pub struct SpecialKinds {
 pub struct Facts {
     /// Where `asmcgocall` keeps the depth of the goroutine's stack, from SP on the system stack (frame changed in 1.22).
     pub asmcgocall_depth: u64,
+    /// Bytes by which it lowers SP before it aligns it.
+    pub asmcgocall_room: u64,
     /// pprof labels are a slice of pairs (since 1.24), before that a map.
     pub labels_are_slice: bool,
     /// FUNCDATA of open-coded defers lists each slot (1.21); later only the first, the others follow.
@@ -300,6 +302,7 @@ impl Layout {
             gc: GcLayout::find(find),
             facts: Facts {
                 asmcgocall_depth: if v.minor <= 21 { 40 } else { 0 },
+                asmcgocall_room: if v.minor <= 21 { 64 } else { 16 },
                 labels_are_slice: v.minor >= 24,
                 open_defer_lists_slots: v.minor <= 21,
                 direct_iface_in_tflag: v.minor >= 26,

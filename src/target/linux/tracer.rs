@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long a thread that was let go and interrupted at once may take to stand: it needs a processor for that, and others want it, too.
 const PARK: Duration = Duration::from_secs(10);
+/// Longest wait for one instruction of a thread, before it is interrupted and afterwards.
+const STEP_PATIENCE: Duration = Duration::from_millis(200);
 
 const OPTIONS: i32 =
     libc::PTRACE_O_TRACECLONE | libc::PTRACE_O_TRACEFORK | libc::PTRACE_O_TRACEVFORK | libc::PTRACE_O_TRACEEXEC;
@@ -332,7 +334,7 @@ impl Tracer {
     /// One instruction of a standing thread while nothing else runs, signals held back. False: it went away.
     pub fn step_alone(&mut self, tid: Tid, events: &mut Vec<Event>) -> Result<bool, TargetError> {
         self.start_step(tid)?;
-        let deadline = Instant::now() + Duration::from_millis(200);
+        let mut deadline = Instant::now() + STEP_PATIENCE;
         let mut interrupted = false;
         loop {
             if !self.await_thread(tid, deadline) {
@@ -342,6 +344,7 @@ impl Tracer {
                 }
                 interrupted = true;
                 ok_if_gone(sys::interrupt(tid), "interrupt a thread")?;
+                deadline = Instant::now() + STEP_PATIENCE;
                 continue;
             }
             let mut got = Vec::new();
