@@ -91,9 +91,12 @@ fn woken(p: &Parked<'_>, all: &[(LoadAddr, LoadAddr)]) -> bool {
     })
 }
 
-/// Is the sudog among the channel's senders?
+/// Is the sudog among the channel's senders? Many may wait at one end; at both ends at once only a goroutine that selects on both of them,
+/// for another one would have been served.
 fn queued(p: &Parked<'_>, chan: LoadAddr, sudog: LoadAddr) -> bool {
-    queue(p, chan.add(p.rt().layout().hchan.sendq_first)).any(|s| s == sudog)
+    let l = &p.rt().layout().hchan;
+    let nobody = |first: u64| p.mem().read_ptr(chan.add(first)).unwrap_or_default().is_nil();
+    !nobody(l.sendq_first) && (nobody(l.recvq_first) || queue(p, chan.add(l.sendq_first)).any(|s| s == sudog))
 }
 
 /// Goroutines that wait at the other end: only those in a select can, for a plain one would have been served.
