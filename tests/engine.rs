@@ -162,6 +162,14 @@ fn what_is_left_keeps_its_terminal() {
     wait("and then the host does", &|| !procfs::alive(host));
 }
 
+/// All of the stack at the present stop.
+fn stack_here(d: &mut Debuggee) -> Stack {
+    match d.call(Request::Stack { goroutine: None, depth: 2000, defers: false }) {
+        Ok(Reply::Stack { stack, .. }) => stack,
+        other => panic!("{other:?} {:?} {:?} {:?}", d.stop, d.exited, d.logs),
+    }
+}
+
 /// While the scheduler goes over to a goroutine, its stack is whole after each instruction: with the frames that it goes on with below,
 /// once the thread has its SP.
 #[test]
@@ -175,10 +183,7 @@ fn stacks_are_whole_while_a_thread_goes_over_to_a_goroutine() {
         let (mut inside, mut below) = (0, 0);
         while d.at().starts_with("gogo:") && inside < 40 {
             inside += 1;
-            let stack = match d.call(Request::Stack { goroutine: None, depth: 50, defers: false }) {
-                Ok(Reply::Stack { stack, .. }) => stack,
-                other => panic!("{other:?}"),
-            };
+            let stack = stack_here(&mut d);
             let all: Vec<&str> = stack.frames.iter().map(|f| f.at.function.as_str()).collect();
             assert!(stack.problems.is_empty(), "{tool} {}: {all:?} {:?}", d.at(), stack.problems);
             let root = *all.last().expect("a frame");
@@ -234,10 +239,7 @@ fn stacks_are_whole_at_every_instruction() {
                 if d.exited.is_some() {
                     break;
                 }
-                let stack = match d.call(Request::Stack { goroutine: None, depth: 2000, defers: false }) {
-                    Ok(Reply::Stack { stack, .. }) => stack,
-                    other => panic!("{tool} {program} {place}: {other:?} {:?} {:?} {:?}", d.stop, d.exited, d.logs),
-                };
+                let stack = stack_here(&mut d);
                 seen += 1;
                 let last = stack.frames.last().map_or("", |f| f.at.function.as_str());
                 let root = ["runtime.goexit", "runtime.mstart", "runtime.rt0_go", "runtime.mcall", "runtime.morestack"]

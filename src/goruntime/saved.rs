@@ -6,7 +6,7 @@
 
 use super::GoRuntime;
 use super::pcinfo::Special;
-use super::unwind::{RawFrame, UC_GREGS, UC_RIP};
+use super::unwind::{RawFrame, UC_GREGS, interrupted};
 use crate::arch::Registers;
 use crate::arch::registers::dwarf_reg;
 use crate::base::{LoadAddr, Memory};
@@ -36,7 +36,9 @@ impl GoRuntime {
         for (i, n) in CONTEXT.iter().enumerate() {
             r.gp[*n as usize] = mem.read_u64(above.cfa.add(UC_GREGS + 8 * i as u64)).ok()?;
         }
-        r.set_pc(mem.read_u64(above.cfa.add(UC_RIP)).ok()?);
+        let (pc, sp) = interrupted(above.cfa, |at| mem.read_u64(at).ok())?;
+        r.set_pc(pc.0);
+        r.set_sp(sp.0);
         Some(r)
     }
 

@@ -16,7 +16,7 @@ const MAX_SWITCHES: u32 = 8;
 const REFILL: usize = 2048;
 /// Offsets in the signal context that the kernel pushes (`ucontext_t`, amd64).
 const UC_RSP: u64 = 160;
-pub(super) const UC_RIP: u64 = 168;
+const UC_RIP: u64 = 168;
 /// The first of the general registers there.
 pub(super) const UC_GREGS: u64 = 40;
 
@@ -162,7 +162,7 @@ impl<'a> Unwinder<'a> {
             && info.special == Special::None
             && let Some((pc, cfa)) = self.vdso_caller()
         {
-            let system_stack = !self.curg.is_some_and(|g| g.on_stack(cfa));
+            let system_stack = self.is_system(cfa);
             self.next = self.switch(Start { pc, sp: cfa, exact: false, system_stack });
             return Some(RawFrame { pc: at.pc, exact: true, cfa, sp: at.sp, system_stack, info });
         }
@@ -178,13 +178,8 @@ impl<'a> Unwinder<'a> {
     fn below(&mut self, f: &RawFrame, at: Start) -> Option<Start> {
         match f.info.special {
             Special::Sigtramp | Special::Sigreturn => {
-                let pc = LoadAddr(self.word(f.cfa.add(UC_RIP))?);
-                let mut sp = LoadAddr(self.word(f.cfa.add(UC_RSP))?);
-                // The handler is injecting a call: it has pushed the PC already, and will set the new one (`sigctxt.pushCall`).
-                if self.word(sp) == Some(pc.0) {
-                    sp = sp.add(8);
-                }
-                let system_stack = !self.curg.is_some_and(|g| g.on_stack(sp));
+                let (pc, sp) = interrupted(f.cfa, |at| self.word(at))?;
+                let system_stack = self.is_system(sp);
                 return self.switch(Start { pc, sp, exact: true, system_stack });
             }
             Special::Systemstack | Special::Mcall | Special::Morestack if at.system_stack => {
@@ -251,6 +246,11 @@ impl<'a> Unwinder<'a> {
         Some(Start { pc: returns(self, sp)?, sp: sp.add(frame + 8), exact: false, system_stack: true })
     }
 
+    /// Is an address anywhere else than on the goroutine's stack?
+    fn is_system(&self, sp: LoadAddr) -> bool {
+        !self.curg.is_some_and(|g| g.on_stack(sp))
+    }
+
     fn switch(&mut self, s: Start) -> Option<Start> {
         self.switches += 1;
         if self.switches > MAX_SWITCHES {
@@ -286,7 +286,7 @@ impl<'a> Unwinder<'a> {
     /// C code and the vDSO have no table; the runtime noted where Go code left for them.
     fn leave_foreign_code(&mut self) -> Option<Start> {
         if let Some((pc, sp)) = self.vdso_caller() {
-            let system_stack = !self.curg.is_some_and(|g| g.on_stack(sp));
+            let system_stack = self.is_system(sp);
             return self.switch(Start { pc, sp, exact: false, system_stack });
         }
         let g = self.curg?;
@@ -314,6 +314,17 @@ impl<'a> Unwinder<'a> {
         out.problems.extend(self.problem.take());
         out
     }
+}
+
+/// PC and SP of what a signal interrupted, by the context that the kernel pushed.
+pub(super) fn interrupted(
+    context: LoadAddr,
+    mut word: impl FnMut(LoadAddr) -> Option<u64>,
+) -> Option<(LoadAddr, LoadAddr)> {
+    let (pc, sp) = (word(context.add(UC_RIP))?, LoadAddr(word(context.add(UC_RSP))?));
+    // While the handler injects a call the PC is pushed already, and the new one not set yet (`sigctxt.pushCall`).
+    let pushed = word(sp) == Some(pc);
+    Some((LoadAddr(pc), if pushed { sp.add(8) } else { sp }))
 }
 
 /// Start of a walk from a thread's registers.

@@ -66,7 +66,8 @@ fn on(kind: WaitKind, op: WaitOp, addr: LoadAddr, type_name: &str, detail: Optio
     WaitOn { kind, op, addr: Some(addr), type_name: Some(type_name.into()), detail, ..WaitOn::default() }
 }
 
-fn found(p: &Parked<'_>, make: impl Fn(LoadAddr) -> WaitOn) -> Found {
+/// The wait for a semaphore, made by its address.
+pub(super) fn found(p: &Parked<'_>, make: impl Fn(LoadAddr) -> WaitOn) -> Found {
     match p.semaphore() {
         Some((sema, sudog)) => Found { on: vec![make(sema)], sudogs: vec![sudog], woken: false },
         None => Found::default(),

@@ -1,6 +1,6 @@
 //! WaitGroup, and what is built on it: errgroup and singleflight, told by their frames.
 
-use super::{Found, Parked, Primitive};
+use super::{Parked, Primitive};
 use crate::base::{LoadAddr, Memory};
 use crate::model::{WaitKind, WaitOn, WaitOp};
 
@@ -30,20 +30,20 @@ pub(super) const WAITGROUP: Primitive = Primitive {
         p.reason().starts_with("sync.WaitGroup.Wait") || p.reason() == "semacquire" && p.calls("sync.(*WaitGroup).Wait")
     },
     find: |p| {
-        let Some((sema, sudog)) = p.semaphore() else { return Found::default() };
-        let at = sema.offset(-(SEMA as i64));
-        let mut detail = state(p.mem(), at).map(|(n, _)| format!("counter {n}"));
-        if let (Some(d), Some(what)) = (&mut detail, built_on(p)) {
-            *d += &format!(", {what}");
-        }
-        let on = WaitOn {
-            kind: WaitKind::Waitgroup,
-            op: WaitOp::Wait,
-            addr: Some(at),
-            type_name: Some("sync.WaitGroup".into()),
-            detail,
-            ..WaitOn::default()
-        };
-        Found { on: vec![on], sudogs: vec![sudog], woken: false }
+        super::lock::found(p, |sema| {
+            let at = sema.offset(-(SEMA as i64));
+            let mut detail = state(p.mem(), at).map(|(n, _)| format!("counter {n}"));
+            if let (Some(d), Some(what)) = (&mut detail, built_on(p)) {
+                *d += &format!(", {what}");
+            }
+            WaitOn {
+                kind: WaitKind::Waitgroup,
+                op: WaitOp::Wait,
+                addr: Some(at),
+                type_name: Some("sync.WaitGroup".into()),
+                detail,
+                ..WaitOn::default()
+            }
+        })
     },
 };
